@@ -1,0 +1,2 @@
+//! The `zvonar` binary: commands, configuration, wiring.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Joins the rest: attempts, conversations, settling, recovery, reports.

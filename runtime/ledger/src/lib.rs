@@ -1,0 +1,1 @@
+//! Money: tariffs as data, rating of attempts, ledger entries.

@@ -1,0 +1,130 @@
+//! The one record that ends each attempt. It is written once and never edited: the lead's next state, the charge and
+//! the report are all worked out from it, so any of them can be computed again and comes out the same.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AttemptId, LeadId, Millis, Outcome, PhoneNumber, ProjectId, TenantId, Trace, TrunkId, UnixMillis,
+};
+
+/// The shape of [`AttemptRecord`] that this code writes. Fields may be added with a default; a change of meaning is a
+/// new version.
+pub const RECORD_VERSION: u16 = 1;
+
+/// Who called whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// We called.
+    Outbound,
+    /// We were called.
+    Inbound,
+}
+
+/// Everything there is to know about a finished attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AttemptRecord {
+    /// [`RECORD_VERSION`] at the time of writing.
+    pub version: u16,
+    /// Which try this was.
+    pub attempt: AttemptId,
+    /// Whose it was.
+    pub tenant: TenantId,
+    /// The project that dialled; `None` for calls that came in or were placed by hand.
+    pub project: Option<ProjectId>,
+    /// Whom the project meant to reach.
+    pub lead: Option<LeadId>,
+    /// Who called whom.
+    pub direction: Direction,
+    /// The far end's number, if it has one: a SIP address that is no number stands in `peer` alone.
+    pub number: Option<PhoneNumber>,
+    /// The far end as the network named it.
+    pub peer: String,
+    /// By which trunk.
+    pub trunk: Option<TrunkId>,
+    /// When the intent was stored, just before the INVITE left (or when theirs came).
+    pub started_at: UnixMillis,
+    /// When it was answered, if it was.
+    pub answered_at: Option<UnixMillis>,
+    /// When it was over.
+    pub ended_at: UnixMillis,
+    /// From our INVITE to the first sign of ringing (180, 183), or to the answer if there was none.
+    pub post_dial_delay: Option<Millis>,
+    /// How long each part of the answered call took.
+    pub phases: Phases,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The last SIP status of the INVITE.
+    pub sip_code: Option<u16>,
+    /// All keys that were heard, in order.
+    pub keys: String,
+    /// Answers in words that were recognised; each is billed.
+    pub answers: Vec<RecognisedAnswer>,
+    /// The transfer, if one was tried.
+    pub transfer: Option<Transfer>,
+    /// Texts that were sent: their segments and the price of one.
+    pub sms: Vec<(u32, crate::Kopecks)>,
+    /// Which scenario ran, exactly.
+    pub scenario: Option<ScenarioRef>,
+    /// What crossed the wire.
+    pub media: MediaReport,
+    /// The recording's file name, if one was made.
+    pub recording: Option<String>,
+    /// Every call of the scenario to its host.
+    pub trace: Trace,
+}
+
+/// The parts of an answered call, measured on the monotonic clock. All zero when nobody picked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Phases {
+    /// With the robot: from the answer to the transfer's start, or to the end.
+    pub robot: Millis,
+    /// Waiting for the transfer's far end.
+    pub wait: Millis,
+    /// Talking to the transfer's far end.
+    pub talk: Millis,
+}
+
+/// One utterance that was recognised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecognisedAnswer {
+    /// From the first to the last voiced frame.
+    pub speech: Millis,
+}
+
+/// To whom the caller was handed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// An operator of the tenant (`false`: an external number, which costs).
+    pub to_operator: bool,
+    /// Whether the far end picked up.
+    pub connected: bool,
+}
+
+/// A scenario, pinned to its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScenarioRef {
+    /// The manifest's name.
+    pub name: String,
+    /// The manifest's version.
+    pub version: String,
+    /// SHA-256 of the component, in hex.
+    pub sha256: String,
+}
+
+/// What crossed the wire during a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MediaReport {
+    /// RTP packets that left.
+    pub packets_sent: u64,
+    /// RTP packets of the far end that were taken.
+    pub packets_heard: u64,
+    /// Holes in the far end's sequence numbers that were never filled.
+    pub packets_lost: u64,
+    /// Packets that came after their turn or twice.
+    pub packets_late: u64,
+    /// Packets refused: wrong source, wrong payload type, not RTP.
+    pub packets_refused: u64,
+    /// Interarrival jitter (RFC 3550 §6.4.1) at the end, in microseconds.
+    pub jitter_us: u64,
+}

@@ -1,0 +1,143 @@
+//! Ids are types, never bare strings: a lead cannot be looked up by a project's id.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::UnixMillis;
+
+/// Why a text is no id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// Nothing was written.
+    #[error("an id must not be empty")]
+    Empty,
+    /// More than 64 characters.
+    #[error("an id has at most 64 characters, this one has {0}")]
+    TooLong(usize),
+    /// A character outside the set.
+    #[error("an id is made of letters a-z A-Z, digits, `-` and `_`; `{0}` is none of them")]
+    Character(char),
+}
+
+/// Ids go into storage keys, file names and SIP headers as they are, so their alphabet is the safe part of all three.
+fn check(text: &str) -> Result<(), IdError> {
+    if text.is_empty() {
+        return Err(IdError::Empty);
+    }
+    if text.len() > 64 {
+        return Err(IdError::TooLong(text.chars().count()));
+    }
+    match text.chars().find(|c| !(c.is_ascii_alphanumeric() || *c == '-' || *c == '_')) {
+        Some(other) => Err(IdError::Character(other)),
+        None => Ok(()),
+    }
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// Takes 1 to 64 characters of `[A-Za-z0-9_-]`.
+            pub fn new(text: &str) -> Result<Self, IdError> {
+                check(text).map(|()| Self(text.into()))
+            }
+
+            /// The id as it was given.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                Self::new(text)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+            fn try_from(text: String) -> Result<Self, IdError> {
+                Self::new(&text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0.into()
+            }
+        }
+    };
+}
+
+id!(
+    /// One customer of the host; owns everything below and sees nothing of another tenant.
+    TenantId
+);
+id!(
+    /// A contact list, a scenario and settings: what dials.
+    ProjectId
+);
+id!(
+    /// A person to call.
+    LeadId
+);
+id!(
+    /// One try to reach one number of one lead, or one call that came in.
+    AttemptId
+);
+id!(
+    /// Where calls leave to and come from.
+    TrunkId
+);
+id!(
+    /// A scenario's name within its tenant.
+    ScenarioName
+);
+
+impl AttemptId {
+    /// A fresh id that sorts by the time of its making: 12 hex digits of milliseconds, then 16 of chance.
+    pub fn fresh(now: UnixMillis, chance: u64) -> Self {
+        Self(format!("{:012x}{chance:016x}", now.0.max(0)).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_takes_only_what_is_safe_in_keys_files_and_headers() {
+        assert!(LeadId::new("anna-1_B").is_ok());
+        assert_eq!(LeadId::new(""), Err(IdError::Empty));
+        assert_eq!(LeadId::new("a.b"), Err(IdError::Character('.')));
+        assert_eq!(LeadId::new("../x"), Err(IdError::Character('.')));
+        assert_eq!(LeadId::new(&"x".repeat(65)), Err(IdError::TooLong(65)));
+        assert!(serde_json::from_str::<LeadId>("\"a b\"").is_err(), "stored ids are checked as well");
+    }
+
+    #[test]
+    fn attempts_sort_by_the_time_of_their_making() {
+        let early = AttemptId::fresh(UnixMillis(1_700_000_000_000), u64::MAX);
+        let late = AttemptId::fresh(UnixMillis(1_700_000_000_001), 0);
+        assert!(early < late);
+    }
+}

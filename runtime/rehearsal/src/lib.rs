@@ -1,0 +1,1 @@
+//! Pretend lines: the farm of callees.

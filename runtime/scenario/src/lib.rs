@@ -1,0 +1,1 @@
+//! The sandbox that runs scenarios: engine, packages, sessions, limits.

@@ -1,0 +1,1 @@
+//! SIP sockets, trunks and media threads; the only clock.

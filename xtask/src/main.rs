@@ -1,0 +1,2 @@
+//! What `./zv` runs.
+fn main() {}
