@@ -1,1 +1,16 @@
-//! One call as a state machine over SIP and media.
+//! One call as a state machine over SIP and media: what the driver of the sockets sees.
+//!
+//! [`Calls`] owns the SIP agent and all legs. Its driver passes in bytes, commands and the time, sends what
+//! [`Calls::poll_output`] asks for, and calls [`Calls::handle_timeout`] once [`Calls::poll_timeout`] is reached.
+
+mod calls;
+mod command;
+mod config;
+mod event;
+
+pub use calls::{Calls, Output};
+pub use command::{Command, Dial, Identity};
+pub use config::CallsConfig;
+pub use event::{CallId, Ended, Event, Incoming, Side};
+pub use zvonar_sip::digest::Credentials;
+pub use zvonar_sip::{Flow, Timing, Transport};
