@@ -1,1 +1,5 @@
 //! Joins the rest: attempts, conversations, settling, recovery, reports.
+
+mod caller;
+
+pub use caller::{CallReport, Caller, Effects, Order};

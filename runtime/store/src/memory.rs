@@ -1,0 +1,159 @@
+//! Keeps everything in memory: for tests, demonstrations and rehearsals. It is as strict as the engines that keep data.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+
+use crate::blob::{collect, source_of};
+use crate::hub::Hub;
+use crate::rules::{check, holds};
+use crate::{
+    Commit, Cursor, Event, Item, Key, Page, Result, Sha256, Shard, Source, Store, StoreError, Write,
+};
+
+/// The largest blob that is kept in memory.
+const MAX_BLOB_BYTES: usize = 1 << 30;
+
+/// A store that is gone when it is dropped.
+pub struct MemoryStore {
+    state: Mutex<State>,
+    hub: Hub,
+}
+
+#[derive(Default)]
+struct State {
+    revision: u64,
+    keys: BTreeMap<(Shard, Key), (u64, Bytes)>,
+    blobs: BTreeMap<Sha256, Bytes>,
+}
+
+impl State {
+    /// All that lies strictly below a prefix, from a place on.
+    fn below<'a>(
+        &'a self,
+        shard: Shard,
+        prefix: &'a Key,
+        after: Option<Key>,
+    ) -> impl Iterator<Item = (&'a Key, u64, &'a Bytes)> {
+        let from = (shard, after.unwrap_or_else(|| prefix.clone()));
+        // Keys below a prefix are not all neighbours in the order of texts (`a-b` lies between `a` and `a.b`), but they
+        // do all start with its text.
+        self.keys
+            .range((Bound::Excluded(from), Bound::Unbounded))
+            .take_while(move |((of, key), _)| *of == shard && key.as_str().starts_with(prefix.as_str()))
+            .filter(move |((_, key), _)| key.is_below(prefix))
+            .map(|((_, key), (revision, value))| (key, *revision, value))
+    }
+}
+
+fn item((key, revision, value): (&Key, u64, &Bytes)) -> Item {
+    Item { key: key.clone(), revision, value: value.clone() }
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self { state: Mutex::default(), hub: Hub::new(0) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing below can panic half-way through a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn get(&self, shard: Shard, key: &Key) -> Result<Option<Item>> {
+        let state = self.state();
+        Ok(state.keys.get(&(shard, key.clone())).map(|(revision, value)| item((key, *revision, value))))
+    }
+
+    async fn commit(&self, shard: Shard, writes: Vec<Write>) -> Result<Commit> {
+        check(&writes)?;
+        let mut state = self.state();
+        let kept = writes.iter().all(|write| {
+            let now = state.keys.get(&(shard, write.key.clone())).map(|(revision, _)| *revision);
+            holds(write.expect, now)
+        });
+        if !kept {
+            return Ok(Commit::Conflict);
+        }
+        let mut revisions = Vec::with_capacity(writes.len());
+        let mut events = Vec::with_capacity(writes.len());
+        for write in writes {
+            state.revision += 1;
+            let revision = state.revision;
+            revisions.push(revision);
+            match &write.value {
+                Some(value) => {
+                    state.keys.insert((shard, write.key.clone()), (revision, value.clone()));
+                }
+                None => {
+                    state.keys.remove(&(shard, write.key.clone()));
+                }
+            }
+            events.push(Event { key: write.key, revision, value: write.value });
+        }
+        // Under the lock, so that events leave in the order of revisions.
+        self.hub.publish(shard, events);
+        Ok(Commit::Done(revisions))
+    }
+
+    async fn scan(&self, shard: Shard, prefix: &Key, after: Cursor, limit: usize) -> Result<Page> {
+        let after = after.place().map(Key::parse).transpose()?;
+        let state = self.state();
+        let mut items: Vec<Item> =
+            state.below(shard, prefix, after).take(limit.saturating_add(1)).map(item).collect();
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| more).map(|last| Cursor::at(last.key.as_str()));
+        Ok(Page { items, next })
+    }
+
+    async fn watch(
+        &self,
+        shard: Shard,
+        prefix: &Key,
+        from: u64,
+    ) -> Result<BoxStream<'static, Result<Event>>> {
+        let subscription = self.hub.subscribe();
+        let found = self.state().below(shard, prefix, None).map(item).collect();
+        Ok(subscription.stream(shard, prefix.clone(), from, found))
+    }
+
+    async fn read(&self, shard: Shard, journal: &Key, after: u64, limit: usize) -> Result<Vec<Item>> {
+        let state = self.state();
+        let mut found: Vec<_> = state
+            .below(shard, journal, None)
+            .filter(|(key, revision, _)| *revision > after && key.parent_str() == journal.as_str())
+            .collect();
+        found.sort_unstable_by_key(|(_, revision, _)| *revision);
+        found.truncate(limit);
+        Ok(found.into_iter().map(item).collect())
+    }
+
+    async fn put_blob(&self, sha: Sha256, bytes: Source) -> Result<()> {
+        let bytes = collect(bytes, MAX_BLOB_BYTES).await?;
+        let found = Sha256::of(&bytes);
+        if found != sha {
+            return Err(StoreError::WrongHash { wanted: sha, found });
+        }
+        self.state().blobs.insert(sha, bytes);
+        Ok(())
+    }
+
+    async fn get_blob(&self, sha: Sha256) -> Result<Option<Source>> {
+        Ok(self.state().blobs.get(&sha).cloned().map(source_of))
+    }
+}
