@@ -1,2 +1,62 @@
-//! What `./zv` runs.
-fn main() {}
+//! What `./zv` runs: set-up of the machine, guests, demo, tests, measurements.
+//!
+//! Each command installs what it needs and says so; what is already there is left alone. Everything that is not a
+//! result goes to stderr, so that `./zv demo --json` can be read by a program.
+
+mod apt;
+mod bench;
+mod demo;
+mod guest;
+mod shell;
+mod suite;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+./zv COMMAND
+
+  demo [--json] [--keep]      a host calls a farm of twelve pretend callees; ends by itself within 90 s
+                              --json: one JSON object per attempt, then the totals
+                              --keep: leave the configuration, the store and the farm's log in place
+  test [FILTER]               everything that must be true: peers, guests, unit and end-to-end tests
+  setup                       install what the tests need (SIPp and baresip from Debian)
+  guests                      build the example scenarios
+  bench [ivr|hold|idle|ramp|all] [--quick]
+                              calls per second, calls at once, memory of a call, beside the floor program
+  kill-soak [N]               N (20) times kill -9 of a dialling host at random moments
+  check                       cargo fmt --check, clippy, and cargo deny where it is installed
+  fmt                         cargo fmt
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments.split_first() {
+        Some((&"demo", rest)) => demo::run(rest),
+        Some((&"test", rest)) => suite::test(rest),
+        Some((&"setup", [])) => apt::ensure(suite::PEERS),
+        Some((&"guests", [])) => build_guests(),
+        Some((&"bench", rest)) => bench::run(rest),
+        Some((&"kill-soak", rest)) => suite::kill_soak(rest),
+        Some((&"check", [])) => suite::check(),
+        Some((&"fmt", [])) => shell::cargo(&["fmt", "--all"]),
+        None | Some((&("help" | "--help" | "-h"), _)) => {
+            print!("{HELP}");
+            Ok(())
+        }
+        Some(_) => Err(format!("there is no `{}`\n\n{HELP}", arguments.join(" "))),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("zv: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Builds every example scenario, saying what is missing if it cannot.
+fn build_guests() -> Result<(), String> {
+    shell::step("building the example scenarios");
+    guest::build_all().map_err(|error| error.to_string())
+}

@@ -1,0 +1,61 @@
+//! Who may use the machine at the same time, and what is installed on it.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+static MACHINE: RwLock<()> = RwLock::new(());
+
+/// For tests that measure milliseconds: nothing else of this test binary runs until the guard is dropped.
+pub fn alone() -> RwLockWriteGuard<'static, ()> {
+    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// For all other tests that place calls: any number at once, but not beside one that measures.
+pub fn shared() -> RwLockReadGuard<'static, ()> {
+    MACHINE.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The root of the repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the root").to_owned()
+}
+
+/// The program `name` of the PATH (or of the places that a user's PATH leaves out).
+pub fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/bin", "/usr/sbin", "/usr/local/bin"].map(PathBuf::from))
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+}
+
+/// Whether we are root.
+pub fn is_root() -> bool {
+    // SAFETY: geteuid has no arguments, cannot fail and touches no memory.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// Says aloud that a test does not run, and why. `./zv test` installs all that tests need and sets
+/// `ZVONAR_TESTS_STRICT`, under which nothing may be skipped.
+pub fn skip(why: &str) {
+    assert!(std::env::var_os("ZVONAR_TESTS_STRICT").is_none(), "may not be skipped here: {why}");
+    eprintln!("SKIPPED: {why}");
+}
+
+/// How to run a program that opens raw sockets (SIPp playing a pcap): directly for root, else by sudo if that asks
+/// nothing. `None`: not at all.
+pub fn with_raw_sockets(program: &Path) -> Option<Command> {
+    if is_root() {
+        return Some(Command::new(program));
+    }
+    let sudo = self::program("sudo")?;
+    let silent = Command::new(&sudo).args(["-n", "true"]).output().is_ok_and(|done| done.status.success());
+    silent.then(|| {
+        let mut command = Command::new(sudo);
+        command.arg("-n").arg(program);
+        command
+    })
+}

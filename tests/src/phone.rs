@@ -1,0 +1,206 @@
+//! A telephone of our own: it answers every call at once, listens, and keeps what it heard. A thread a call, strings
+//! instead of a stack; for tests that ask what a person on the line would have heard.
+
+use std::{
+    io,
+    net::{SocketAddr, UdpSocket},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use crate::{
+    audio, clock,
+    sip::{header, headers, method},
+};
+
+/// A call is dropped after this time in any case, so that no test waits for ever.
+const LONGEST_CALL: Duration = Duration::from_secs(60);
+/// At most so many calls at once; more are answered with 486.
+const MOST_CALLS: usize = 200;
+
+/// What one call brought.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    /// The number that was called.
+    pub called: String,
+    /// The dialog's Call-ID.
+    pub call_id: String,
+    /// All sound, in order of arrival, 8000 samples a second.
+    pub samples: Vec<f32>,
+    /// From the answer to the end.
+    pub length: Duration,
+    /// Whether the caller hung up (and not we, by [`LONGEST_CALL`]).
+    pub hung_up: bool,
+}
+
+struct Line {
+    call_id: String,
+    over: Arc<AtomicBool>,
+    listener: JoinHandle<Heard>,
+}
+
+/// A telephone that picks up. It stops when dropped.
+pub struct Phone {
+    /// Where it takes SIP.
+    pub address: SocketAddr,
+    heard: Arc<Mutex<Vec<Heard>>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Phone {
+    /// On a free port of the loopback.
+    pub fn start() -> io::Result<Self> {
+        let socket = UdpSocket::bind("127.0.0.1:0")?;
+        socket.set_read_timeout(Some(Duration::from_millis(20)))?;
+        let address = socket.local_addr()?;
+        let (heard, stop) = (Arc::default(), Arc::new(AtomicBool::new(false)));
+        let thread = {
+            let (heard, stop) = (Arc::clone(&heard), Arc::clone(&stop));
+            std::thread::spawn(move || run(&socket, address, &heard, &stop))
+        };
+        Ok(Self { address, heard, stop, thread: Some(thread) })
+    }
+
+    /// The calls that have ended so far, in the order of their ends.
+    pub fn heard(&self) -> Vec<Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Phone {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(socket: &UdpSocket, address: SocketAddr, heard: &Mutex<Vec<Heard>>, stop: &AtomicBool) {
+    let mut lines: Vec<Line> = Vec::new();
+    // Answers to INVITEs, kept for their retransmissions.
+    let mut answers: Vec<(String, String)> = Vec::new();
+    let mut buffer = [0; 65_536];
+    while !stop.load(Ordering::Relaxed) {
+        let (ended, live) = lines.into_iter().partition(|line| line.listener.is_finished());
+        lines = live;
+        collect(ended, heard);
+        let Ok((length, from)) = socket.recv_from(&mut buffer) else { continue };
+        let message = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        let Some(call_id) = header(&message, "Call-ID").map(str::to_owned) else { continue };
+        let answer = match method(&message) {
+            Some("INVITE") => {
+                let known = answers.iter().find(|(id, _)| *id == call_id).map(|(_, answer)| answer.clone());
+                known.or_else(|| {
+                    let answer = pick_up(&message, &call_id, address, &mut lines)
+                        .unwrap_or_else(|| respond(&message, address, "486 Busy Here", None));
+                    answers.push((call_id, answer.clone()));
+                    Some(answer)
+                })
+            }
+            Some("BYE") => {
+                for line in lines.iter().filter(|line| line.call_id == call_id) {
+                    line.over.store(true, Ordering::Relaxed);
+                }
+                Some(respond(&message, address, "200 OK", None))
+            }
+            Some("ACK") | None => None,
+            Some(_) => Some(respond(&message, address, "200 OK", None)),
+        };
+        if let Some(answer) = answer {
+            let _ = socket.send_to(answer.as_bytes(), from);
+        }
+    }
+    for line in &lines {
+        line.over.store(true, Ordering::Relaxed);
+    }
+    collect(lines, heard);
+}
+
+fn collect(lines: Vec<Line>, heard: &Mutex<Vec<Heard>>) {
+    for line in lines {
+        if let Ok(call) = line.listener.join() {
+            heard.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+        }
+    }
+}
+
+/// The 200 to an INVITE, with somebody listening; `None` if there is no room or nothing to listen to.
+fn pick_up(invite: &str, call_id: &str, address: SocketAddr, lines: &mut Vec<Line>) -> Option<String> {
+    if lines.len() >= MOST_CALLS {
+        return None;
+    }
+    let media = UdpSocket::bind((address.ip(), 0)).ok()?;
+    media.set_read_timeout(Some(Duration::from_millis(20))).ok()?;
+    let far = far_media(invite)?;
+    let port = media.local_addr().ok()?.port();
+    let over = Arc::new(AtomicBool::new(false));
+    let called = invite.split(' ').nth(1)?.trim_start_matches("sip:").split('@').next()?.to_owned();
+    let listener = {
+        let (over, call_id) = (Arc::clone(&over), call_id.to_owned());
+        std::thread::spawn(move || listen(&media, far, &over, called, call_id))
+    };
+    lines.push(Line { call_id: call_id.to_owned(), over, listener });
+    let ip = address.ip();
+    let sdp = format!(
+        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 8 101\r\n\
+         a=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=ptime:20\r\n"
+    );
+    Some(respond(invite, address, "200 OK", Some(&sdp)))
+}
+
+/// Where an offer wants its audio.
+fn far_media(invite: &str) -> Option<SocketAddr> {
+    let line = |start: &str| invite.lines().find_map(|line| line.strip_prefix(start));
+    let ip = line("c=IN IP4 ")?.trim().parse().ok()?;
+    let port = line("m=audio ")?.split(' ').next()?.parse().ok()?;
+    Some(SocketAddr::new(ip, port))
+}
+
+fn listen(media: &UdpSocket, far: SocketAddr, over: &AtomicBool, called: String, call_id: String) -> Heard {
+    let start = clock::now();
+    let mut samples = Vec::new();
+    let (mut buffer, mut sequence) = ([0; 2048], 0_u16);
+    while !over.load(Ordering::Relaxed) && start.elapsed() < LONGEST_CALL {
+        if let Ok((length, _)) = media.recv_from(&mut buffer)
+            && length > 12
+            && buffer[1] & 0x7f == 8
+        {
+            samples.extend(buffer[12..length].iter().map(|byte| audio::from_alaw(*byte)));
+        }
+        // Silence towards the caller, at the pace of the time that went by: a line that is there.
+        while u128::from(sequence) * 20 < start.elapsed().as_millis() {
+            let mut packet = vec![0x80, 8];
+            packet.extend(sequence.to_be_bytes());
+            packet.extend((u32::from(sequence) * 160).to_be_bytes());
+            packet.extend(u32::from(far.port()).to_be_bytes());
+            packet.extend([0xd5; 160]);
+            let _ = media.send_to(&packet, far);
+            sequence += 1;
+        }
+    }
+    let hung_up = over.load(Ordering::Relaxed);
+    Heard { called, call_id, samples, length: start.elapsed(), hung_up }
+}
+
+fn respond(request: &str, address: SocketAddr, status: &str, sdp: Option<&str>) -> String {
+    let mut answer = format!("SIP/2.0 {status}\r\n");
+    for name in ["Via", "Record-Route", "From", "Call-ID", "CSeq"] {
+        for value in headers(request, name) {
+            answer += &format!("{name}: {value}\r\n");
+        }
+    }
+    let to = header(request, "To").unwrap_or_default();
+    let tag = if to.contains("tag=") { "" } else { ";tag=phone" };
+    let body = sdp.unwrap_or_default();
+    answer += &format!("To: {to}{tag}\r\nContact: <sip:phone@{address}>\r\n");
+    if sdp.is_some() {
+        answer += "Content-Type: application/sdp\r\n";
+    }
+    answer + &format!("Content-Length: {}\r\n\r\n{body}", body.len())
+}

@@ -1,0 +1,94 @@
+//! SIPp (Debian: sip-tester) as the far end, with scenarios of our own from `tests/data/sipp`.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use crate::{clock, machine, ports, process::Process};
+
+/// A running SIPp.
+pub struct Sipp {
+    process: Process,
+    /// Where it takes SIP.
+    pub address: SocketAddr,
+    messages: PathBuf,
+}
+
+impl Sipp {
+    /// Answers one call as `tests/data/sipp/NAME.xml` says, then ends. In the XML each `{key}` of `values` is
+    /// replaced. `raw_sockets`: the scenario plays a capture, for which SIPp needs them.
+    ///
+    /// `Ok(None)`: SIPp is not installed, or may not open raw sockets here; that has been said aloud.
+    pub fn answer(
+        folder: &Path,
+        name: &str,
+        values: &[(&str, &str)],
+        raw_sockets: bool,
+    ) -> Result<Option<Self>, String> {
+        let Some(program) = machine::program("sipp") else {
+            machine::skip("SIPp is not installed (Debian: sip-tester)");
+            return Ok(None);
+        };
+        let mut command = if raw_sockets {
+            let Some(command) = machine::with_raw_sockets(&program) else {
+                machine::skip("SIPp may not open raw sockets: neither root nor a sudo that asks nothing");
+                return Ok(None);
+            };
+            command
+        } else {
+            Command::new(program)
+        };
+        let source = machine::root().join(format!("tests/data/sipp/{name}.xml"));
+        let mut xml =
+            fs::read_to_string(&source).map_err(|error| format!("{}: {error}", source.display()))?;
+        for (key, value) in values {
+            xml = xml.replace(&format!("{{{key}}}"), value);
+        }
+        let scenario = folder.join(format!("{name}.xml"));
+        fs::write(&scenario, xml).map_err(|error| format!("{}: {error}", scenario.display()))?;
+        let messages = folder.join(format!("{name}.messages.log"));
+        let address = SocketAddr::from(([127, 0, 0, 1], ports::free_port()));
+        command
+            .current_dir(folder)
+            .arg("-sf")
+            .arg(&scenario)
+            .args(["-i", "127.0.0.1", "-p", &address.port().to_string(), "-m", "1", "-nostdin"])
+            .args(["-mp", &ports::media_range(20).0.to_string()])
+            .args(["-timeout", "60s", "-timeout_error", "-trace_msg", "-message_file"])
+            .arg(&messages)
+            .args(["-trace_err", "-error_file"])
+            .arg(folder.join(format!("{name}.errors.log")));
+        let mut process = Process::spawn("sipp", &mut command)?;
+        // SIPp says nothing of use when it listens, but then nobody else can have the port.
+        let taken = clock::within(Duration::from_secs(10), || {
+            !process.is_running() || std::net::UdpSocket::bind(address).is_err()
+        });
+        if !taken || !process.is_running() {
+            return Err(format!("sipp does not listen on {address}\n{}", process.output()));
+        }
+        Ok(Some(Self { process, address, messages }))
+    }
+
+    /// Waits for its end. Gives every SIP message that it saw, as in its log, if its scenario went to the end.
+    pub fn finish(mut self, limit: Duration) -> Result<String, String> {
+        let status = self.process.wait(limit)?;
+        let messages = self.messages();
+        if status.success() {
+            Ok(messages)
+        } else {
+            Err(format!(
+                "sipp's scenario did not go to its end ({status})\n{}\n{messages}",
+                self.process.stderr()
+            ))
+        }
+    }
+
+    /// Every SIP message that it saw so far.
+    pub fn messages(&self) -> String {
+        fs::read(&self.messages).map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,56 @@
+//! Debian's packages: installed when missing, with apt's own progress on the screen.
+
+use std::process::Command;
+
+use zvonar_tests::machine;
+
+use crate::shell;
+
+/// A Debian package, and a program by which it is known to be there: a machine that has the program from elsewhere
+/// needs no package.
+pub(crate) struct Package {
+    pub(crate) name: &'static str,
+    pub(crate) program: &'static str,
+}
+
+/// Installs those of `packages` that are missing.
+///
+/// Package lists are fetched anew only when the first try fails: on most machines they are good enough, and on a fresh
+/// one there are none.
+pub(crate) fn ensure(packages: &[Package]) -> Result<(), String> {
+    let missing: Vec<&str> = packages
+        .iter()
+        .filter(|package| machine::program(package.program).is_none())
+        .map(|package| package.name)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = missing.join(" ");
+    shell::step(&format!("installing from Debian: {list}"));
+    if machine::program("apt-get").is_none() {
+        return Err(format!("this is not a Debian; install by hand what Debian calls: {list}"));
+    }
+    let mut install = vec!["install", "-y", "--no-install-recommends"];
+    install.extend(&missing);
+    if shell::run(&mut apt_get(&install)?).is_err() {
+        shell::run(&mut apt_get(&["update"])?)?;
+        shell::run(&mut apt_get(&install)?)?;
+    }
+    Ok(())
+}
+
+/// apt-get as root: directly, or by sudo, which may ask for the password. It waits for another apt to finish.
+fn apt_get(arguments: &[&str]) -> Result<Command, String> {
+    let mut words = vec!["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=300"];
+    words.extend(arguments);
+    if !machine::is_root() {
+        if machine::program("sudo").is_none() {
+            return Err(format!("run as root, there is no sudo: {}", words[2..].join(" ")));
+        }
+        words.insert(0, "sudo");
+    }
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]);
+    Ok(command)
+}

@@ -1,0 +1,46 @@
+//! Running other programs, with their output on our stderr: stdout is for results.
+
+use std::{
+    os::fd::AsFd,
+    process::{Command, Stdio},
+};
+
+use zvonar_tests::machine;
+
+/// Says on the screen what comes next.
+pub(crate) fn step(text: &str) {
+    eprintln!("\x1b[1m==> {text}\x1b[0m");
+}
+
+/// Cargo, the one that built us, in the root of the repository.
+pub(crate) fn cargo_command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(machine::root()).args(arguments);
+    command
+}
+
+/// Runs cargo and wants it to succeed.
+pub(crate) fn cargo(arguments: &[&str]) -> Result<(), String> {
+    run(&mut cargo_command(arguments))
+}
+
+/// Runs a program to its end with its output on our stderr, and wants it to succeed.
+pub(crate) fn run(command: &mut Command) -> Result<(), String> {
+    let stderr = std::io::stderr().as_fd().try_clone_to_owned().map_err(|error| error.to_string())?;
+    run_with(command.stdout(Stdio::from(stderr)))
+}
+
+/// The same, with its stdout as ours: for results.
+pub(crate) fn run_with(command: &mut Command) -> Result<(), String> {
+    let name = words(command);
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("`{name}` failed ({status})")),
+        Err(error) => Err(format!("`{name}` cannot be started: {error}")),
+    }
+}
+
+fn words(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,66 @@
+//! The tests and the checks.
+
+use std::process::{Command, Stdio};
+
+use zvonar_tests::{host, machine};
+
+use crate::{
+    apt::{self, Package},
+    build_guests,
+    shell::{self, cargo, cargo_command, step},
+};
+
+/// The far ends that the end-to-end tests call.
+pub(crate) const PEERS: &[Package] =
+    &[Package { name: "sip-tester", program: "sipp" }, Package { name: "baresip-core", program: "baresip" }];
+
+/// Everything that must be true. What a FILTER leaves out is still compiled.
+///
+/// Formatting and clippy are not part of it (`./zv check`): clippy compiles nothing that a test could use, and would
+/// add minutes on a fresh machine.
+pub(crate) fn test(filter: &[&str]) -> Result<(), String> {
+    apt::ensure(PEERS)?;
+    build_guests()?;
+    step(
+        "compiling the host and the tests (on a fresh machine this takes some minutes: the sandbox has a compiler in it)",
+    );
+    let zvonar = host::build()?;
+    step("testing");
+    let mut command = cargo_command(&["test", "--workspace"]);
+    command.args(filter).env("ZVONAR_TESTS_STRICT", "1").env("ZVONAR_BIN", zvonar);
+    shell::run_with(&mut command)
+}
+
+/// The test of money and manners, for longer: the same code as in `test`, killing more often.
+pub(crate) fn kill_soak(arguments: &[&str]) -> Result<(), String> {
+    let kills: u32 = match arguments {
+        [] => 20,
+        [number] => number.parse().map_err(|_| format!("`{number}` is not a number of kills"))?,
+        _ => return Err("kill-soak takes one number".into()),
+    };
+    build_guests()?;
+    let zvonar = host::build()?;
+    step(&format!("killing a dialling host {kills} times"));
+    let mut command =
+        cargo_command(&["test", "-p", "zvonar-tests", "--test", "it", "kill", "--", "--nocapture"]);
+    command.env("ZVONAR_KILLS", kills.to_string()).env("ZVONAR_TESTS_STRICT", "1").env("ZVONAR_BIN", zvonar);
+    shell::run_with(&mut command)
+}
+
+/// Formatting, lints, licences and advisories.
+pub(crate) fn check() -> Result<(), String> {
+    step("formatting");
+    cargo(&["fmt", "--all", "--check"])?;
+    step("lints");
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    let deny = cargo_command(&["deny", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if !deny.is_ok_and(|status| status.success()) {
+        eprintln!(
+            "cargo-deny is not installed (cargo install cargo-deny): licences and advisories were not looked at"
+        );
+        return Ok(());
+    }
+    step("licences, sources, advisories");
+    let mut command = Command::new("cargo");
+    shell::run(command.current_dir(machine::root()).args(["deny", "check"]))
+}
