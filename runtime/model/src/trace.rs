@@ -3,6 +3,8 @@
 //! A trace replays: fed back to the same module it leads to the same decisions, fed to another it shows the first one
 //! that differs. Kept small: a typical call stays under 4 KB as JSON.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 /// The shape of [`Trace`] that this code writes.
@@ -16,8 +18,13 @@ pub struct Trace {
     /// The calls, in order.
     pub events: Vec<TraceEvent>,
     /// Calls that were not kept because the trace was full (their effects happened all the same).
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub dropped: u32,
-    /// How the session ended: `None` for a return without error.
+    /// CPU ticks of the sandbox (5 ms each) spent in all.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ticks: u32,
+    /// How the session failed, in a sentence: `None` for a return without error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
 }
 
@@ -30,7 +37,7 @@ pub struct TraceEvent {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub took_ms: u32,
     /// `line.ask`, `outcome.set-result`, …: interface and function as in the WIT.
-    pub call: String,
+    pub call: Cow<'static, str>,
     /// The arguments.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub given: serde_json::Value,
