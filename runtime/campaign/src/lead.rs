@@ -1,0 +1,188 @@
+//! What the outcome of an attempt means for the lead.
+
+use serde::{Deserialize, Serialize};
+use zvonar_model::{AttemptId, AttemptRecord, Outcome, SystemResult, TalkEnd, UnixMillis};
+
+/// Where a lead stands within its project. `Display` and [`LeadState::title`] give the Russian of the console.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum LeadState {
+    /// Not dialled yet.
+    New,
+    /// To be dialled again, not before this moment.
+    Again {
+        /// When.
+        due: UnixMillis,
+    },
+    /// A person answered: finished.
+    Reached,
+    /// All tries are spent, or none makes sense: finished.
+    Unreached,
+}
+
+impl LeadState {
+    /// The name in reports and the console.
+    pub fn title(&self) -> &'static str {
+        match self {
+            Self::New => "ещё не звонили",
+            Self::Again { .. } => "позвоним ещё раз",
+            Self::Reached => "дозвонились",
+            Self::Unreached => "не дозвонились",
+        }
+    }
+
+    /// From when on the lead may be dialled; `None`: never again.
+    pub fn due(&self) -> Option<UnixMillis> {
+        match self {
+            Self::New => Some(UnixMillis(0)),
+            Self::Again { due } => Some(*due),
+            Self::Reached | Self::Unreached => None,
+        }
+    }
+
+    /// Whether nothing more is to be done.
+    pub fn is_finished(&self) -> bool {
+        self.due().is_none()
+    }
+}
+
+impl std::fmt::Display for LeadState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.title())
+    }
+}
+
+/// A lead's way through its project: where it stands and how it came there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Where it stands.
+    pub state: LeadState,
+    /// The tries so far, in order. Bounded by the most calls a project makes to one lead.
+    pub tries: Vec<Try>,
+}
+
+/// One finished attempt, as far as redialling cares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Try {
+    /// Which one: its record and its charge go by this id.
+    pub attempt: AttemptId,
+    /// What it meant.
+    pub meaning: Meaning,
+    /// When it was over.
+    pub at: UnixMillis,
+}
+
+impl Progress {
+    /// Of a lead that was never dialled.
+    pub fn new() -> Self {
+        Self { state: LeadState::New, tries: Vec::new() }
+    }
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What an outcome means for redialling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Meaning {
+    /// A person was talked to.
+    Reached,
+    /// Not reached; counts against the limit of this class.
+    Retried(RetryClass),
+    /// Not reached, and dialling again makes no sense.
+    Never,
+}
+
+/// The classes of failure that have limits and intervals of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryClass {
+    /// «Нет ответа».
+    NoAnswer,
+    /// «Занято».
+    Busy,
+    /// «Отклонён».
+    Rejected,
+    /// «Системный».
+    System,
+    /// An answering machine.
+    Machine,
+}
+
+/// What an outcome means for redialling.
+///
+/// An answer reaches the lead unless a machine gave it, nothing was played, or the scenario broke: the person has heard
+/// nothing of what the call was for then.
+pub fn meaning(outcome: &Outcome) -> Meaning {
+    match outcome {
+        Outcome::Answered { result: TalkEnd::System(result) } => match result {
+            SystemResult::Machine => Meaning::Retried(RetryClass::Machine),
+            SystemResult::NothingPlayed | SystemResult::SystemError => Meaning::Retried(RetryClass::System),
+            _ => Meaning::Reached,
+        },
+        Outcome::Answered { result: TalkEnd::Scenario(_) } => Meaning::Reached,
+        Outcome::NoAnswer => Meaning::Retried(RetryClass::NoAnswer),
+        Outcome::Busy => Meaning::Retried(RetryClass::Busy),
+        Outcome::Rejected => Meaning::Retried(RetryClass::Rejected),
+        Outcome::SystemError { .. } | Outcome::Unknown { .. } => Meaning::Retried(RetryClass::System),
+        Outcome::NoSuchNumber | Outcome::Blacklisted => Meaning::Never,
+    }
+}
+
+/// Where a lead stands after an attempt. It depends on nothing but its arguments, so that a crash cannot change it.
+///
+/// Every lead is dialled once for now, so whoever was not reached is «не дозвонились».
+#[must_use]
+pub fn after(progress: &Progress, record: &AttemptRecord) -> Progress {
+    let meaning = meaning(&record.outcome);
+    let mut tries = progress.tries.clone();
+    tries.push(Try { attempt: record.attempt.clone(), meaning, at: record.ended_at });
+    let state = match meaning {
+        Meaning::Reached => LeadState::Reached,
+        Meaning::Retried(_) | Meaning::Never => LeadState::Unreached,
+    };
+    Progress { state, tries }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_person_who_heard_something_counts_as_reached() {
+        use Meaning::{Never, Reached, Retried};
+        let scenario = Outcome::Answered { result: TalkEnd::Scenario("Согласен".into()) };
+        let table = [
+            (scenario, Reached),
+            (Outcome::answered(SystemResult::Connected), Reached),
+            (Outcome::answered(SystemResult::NotHeardOut), Reached),
+            (Outcome::answered(SystemResult::Lost), Reached),
+            (Outcome::answered(SystemResult::NoResult), Reached),
+            (Outcome::answered(SystemResult::Machine), Retried(RetryClass::Machine)),
+            (Outcome::answered(SystemResult::NothingPlayed), Retried(RetryClass::System)),
+            (Outcome::answered(SystemResult::SystemError), Retried(RetryClass::System)),
+            (Outcome::NoAnswer, Retried(RetryClass::NoAnswer)),
+            (Outcome::Busy, Retried(RetryClass::Busy)),
+            (Outcome::Rejected, Retried(RetryClass::Rejected)),
+            (Outcome::SystemError { why: "x".into() }, Retried(RetryClass::System)),
+            (Outcome::Unknown { code: 302 }, Retried(RetryClass::System)),
+            (Outcome::NoSuchNumber, Never),
+            (Outcome::Blacklisted, Never),
+        ];
+        for (outcome, expected) in table {
+            assert_eq!(meaning(&outcome), expected, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_finished_lead_is_never_due() {
+        assert_eq!(LeadState::New.due(), Some(UnixMillis(0)));
+        assert_eq!(LeadState::Again { due: UnixMillis(7) }.due(), Some(UnixMillis(7)));
+        assert!(LeadState::Reached.is_finished() && LeadState::Unreached.is_finished());
+        assert_eq!(LeadState::Again { due: UnixMillis(7) }.to_string(), "позвоним ещё раз");
+    }
+}

@@ -1,0 +1,200 @@
+//! What one attempt costs, line by line.
+
+use serde::{Deserialize, Serialize};
+use zvonar_model::{AttemptId, AttemptRecord, Kopecks, Millis, Outcome, SystemResult, TalkEnd};
+
+use crate::{PriceList, Tariff};
+
+/// The shape of [`Charge`] that this code writes.
+pub const CHARGE_VERSION: u16 = 1;
+
+/// What one attempt costs. Written once, together with its record, and never edited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Charge {
+    /// [`CHARGE_VERSION`] at the time of writing.
+    pub version: u16,
+    /// Which attempt: a charge's key is made from it, so that it is charged once.
+    pub attempt: AttemptId,
+    /// The version of the tariff that was in force at the pick-up (for unanswered attempts, at the start).
+    pub tariff: u32,
+    /// Started seconds with the robot.
+    pub robot_seconds: u64,
+    /// What for.
+    pub lines: Vec<Line>,
+    /// The sum of the lines.
+    pub total: Kopecks,
+}
+
+/// One thing that was charged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// What kind of thing.
+    pub kind: Kind,
+    /// How many units.
+    pub quantity: u64,
+    /// Of what size.
+    pub unit: Unit,
+    /// The price of one.
+    pub unit_price: Kopecks,
+    /// `quantity` × `unit_price`.
+    pub sum: Kopecks,
+    /// A sentence for the person who pays.
+    pub why: String,
+}
+
+/// What can be charged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Time with the robot.
+    Robot,
+    /// Talk with an employee or an external number.
+    Transfer,
+    /// An answer in words that was understood.
+    Recognition,
+    /// A text message.
+    Sms,
+}
+
+impl Kind {
+    /// The name in reports.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Robot => "Робот",
+            Self::Transfer => "Перевод",
+            Self::Recognition => "Распознавание",
+            Self::Sms => "SMS",
+        }
+    }
+}
+
+/// What things are counted in. A started one counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// A second.
+    Second,
+    /// A minute.
+    Minute,
+    /// A step of recognised speech, see [`Recognition`](crate::Recognition).
+    Step,
+    /// A part of a text message.
+    Segment,
+}
+
+impl Unit {
+    /// Started units in this time, for units that are times.
+    fn started(self, time: Millis) -> u64 {
+        match self {
+            Self::Minute => time.0.div_ceil(60_000),
+            Self::Second | Self::Step | Self::Segment => time.seconds_up(),
+        }
+    }
+
+    fn short(self) -> &'static str {
+        match self {
+            Self::Second => "с",
+            Self::Minute => "мин",
+            Self::Step => "шаг.",
+            Self::Segment => "част.",
+        }
+    }
+}
+
+/// Rates an attempt by the tariff that was in force at its pick-up.
+///
+/// The rows of the tariff are rates of the *phases* of one call: the caller stays with the robot until somebody picks
+/// up, so waiting for a transfer is time with the robot, and a transfer that connects changes the rate. A voicemail
+/// that answered is charged like a person, unless the tariff says otherwise.
+pub fn rate(prices: &PriceList, record: &AttemptRecord) -> Charge {
+    let tariff = prices.in_force(record.answered_at.unwrap_or(record.started_at));
+    let robot = Millis(record.phases.robot.0.saturating_add(record.phases.wait.0));
+    let mut charge = Charge {
+        version: CHARGE_VERSION,
+        attempt: record.attempt.clone(),
+        tariff: tariff.version,
+        robot_seconds: 0,
+        lines: Vec::new(),
+        total: Kopecks::ZERO,
+    };
+    if record.answered_at.is_none() {
+        return charge;
+    }
+    charge.robot_seconds = robot.seconds_up();
+    charge.lines.extend(robot_line(tariff, record, charge.robot_seconds));
+    charge.lines.extend(transfer_line(tariff, record));
+    let recognition = tariff.recognition;
+    for (index, answer) in record.answers.iter().enumerate() {
+        let heard = answer.speech.0.min(u64::from(recognition.cut_s) * 1000);
+        let steps = heard.div_ceil(u64::from(recognition.step_s) * 1000);
+        let why = format!(
+            "Ответ {}: речь {} с, начатых отрезков по {} с: {steps}",
+            index + 1,
+            seconds(answer.speech),
+            recognition.step_s
+        );
+        charge.lines.extend(line(Kind::Recognition, steps, Unit::Step, recognition.price, why));
+    }
+    for (index, (segments, price)) in record.sms.iter().enumerate() {
+        let why = format!("SMS {}: частей: {segments}, по цене оператора {price}", index + 1);
+        charge.lines.extend(line(Kind::Sms, u64::from(*segments), Unit::Segment, *price, why));
+    }
+    charge.total = charge.lines.iter().map(|line| line.sum).sum();
+    charge
+}
+
+fn robot_line(tariff: &Tariff, record: &AttemptRecord, quantity: u64) -> Option<Line> {
+    let machine = record.outcome == Outcome::Answered { result: TalkEnd::System(SystemResult::Machine) };
+    if machine && !tariff.bill_machine {
+        let why = format!("Робот: {quantity} с на автоответчике, по тарифу бесплатно");
+        return line(Kind::Robot, quantity, Unit::Second, Kopecks::ZERO, why);
+    }
+    let until = match &record.transfer {
+        Some(transfer) if transfer.connected && transfer.to_operator => "до ответа сотрудника",
+        Some(transfer) if transfer.connected => "до ответа внешнего номера",
+        Some(_) => "до конца звонка, ожидание перевода включено",
+        None => "до конца звонка",
+    };
+    let why = format!("Робот: {quantity} с по {}, от ответа {until}", tariff.robot_per_second);
+    line(Kind::Robot, quantity, Unit::Second, tariff.robot_per_second, why)
+}
+
+fn transfer_line(tariff: &Tariff, record: &AttemptRecord) -> Option<Line> {
+    let transfer = record.transfer.as_ref().filter(|transfer| transfer.connected)?;
+    let (to, unit, price) = if transfer.to_operator {
+        ("с сотрудником", Unit::Second, tariff.employee_per_second)
+    } else {
+        ("с внешним номером", tariff.external.per, tariff.external.price)
+    };
+    let quantity = unit.started(record.phases.talk);
+    let why = format!("Разговор {to}: {quantity} {} по {price}, от его ответа до конца", unit.short());
+    line(Kind::Transfer, quantity, unit, price, why)
+}
+
+/// Nothing of a thing is no line; things that cost nothing are, since they say so.
+fn line(kind: Kind, quantity: u64, unit: Unit, unit_price: Kopecks, why: String) -> Option<Line> {
+    (quantity > 0).then(|| Line { kind, quantity, unit, unit_price, sum: unit_price.times(quantity), why })
+}
+
+/// `6,04`: seconds as they are read in Russian.
+fn seconds(time: Millis) -> String {
+    let text = format!("{},{:03}", time.0 / 1000, time.0 % 1000);
+    text.trim_end_matches('0').trim_end_matches(',').to_owned()
+}
+
+/// What a tenant has spent: the fold of its charges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Balance {
+    /// The sum of all charges.
+    pub spent: Kopecks,
+    /// How many charges that were, those of nothing included.
+    pub charges: u64,
+}
+
+impl Balance {
+    /// With one charge more.
+    #[must_use]
+    pub fn after(self, charge: &Charge) -> Self {
+        Self { spent: self.spent + charge.total, charges: self.charges + 1 }
+    }
+}
