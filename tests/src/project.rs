@@ -21,6 +21,8 @@ pub struct Lead {
 /// A list to dial.
 #[derive(Debug, Clone)]
 pub struct Project {
+    /// Its name.
+    pub id: String,
     /// Name of the scenario, one of [`Config::scenarios`].
     pub scenario: String,
     /// Simultaneous attempts.
@@ -49,6 +51,8 @@ pub struct Route {
 pub struct Config {
     /// Where SIP is listened to.
     pub listen: SocketAddr,
+    /// Networks that may send SIP, besides the trunk.
+    pub allow: Vec<String>,
     /// Datagrams a second that one address may send: all of a test's peers share one.
     pub per_source: u32,
     /// First and last port for media.
@@ -66,7 +70,7 @@ pub struct Config {
     /// Calls that come in.
     pub routes: Vec<Route>,
     /// Calls that go out.
-    pub project: Option<Project>,
+    pub projects: Vec<Project>,
 }
 
 impl Config {
@@ -74,6 +78,7 @@ impl Config {
     pub fn new(trunk: SocketAddr) -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], ports::free_port())),
+            allow: vec!["127.0.0.1/32".into()],
             per_source: 100_000,
             media_ports: ports::media_range(400),
             media_threads: 1,
@@ -82,7 +87,7 @@ impl Config {
             calls_per_second: 50,
             scenarios: Vec::new(),
             routes: Vec::new(),
-            project: None,
+            projects: Vec::new(),
         }
     }
 
@@ -100,13 +105,18 @@ impl Config {
         let (first, last) = self.media_ports;
         let _ = write!(
             text,
-            "[node]\ndata = \"data\"\n\n[sip]\nlisten = \"{listen}\"\nallow = [\"{ip}/32\"]\n\
+            "[node]\ndata = \"data\"\n\n[sip]\nlisten = \"{listen}\"\nallow = {:?}\n\
              per_source = {}\n\n\
              [media]\naddress = \"{ip}\"\nports = \"{first}-{last}\"\nthreads = {}\n\n\
              [[tenant]]\nid = \"demo\"\n\n\
              [[trunk]]\nid = \"farm\"\naddress = \"{}\"\nlines = {}\ncalls_per_second = {}\n\
              caller = \"+74950000000\"\n",
-            self.per_source, self.media_threads, self.trunk, self.trunk_lines, self.calls_per_second
+            self.allow,
+            self.per_source,
+            self.media_threads,
+            self.trunk,
+            self.trunk_lines,
+            self.calls_per_second
         );
         for (name, package) in &self.scenarios {
             let _ = write!(
@@ -124,32 +134,33 @@ impl Config {
                 inline(&route.settings)
             );
         }
-        if let Some(project) = &self.project {
+        for project in &self.projects {
             let _ = write!(
                 text,
-                "\n[[project]]\nid = \"demo\"\ntenant = \"demo\"\ntrunk = \"farm\"\nscenario = \"{}\"\n\
-                 lines = {}\nring_s = {}\nleads = \"leads.csv\"\nsettings = {}\n",
+                "\n[[project]]\nid = \"{id}\"\ntenant = \"demo\"\ntrunk = \"farm\"\nscenario = \"{}\"\n\
+                 lines = {}\nring_s = {}\nleads = \"leads-{id}.csv\"\nsettings = {}\n",
                 project.scenario,
                 project.lines,
                 project.ring_s,
-                inline(&project.settings)
+                inline(&project.settings),
+                id = project.id
             );
         }
         text
     }
 
-    /// Writes `zvonar.toml`, and the list of contacts beside it; gives the path of the former.
+    /// Writes `zvonar.toml`, and the lists of contacts beside it; gives the path of the former.
     pub fn write(&self, folder: &Path) -> Result<PathBuf, String> {
         let file = folder.join("zvonar.toml");
         let say = |error| format!("cannot write {}: {error}", folder.display());
         fs::create_dir_all(folder).map_err(say)?;
         fs::write(&file, self.toml()).map_err(say)?;
-        if let Some(project) = &self.project {
+        for project in &self.projects {
             let mut csv = "lead,phone\n".to_owned();
             for lead in &project.leads {
                 let _ = writeln!(csv, "{},{}", lead.id, lead.phone);
             }
-            fs::write(folder.join("leads.csv"), csv).map_err(say)?;
+            fs::write(folder.join(format!("leads-{}.csv", project.id)), csv).map_err(say)?;
         }
         Ok(file)
     }

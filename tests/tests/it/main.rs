@@ -1,1 +1,15 @@
-//! End-to-end tests, one binary.
+//! End-to-end tests: the real binary over real loopback sockets, against peers that know nothing of it.
+//!
+//! `./zv test` installs the peers and builds the guests first, and lets nothing be skipped. A bare `cargo test` runs
+//! what it can and says aloud what it cannot.
+
+mod baresip;
+mod calls;
+mod config;
+mod containment;
+mod demo;
+mod digest;
+mod kill;
+mod layers;
+mod sipp;
+mod torture;

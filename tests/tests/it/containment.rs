@@ -1,0 +1,111 @@
+//! Scenarios that misbehave, one of each kind at the same time, beside fifty calls that do not: the misbehaving one's
+//! callee hears the fallback, the report says «Системная ошибка», and the neighbours notice nothing.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use serde_json::Value;
+use zvonar_tests::{
+    audio,
+    host::{Host, Report, START_LIMIT},
+    machine,
+    phone::Phone,
+    ports,
+    process::Process,
+    project::{Config, Project, Route, leads},
+};
+
+/// What the scenario `naughty` can do wrong, by its setting `job`.
+const JOBS: &[&str] = &["loop", "spam", "memory", "recursion", "trap", "error"];
+const NEIGHBOURS: u32 = 50;
+/// How long the neighbours talk, in seconds: the naughty ones come and go in the middle of it.
+const TALK_S: u32 = 15;
+
+#[test]
+fn neighbours_of_misbehaving_scenarios_lose_nothing_and_their_callers_hear_the_fallback() {
+    let _machine = machine::alone();
+    let folder = tempfile::tempdir().unwrap();
+    let callgen = callgen(folder.path());
+    let phone = Phone::start().unwrap();
+    let mut config = Config::new(phone.address).scenario("bench").scenario("naughty");
+    config.routes = vec![Route {
+        user: "hold".into(),
+        scenario: "bench".into(),
+        settings: vec![("job".into(), "hold".into())],
+    }];
+    config.projects = JOBS
+        .iter()
+        .enumerate()
+        .map(|(index, job)| {
+            let mut list = leads(10 * (index + 1), &[0]);
+            Project {
+                id: (*job).into(),
+                scenario: "naughty".into(),
+                lines: 2,
+                ring_s: 5,
+                leads: list.split_off(10 * index),
+                settings: vec![("job".into(), (*job).into())],
+            }
+        })
+        .collect();
+    let mut host = Host::start(&config, folder.path(), &[], false).unwrap();
+    host.process.wait_for_line(zvonar_tests::host::READY, START_LIMIT).unwrap();
+    let measured = neighbours(&callgen, host.address, folder.path());
+    host.process.terminate(Duration::from_secs(30)).unwrap();
+
+    assert_eq!(measured["ok"].as_u64(), Some(u64::from(NEIGHBOURS)), "{measured:#}");
+    let rtp = &measured["rtp"];
+    assert_eq!(rtp["lost"].as_u64(), Some(0), "{measured:#}");
+    assert!(rtp["late_20ms_pct"].as_f64().is_some_and(|percent| percent < 0.1), "{measured:#}");
+    assert!(
+        rtp["rx"].as_u64().is_some_and(|packets| packets > 50 * 14 * u64::from(NEIGHBOURS)),
+        "{measured:#}"
+    );
+
+    let report = Report::of(&host.config).unwrap();
+    let heard = phone.heard();
+    for project in &config.projects {
+        for lead in &project.leads {
+            let rows = report.of_lead(lead);
+            assert_eq!(rows.len(), 1, "{} of {}: {rows:?}", lead.id, project.id);
+            assert_eq!(rows[0].result, "Системная ошибка", "{} of {}: {rows:?}", lead.id, project.id);
+            let call = heard.iter().find(|call| call.called.ends_with(&lead.phone[1..]));
+            let call = call.unwrap_or_else(|| panic!("{} of {} was never called", lead.id, project.id));
+            let loudest = call.samples.chunks(800).map(audio::rms).fold(0.0, f64::max);
+            assert!(loudest > 0.02, "{}: the callee heard only silence ({loudest})", project.id);
+            assert!(call.hung_up, "{}: the callee had to hang up", project.id);
+            assert!(call.length < Duration::from_secs(30), "{}: {:?}", project.id, call.length);
+        }
+    }
+}
+
+/// The generator of `tests/bench`, compiled: it measures the lateness of every packet.
+fn callgen(folder: &Path) -> PathBuf {
+    let program = folder.join("callgen");
+    let source = machine::root().join("tests/bench/callgen.c");
+    let done = Command::new("cc").arg("-O2").arg("-o").arg(&program).arg(source).arg("-lm").output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    program
+}
+
+fn neighbours(callgen: &Path, host: SocketAddr, folder: &Path) -> Value {
+    let out = folder.join("callgen.json");
+    let (first, last) = ports::media_range(4 * NEIGHBOURS as u16);
+    let mut command = Command::new(callgen);
+    command
+        .args(["uac", "--user", "hold", "--server", &host.to_string()])
+        .args(["--listen", &format!("127.0.0.1:{}", ports::free_port())])
+        .args(["--rate", "25", "--total", &NEIGHBOURS.to_string(), "--secs", "2"])
+        .args(["--hold", &TALK_S.to_string(), "--dtmf-at", "0"])
+        .args(["--base-port", &first.to_string(), "--ports", &((last - first) / 2).to_string()])
+        .arg("--out")
+        .arg(&out);
+    // It ends with 1 if a call failed; the figures say which, so the status itself is not asked for.
+    Process::spawn("callgen", &mut command).unwrap().wait(Duration::from_secs(90)).unwrap();
+    serde_json::from_str(&fs::read_to_string(&out).unwrap()).unwrap()
+}
