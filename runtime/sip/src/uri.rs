@@ -1,0 +1,175 @@
+//! SIP URIs (RFC 3261 §19.1), read in place.
+
+use std::net::IpAddr;
+
+use crate::message::text::{escape_user, param, unescape};
+
+/// A URI, split. Everything but `sip:` and `sips:` stays opaque.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Uri<'a> {
+    /// As it stands: compare without case.
+    pub scheme: &'a str,
+    /// Before the `@`, escapes and password included.
+    user_info: Option<&'a str>,
+    /// A name, an IPv4 address, or an IPv6 address in brackets; for opaque URIs all that follows the scheme.
+    pub host: &'a str,
+    /// After the host.
+    pub port: Option<u16>,
+    /// From the first `;` on, or empty.
+    params: &'a str,
+    /// After the `?`.
+    pub headers: Option<&'a str>,
+}
+
+impl<'a> Uri<'a> {
+    /// Reads one; `None` if it is none.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let (scheme, rest) = text.split_once(':')?;
+        let sound_scheme = scheme.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic())
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
+        // Spaces and brackets never stand bare in a URI of any scheme.
+        let sound_rest = !rest.is_empty()
+            && rest.bytes().all(|byte| byte > b' ' && !matches!(byte, b'<' | b'>' | b'"' | 0x7f));
+        if !sound_scheme || !sound_rest {
+            return None;
+        }
+        if !is_sip(scheme) {
+            return Some(Self { scheme, user_info: None, host: rest, port: None, params: "", headers: None });
+        }
+        // The user part may hold `;`, `?` and `:` in the clear, but no `@`.
+        let (user_info, rest) = match rest.split_once('@') {
+            Some(("", _)) => return None,
+            Some((user, rest)) => (Some(user), rest),
+            None => (None, rest),
+        };
+        let (rest, headers) =
+            rest.split_once('?').map_or((rest, None), |(rest, headers)| (rest, Some(headers)));
+        let (host_port, params) = match rest.find(';') {
+            Some(at) => rest.split_at(at),
+            None => (rest, ""),
+        };
+        let (host, port) = split_host_port(host_port)?;
+        Some(Self { scheme, user_info, host, port, params, headers })
+    }
+
+    /// Whether it is `sip:` or `sips:`.
+    pub fn is_sip(&self) -> bool {
+        is_sip(self.scheme)
+    }
+
+    /// Whether it is a telephone number (RFC 3966).
+    pub fn is_tel(&self) -> bool {
+        self.scheme.eq_ignore_ascii_case("tel")
+    }
+
+    /// The user part without password and escapes; of a `tel:` URI the number, without its parameters and separators.
+    pub fn user(&self) -> String {
+        if self.is_tel() {
+            let number = self.host.split(';').next().unwrap_or("");
+            return number.chars().filter(|letter| !matches!(letter, '-' | '.' | '(' | ')')).collect();
+        }
+        unescape(self.user_info.unwrap_or("").split(':').next().unwrap_or(""))
+    }
+
+    /// A parameter; a flag (`;lr`) has the value "".
+    pub fn param(&self, name: &str) -> Option<&'a str> {
+        param(self.params, name)
+    }
+
+    /// The host, if it is an address.
+    pub fn ip(&self) -> Option<IpAddr> {
+        parse_ip(self.host)
+    }
+}
+
+fn is_sip(scheme: &str) -> bool {
+    scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips")
+}
+
+/// An address, in brackets or not.
+pub(crate) fn parse_ip(host: &str) -> Option<IpAddr> {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).parse().ok()
+}
+
+/// `host`, `host:port`, `[v6]:port`; whitespace around the colon is allowed, as in `Via`.
+pub(crate) fn split_host_port(text: &str) -> Option<(&str, Option<u16>)> {
+    let text = text.trim();
+    let (host, rest) = match text.strip_prefix('[') {
+        Some(inside) => {
+            let end = inside.find(']')? + 2;
+            parse_ip(&text[..end]).filter(IpAddr::is_ipv6)?;
+            text.split_at(end)
+        }
+        None => {
+            let end = text.find(':').unwrap_or(text.len());
+            let (host, rest) = text.split_at(end);
+            let host = host.trim_end();
+            let sound = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+            if host.is_empty() || !host.bytes().all(sound) {
+                return None;
+            }
+            (host, rest)
+        }
+    };
+    match rest.trim() {
+        "" => Some((host, None)),
+        rest => {
+            let port = rest.strip_prefix(':')?.trim();
+            if port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
+                return None;
+            }
+            Some((host, Some(port.parse().ok()?)))
+        }
+    }
+}
+
+/// `sip:user@host`, the user escaped where it has to be.
+pub fn sip_uri(user: &str, host: &str) -> String {
+    if user.is_empty() { format!("sip:{host}") } else { format!("sip:{}@{host}", escape_user(user)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uris_are_split_where_the_grammar_says() {
+        let uri = Uri::parse("sip:alice:secret@[2001:db8::1]:5070;transport=tcp;lr?Subject=x").unwrap();
+        assert_eq!((uri.user().as_str(), uri.host, uri.port), ("alice", "[2001:db8::1]", Some(5070)));
+        assert_eq!(
+            (uri.param("LR"), uri.param("transport"), uri.headers),
+            (Some(""), Some("tcp"), Some("Subject=x"))
+        );
+        assert_eq!(uri.ip(), Some("2001:db8::1".parse().unwrap()));
+        let uri = Uri::parse("sip:user;par=u%40example.net@example.com").unwrap();
+        assert_eq!((uri.user().as_str(), uri.host), ("user;par=u@example.net", "example.com"));
+        let uri = Uri::parse("tel:+7(916)123-45-67;phone-context=x").unwrap();
+        assert_eq!(uri.user(), "+79161234567");
+        let uri = Uri::parse("soap.beep://192.0.2.103:3002").unwrap();
+        assert!(!uri.is_sip());
+    }
+
+    #[test]
+    fn what_is_no_uri_is_refused() {
+        for text in [
+            "",
+            "sip",
+            "sip:",
+            ":a",
+            "1:a",
+            "<sip:a@b>",
+            "sip:a@",
+            "sip:@b",
+            "sip:a@b@c",
+            "sip:a@b:x",
+            "sip:a@b:",
+            "sip:a@b:70000",
+            "sip:a b@c",
+            "sip:a@[::1",
+            "sip:a@[zz]",
+            "sip:a@b; lr",
+        ] {
+            assert_eq!(Uri::parse(text), None, "{text}");
+        }
+    }
+}
