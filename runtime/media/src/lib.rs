@@ -14,11 +14,16 @@ pub mod clip;
 mod codec;
 pub mod event;
 pub mod g711;
+pub mod inband;
 pub mod level;
 mod plan;
 pub mod playout;
+pub mod recording;
+pub mod reorder;
 mod report;
 pub mod rtp;
+pub mod sequence;
+pub mod stream;
 #[cfg(test)]
 mod testing;
 
@@ -26,6 +31,7 @@ pub use clip::{Clip, ClipError, Part, Prompt};
 pub use codec::Codec;
 pub use plan::MediaPlan;
 pub use report::Report;
+pub use stream::{PlayEnd, PlayId, Stream, StreamEvent, StreamIds, StreamSettings, VoiceEnd};
 
 /// Samples in a frame of 20 ms, which are also its bytes in G.711.
 pub const FRAME: usize = 160;

@@ -1,0 +1,701 @@
+//! The sound of one call: what comes in, what goes out, and when.
+//!
+//! A stream performs no I/O and reads no clock. Its driver (`switch::media_io`) hands it packets as they come and calls
+//! [`Stream::tick`] every 20 ms; a tick makes at most one packet. The driver chooses the rhythm: when
+//! [`Stream::wants_to_hurry`], it ticks at once and from there on every 20 ms, so that a prompt begins when it is asked
+//! for and not in the next slot.
+//!
+//! # Invariants
+//!
+//! * No method allocates or frees. A prompt that is done with leaves inside [`StreamEvent::PlayEnded`].
+//! * Each [`Stream::play`] is followed by exactly one `PlayEnded`, unless the stream is dropped before, or its events
+//!   are not taken.
+//! * Once locked, only the locked address and SSRC are heard, until a plan names another address ("RTP bleed").
+//! * Timestamps never go back, and stay in step with the clock across silence.
+//!
+//! # Choices
+//!
+//! When nothing is played nothing is sent, but for a packet of silence at the start and whenever nothing was sent for
+//! [`StreamSettings::keepalive`]: it opens the way through NATs and shows a latching far end where we are, at the cost
+//! of 4 packets a minute instead of 3000. While the far end holds us, prompts wait.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::event::{KeyReceiver, KeySender, KeyTick, KeyTiming};
+use crate::inband::{KeyDetector, KeySinger};
+use crate::level::{self, Gate, GateSettings};
+use crate::playout::Playout;
+use crate::recording::{RecordingFrame, Side};
+use crate::reorder::{Placed, ReorderBuffer};
+use crate::rtp::{Header, PacketBuf};
+use crate::sequence::{Arrival, Jitter, SequenceTracker};
+use crate::{Codec, FRAME, FRAME_TIME, MediaPlan, Prompt, Report, g711};
+
+mod source;
+mod voice;
+
+pub use voice::VoiceEnd;
+
+use source::{Source, Verdict};
+use voice::Voice;
+
+/// Comfort noise (RFC 3389), static payload type 13: some far ends send it without having offered it.
+const COMFORT_NOISE: u8 = 13;
+
+/// Events that can wait to be taken; from half of it on, key presses are dropped.
+const EVENTS: usize = 16;
+
+/// At most one packet in this time leaves ahead of the rhythm, so that a scenario that plays without pause cannot
+/// flood the far end.
+const HURRY_APART: Duration = Duration::from_millis(100);
+
+/// A rhythm that fell behind by more than this is given up: the timestamp jumps, and a new talkspurt begins.
+const BEHIND: i32 = 100 * 8;
+
+/// The most frames that one tick catches up with on the receiving side.
+const CATCH_UP: u32 = 5;
+
+/// What a stream starts with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StreamSettings {
+    /// How long after a plan another address than the planned one may still become the source: for far ends behind NAT.
+    pub latch_window: Duration,
+    /// A new SSRC from the locked address is followed when the old one has been silent for this long.
+    pub ssrc_silence: Duration,
+    /// How long packets may be out of order: 20 to 80 ms. It delays recordings and keys in the sound, but not
+    /// telephone-events.
+    pub reorder: Duration,
+    /// After how long without RTP [`StreamEvent::FarEndSilent`] comes; `None`: never.
+    pub far_end_silent: Option<Duration>,
+    /// How often a packet of silence is sent while nothing else is; `None`: never, not even the first.
+    pub keepalive: Option<Duration>,
+    /// What counts as voice where a voice recording ends at silence.
+    pub gate: GateSettings,
+    /// How long a voice recording that ends at silence waits for the voice to begin.
+    pub voice_begin: Duration,
+}
+
+impl Default for StreamSettings {
+    fn default() -> Self {
+        Self {
+            latch_window: Duration::from_secs(1),
+            ssrc_silence: Duration::from_millis(300),
+            reorder: Duration::from_millis(60),
+            far_end_silent: Some(Duration::from_secs(20)),
+            keepalive: Some(Duration::from_secs(15)),
+            gate: GateSettings::default(),
+            voice_begin: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The numbers a stream begins with: random, so that they cannot be guessed (RFC 3550 §5.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamIds {
+    /// Whose packets these are.
+    pub ssrc: u32,
+    /// The first sequence number.
+    pub sequence: u16,
+    /// The first timestamp.
+    pub timestamp: u32,
+}
+
+/// Which `play` an event is about; chosen by the driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PlayId(pub u64);
+
+/// How a prompt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlayEnd {
+    /// It was played to its end, and the time of its last packet is over.
+    Played,
+    /// The far end pressed a key.
+    Key,
+    /// It was stopped, or replaced by another.
+    Command,
+}
+
+/// What a stream has to tell.
+#[derive(Debug)]
+pub enum StreamEvent {
+    /// A key was pressed.
+    Key {
+        /// Which.
+        digit: char,
+        /// When its first packet came.
+        at: Instant,
+    },
+    /// The first packet left.
+    FirstPacketSent {
+        /// When.
+        at: Instant,
+    },
+    /// The first packet of the far end was taken.
+    FirstPacketHeard {
+        /// When.
+        at: Instant,
+    },
+    /// A prompt is over.
+    PlayEnded {
+        /// Which.
+        id: PlayId,
+        /// How.
+        end: PlayEnd,
+        /// How much of it had left.
+        played: Duration,
+        /// The prompt, to be freed where memory may be freed.
+        prompt: Prompt,
+    },
+    /// All keys to be sent have left.
+    KeysSent,
+    /// Nothing came for [`StreamSettings::far_end_silent`].
+    FarEndSilent,
+    /// A voice recording is over; no frame of it follows.
+    VoiceEnded {
+        /// Why.
+        end: VoiceEnd,
+        /// Where it ends, in samples since it began.
+        at: u64,
+    },
+}
+
+/// Where frames to be recorded go. Called from the tick: it must not wait.
+pub trait Tap {
+    /// A frame for the recording of the whole call. `false`: it was dropped.
+    fn call(&mut self, frame: RecordingFrame) -> bool;
+    /// A frame for the recording of the far end's voice. `false`: it was dropped.
+    fn voice(&mut self, frame: RecordingFrame) -> bool;
+}
+
+/// A tap for streams that record nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct NoTap;
+
+impl Tap for NoTap {
+    fn call(&mut self, _: RecordingFrame) -> bool {
+        false
+    }
+    fn voice(&mut self, _: RecordingFrame) -> bool {
+        false
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Stream {
+    settings: StreamSettings,
+    /// `None` until [`Stream::start`].
+    plan: Option<MediaPlan>,
+    events: Events,
+    report: Report,
+
+    // What comes in.
+    source: Source,
+    tracker: SequenceTracker,
+    jitter: Jitter,
+    keys_in: KeyReceiver,
+    detector: Option<KeyDetector>,
+    buffer: ReorderBuffer,
+    /// When the next frame is to be taken out of the buffer; `None` while nobody listens.
+    listen_at: Option<Instant>,
+    last_heard: Option<Instant>,
+    silent_at: Option<Instant>,
+
+    // What goes out.
+    ids: StreamIds,
+    /// When `ids.timestamp` was.
+    epoch: Instant,
+    /// The timestamp after the last packet that was sent; `None` before the first.
+    sent_until: Option<u32>,
+    sent_at: Option<Instant>,
+    /// The previous tick sent sound, so the next one does not begin a talkspurt.
+    talking: bool,
+    hurry: bool,
+    hurry_after: Instant,
+    playing: Option<Playing>,
+    keys_out: KeySender,
+    singer: Option<KeySinger>,
+
+    // What is recorded.
+    recording: Option<CallRecording>,
+    voice: Option<Voice>,
+}
+
+#[derive(Debug)]
+struct Playing {
+    id: PlayId,
+    playout: Playout,
+    stop_on_key: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct CallRecording {
+    since: Instant,
+    /// Where our next frame belongs, in samples.
+    us: u64,
+}
+
+/// The events that wait, in a ring of fixed size.
+#[derive(Debug)]
+struct Events {
+    ring: [Option<StreamEvent>; EVENTS],
+    head: usize,
+    len: usize,
+    dropped: u64,
+}
+
+impl Stream {
+    /// A stream that neither sends nor hears yet.
+    pub fn new(now: Instant, settings: StreamSettings, ids: StreamIds) -> Self {
+        let delay = u32::try_from(settings.reorder.as_millis() * 8).unwrap_or(u32::MAX);
+        Self {
+            settings,
+            plan: None,
+            events: Events { ring: [const { None }; EVENTS], head: 0, len: 0, dropped: 0 },
+            report: Report::default(),
+            source: Source::new(),
+            tracker: SequenceTracker::default(),
+            jitter: Jitter::default(),
+            keys_in: KeyReceiver::default(),
+            detector: None,
+            buffer: ReorderBuffer::new(Codec::Pcma, delay),
+            listen_at: None,
+            last_heard: None,
+            silent_at: None,
+            ids,
+            epoch: now,
+            sent_until: None,
+            sent_at: None,
+            talking: false,
+            hurry: false,
+            hurry_after: now,
+            playing: None,
+            keys_out: KeySender::default(),
+            singer: None,
+            recording: None,
+            voice: None,
+        }
+    }
+
+    /// Begins, or follows a re-INVITE. A plan with the same address keeps the lock on it.
+    pub fn start(&mut self, now: Instant, plan: MediaPlan) {
+        let first = self.plan.is_none();
+        if self.plan.as_ref().is_none_or(|before| before.remote != plan.remote) {
+            self.source.open(plan.remote, now + self.settings.latch_window);
+        } else {
+            self.source.free_ssrc();
+        }
+        if self.plan.as_ref().is_none_or(|before| before.codec != plan.codec) {
+            self.buffer.reset(plan.codec);
+        }
+        self.detector = plan.event_receive.is_none().then(|| self.detector.take().unwrap_or_default());
+        self.plan = Some(plan);
+        self.rest_silence_alarm(now);
+        self.listen(now);
+        if first && (self.playing.is_some() || self.keys_out.is_busy()) {
+            self.hurry = true;
+        }
+    }
+
+    /// Where packets go now: the latched source, or else where the plan says. `None` before the start.
+    pub fn target(&self) -> Option<SocketAddr> {
+        Some(self.source.latched().unwrap_or(self.plan.as_ref()?.remote))
+    }
+
+    /// The only source from here on, once it is settled: the driver may connect its socket.
+    pub fn locked(&self) -> Option<SocketAddr> {
+        self.source.locked()
+    }
+
+    /// Plays a prompt in place of whatever plays. `stop_on_key`: the first key ends it.
+    pub fn play(&mut self, id: PlayId, prompt: Prompt, stop_on_key: bool) {
+        self.end_play(PlayEnd::Command);
+        self.playing = Some(Playing { id, playout: Playout::new(prompt), stop_on_key });
+        self.hurry = true;
+    }
+
+    /// Stops what plays, if anything.
+    pub fn stop(&mut self) {
+        self.end_play(PlayEnd::Command);
+    }
+
+    /// Sends keys: as telephone-events, or in the sound where the far end takes none. They go before prompts, which
+    /// wait. `false`: too many wait already (32), or one is no key; then none is sent.
+    pub fn send_keys(&mut self, keys: &[u8], timing: KeyTiming) -> bool {
+        let taken = self.keys_out.push(keys, timing);
+        self.hurry |= taken;
+        taken
+    }
+
+    /// Records the whole call from now on. Once: asked again, it goes on.
+    pub fn record(&mut self, now: Instant) {
+        if self.recording.is_none() {
+            self.recording = Some(CallRecording { since: now, us: 0 });
+            self.listen(now);
+        }
+    }
+
+    /// Records the far end's voice: at most `longest`, and with `stop_at_silence` until it is silent for so long. One
+    /// at a time: a recording that goes on is ended.
+    pub fn record_voice(&mut self, now: Instant, longest: Duration, stop_at_silence: Option<Duration>) {
+        self.end_voice(now, VoiceEnd::Stopped);
+        let begin = self.settings.voice_begin;
+        self.voice = Some(Voice::new(longest, stop_at_silence, begin, Gate::new(self.settings.gate)));
+        self.listen(now);
+    }
+
+    /// Ends the voice recording, if one goes on.
+    pub fn stop_voice(&mut self, now: Instant) {
+        self.end_voice(now, VoiceEnd::Stopped);
+    }
+
+    /// Where the recording of the whole call ends if it ends now, in samples; `None`: there is none.
+    pub fn recorded(&self, now: Instant) -> Option<u64> {
+        self.recording.map(|recording| samples(now.saturating_duration_since(recording.since)))
+    }
+
+    /// Takes a packet from the network. `false`: refused.
+    pub fn handle_packet(&mut self, now: Instant, from: SocketAddr, packet: &[u8]) -> bool {
+        let taken = self.take_packet(now, from, packet);
+        self.report.packets_refused += u64::from(!taken);
+        taken
+    }
+
+    fn take_packet(&mut self, now: Instant, from: SocketAddr, packet: &[u8]) -> bool {
+        let Some(plan) = &self.plan else { return false };
+        let Some((header, payload)) = Header::parse(packet) else { return false };
+        let payload = &packet[payload];
+        let is_event = plan.event_receive == Some(header.payload_type);
+        let is_sound = header.payload_type == plan.codec.payload_type();
+        if !is_event && !is_sound && header.payload_type != COMFORT_NOISE {
+            return false;
+        }
+        match self.source.judge(now, from, header.ssrc, self.settings.ssrc_silence) {
+            Verdict::Refused => return false,
+            Verdict::Known => {}
+            Verdict::New => {
+                self.tracker.new_source();
+                self.jitter.new_source();
+                self.keys_in.reset();
+                self.buffer.reset(plan.codec);
+            }
+        }
+        match self.tracker.handle(header.sequence) {
+            Arrival::New => self.report.packets_heard += 1,
+            Arrival::Duplicate => return true,
+            Arrival::Stray => return false,
+        }
+        if self.last_heard.is_none() {
+            self.events.push(StreamEvent::FirstPacketHeard { at: now });
+        }
+        self.last_heard = Some(now);
+        self.rest_silence_alarm(now);
+        if is_event {
+            if let Some(digit) = self.keys_in.handle(now, header.marker, header.timestamp, payload) {
+                self.key(now, digit);
+            }
+        } else if is_sound {
+            self.jitter.handle(now, header.timestamp);
+            if self.listen_at.is_some()
+                && self.buffer.put(header.timestamp, header.marker, payload) == Placed::Late
+            {
+                self.report.packets_late += 1;
+            }
+        }
+        true
+    }
+
+    /// Whether the next tick should come at once instead of in the rhythm.
+    pub fn wants_to_hurry(&self, now: Instant) -> bool {
+        self.hurry && now >= self.hurry_after && self.plan.as_ref().is_some_and(|plan| plan.send)
+    }
+
+    /// 20 ms have passed, or the stream wanted to hurry. Writes the packet to send into `out`, or leaves it empty.
+    pub fn tick(&mut self, now: Instant, out: &mut PacketBuf, tap: &mut impl Tap) {
+        out.clear();
+        if self.plan.is_none() {
+            return;
+        }
+        self.source.settle(now);
+        self.listen_to_frames(now, tap);
+        self.watch_silence(now);
+        if self.hurry {
+            self.hurry = false;
+            // Not a hurry at all when the last packet's time is over anyway.
+            if self.sent_at.is_some_and(|at| now < at + FRAME_TIME) {
+                self.hurry_after = now + HURRY_APART;
+            }
+        }
+        self.speak(now, out, tap);
+    }
+
+    /// The next event, if any waits.
+    pub fn poll_event(&mut self) -> Option<StreamEvent> {
+        self.events.pop()
+    }
+
+    /// Puts an event back that could not be delivered; it is the next again.
+    pub fn unpoll_event(&mut self, event: StreamEvent) {
+        self.events.unpop(event);
+    }
+
+    /// The totals so far.
+    pub fn report(&self) -> Report {
+        Report {
+            packets_lost: self.tracker.lost(),
+            packets_duplicate: self.tracker.duplicates(),
+            jitter_us: self.jitter.micros(),
+            events_dropped: self.report.events_dropped + self.events.dropped,
+            ..self.report
+        }
+    }
+
+    // --- what comes in
+
+    fn key(&mut self, now: Instant, digit: char) {
+        self.report.keys_heard += 1;
+        if self.events.len >= EVENTS / 2 {
+            self.report.events_dropped += 1;
+        } else {
+            self.events.push(StreamEvent::Key { digit, at: now });
+        }
+        if self.playing.as_ref().is_some_and(|playing| playing.stop_on_key) {
+            self.end_play(PlayEnd::Key);
+        }
+    }
+
+    /// Frames are taken out of the buffer only while somebody wants them; else packets are counted and dropped.
+    fn listen(&mut self, now: Instant) {
+        let wanted = self.detector.is_some() || self.recording.is_some() || self.voice.is_some();
+        match (wanted, &self.plan) {
+            (true, Some(plan)) if self.listen_at.is_none() => {
+                self.buffer.reset(plan.codec);
+                self.listen_at = Some(now);
+            }
+            (false, _) => self.listen_at = None,
+            _ => {}
+        }
+    }
+
+    fn listen_to_frames(&mut self, now: Instant, tap: &mut impl Tap) {
+        let Some(mut due) = self.listen_at else { return };
+        let mut frame = [0; FRAME];
+        for _ in 0..CATCH_UP {
+            if due > now {
+                break;
+            }
+            let there = self.buffer.pull(&mut frame);
+            self.hear(due, &frame, there, tap);
+            due += FRAME_TIME;
+        }
+        if due + FRAME_TIME * CATCH_UP < now {
+            due = now; // the thread stood still: what was not heard is lost
+        }
+        if self.listen_at.is_some() {
+            self.listen_at = Some(due);
+        }
+    }
+
+    fn hear(&mut self, at: Instant, sound: &[u8; FRAME], there: bool, tap: &mut impl Tap) {
+        let Some(codec) = self.plan.as_ref().map(|plan| plan.codec) else { return };
+        if there && let Some(recording) = self.recording {
+            let at = samples(at.saturating_duration_since(recording.since));
+            let frame = RecordingFrame { side: Side::FarEnd, codec, at, sound: *sound };
+            self.report.frames_dropped += u64::from(!tap.call(frame));
+        }
+        if self.detector.is_none() && self.voice.is_none() {
+            return;
+        }
+        let mut linear = [0; FRAME];
+        g711::decode(codec, sound, &mut linear);
+        if let Some(digit) = self.detector.as_mut().and_then(|detector| detector.handle(&linear)) {
+            self.key(at, digit);
+        }
+        if let Some(voice) = &mut self.voice {
+            let dbfs = if there { level::dbfs(&linear) } else { level::SILENCE_DBFS };
+            let frame = RecordingFrame { side: Side::FarEnd, codec, at: voice.at(), sound: *sound };
+            let end = voice.handle(dbfs);
+            if there {
+                self.report.frames_dropped += u64::from(!tap.voice(frame));
+            }
+            if let Some(end) = end {
+                self.end_voice(at, end);
+            }
+        }
+    }
+
+    fn end_voice(&mut self, now: Instant, end: VoiceEnd) {
+        if let Some(voice) = self.voice.take() {
+            self.events.push(StreamEvent::VoiceEnded { end, at: voice.at() });
+            self.listen(now);
+        }
+    }
+
+    fn rest_silence_alarm(&mut self, now: Instant) {
+        let heard = self.plan.as_ref().is_some_and(|plan| plan.receive);
+        self.silent_at = self.settings.far_end_silent.filter(|_| heard).map(|time| now + time);
+    }
+
+    fn watch_silence(&mut self, now: Instant) {
+        if self.silent_at.is_some_and(|at| now >= at) {
+            self.silent_at = None; // told once, until something comes again
+            self.events.push(StreamEvent::FarEndSilent);
+        }
+    }
+
+    // --- what goes out
+
+    fn speak(&mut self, now: Instant, out: &mut PacketBuf, tap: &mut impl Tap) {
+        let Some(plan) = &self.plan else { return };
+        if !plan.send {
+            self.talking = false;
+            return;
+        }
+        let (codec, event_type) = (plan.codec, plan.event_send);
+        let timestamp = self.next_timestamp(now);
+        match self.keys_out.tick(timestamp) {
+            KeyTick::Idle => {}
+            KeyTick::Gap => {
+                self.talking = false;
+                self.singer = None;
+                if !self.keys_out.is_busy() {
+                    self.events.push(StreamEvent::KeysSent);
+                }
+                return;
+            }
+            KeyTick::Packet { marker, timestamp: pressed, payload, code, ended } => {
+                if let Some(payload_type) = event_type {
+                    let header = self.header(marker, payload_type, pressed);
+                    out.begin(header, payload.len()).copy_from_slice(&payload);
+                    self.sent(now, timestamp);
+                    self.talking = false;
+                } else if !ended {
+                    if marker {
+                        self.singer = KeySinger::new(code);
+                    }
+                    let mut sound = [g711::silence(codec); FRAME];
+                    if let Some(singer) = &mut self.singer {
+                        singer.fill(codec, &mut sound);
+                    }
+                    self.say(now, timestamp, codec, &sound, out, tap);
+                }
+                return;
+            }
+        }
+        let mut sound = [0; FRAME];
+        let filled = self.playing.as_mut().is_some_and(|playing| playing.playout.fill(codec, &mut sound));
+        if filled {
+            self.say(now, timestamp, codec, &sound, out, tap);
+            return;
+        }
+        self.end_play(PlayEnd::Played);
+        self.talking = false;
+        let due = match (self.settings.keepalive, self.sent_at) {
+            (Some(every), Some(at)) => now >= at + every,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if due {
+            self.say(now, timestamp, codec, &[g711::silence(codec); FRAME], out, tap);
+            self.talking = false;
+        }
+    }
+
+    fn say(
+        &mut self,
+        now: Instant,
+        timestamp: u32,
+        codec: Codec,
+        sound: &[u8; FRAME],
+        out: &mut PacketBuf,
+        tap: &mut impl Tap,
+    ) {
+        let header = self.header(!self.talking, codec.payload_type(), timestamp);
+        out.begin(header, FRAME).copy_from_slice(sound);
+        self.sent(now, timestamp);
+        self.talking = true;
+        if let Some(recording) = &mut self.recording {
+            // Frames of one talkspurt join without a seam, whatever the wobble of the ticks.
+            let elapsed = samples(now.saturating_duration_since(recording.since));
+            if elapsed.abs_diff(recording.us) > 2 * FRAME as u64 {
+                recording.us = elapsed;
+            }
+            let frame = RecordingFrame { side: Side::Us, codec, at: recording.us, sound: *sound };
+            recording.us += FRAME as u64;
+            self.report.frames_dropped += u64::from(!tap.call(frame));
+        }
+    }
+
+    fn header(&mut self, marker: bool, payload_type: u8, timestamp: u32) -> Header {
+        let sequence = self.ids.sequence;
+        self.ids.sequence = sequence.wrapping_add(1);
+        Header { marker, payload_type, sequence, timestamp, ssrc: self.ids.ssrc }
+    }
+
+    fn sent(&mut self, now: Instant, timestamp: u32) {
+        if self.sent_at.is_none() {
+            self.events.push(StreamEvent::FirstPacketSent { at: now });
+        }
+        self.sent_until = Some(timestamp.wrapping_add(FRAME as u32));
+        self.sent_at = Some(now);
+        self.report.packets_sent += 1;
+    }
+
+    /// What a packet that leaves now is stamped with. Within a talkspurt, and for a packet that hurries, the last one
+    /// plus its 20 ms: the new sound may come early, but not overlap the old. After silence, what the clock says.
+    fn next_timestamp(&mut self, now: Instant) -> u32 {
+        let elapsed = samples(now.saturating_duration_since(self.epoch)) as u32;
+        let clock = self.ids.timestamp.wrapping_add(elapsed);
+        let Some(until) = self.sent_until else { return clock };
+        let behind = clock.wrapping_sub(until).cast_signed();
+        if behind > BEHIND {
+            self.talking = false;
+        }
+        if behind > 0 && !self.talking { clock } else { until }
+    }
+
+    fn end_play(&mut self, end: PlayEnd) {
+        if let Some(Playing { id, playout, .. }) = self.playing.take() {
+            let played = playout.played();
+            self.events.push(StreamEvent::PlayEnded { id, end, played, prompt: playout.into_prompt() });
+            self.talking = false;
+        }
+    }
+}
+
+impl Events {
+    fn push(&mut self, event: StreamEvent) {
+        // A driver that takes the events after each call never comes near the limit: one call makes at most four. It
+        // is reached only when those who listen to all calls have stood still.
+        if self.len < EVENTS {
+            self.ring[(self.head + self.len) % EVENTS] = Some(event);
+            self.len += 1;
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    fn pop(&mut self) -> Option<StreamEvent> {
+        let event = self.ring[self.head].take()?;
+        self.head = (self.head + 1) % EVENTS;
+        self.len -= 1;
+        Some(event)
+    }
+
+    fn unpop(&mut self, event: StreamEvent) {
+        if self.len < EVENTS {
+            self.head = (self.head + EVENTS - 1) % EVENTS;
+            self.ring[self.head] = Some(event);
+            self.len += 1;
+        }
+    }
+}
+
+/// A length of time in samples.
+fn samples(time: Duration) -> u64 {
+    u64::try_from(time.as_micros() * 8 / 1000).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;
