@@ -97,13 +97,14 @@ fn show(folder: &Path, json: bool) -> Result<(), String> {
 fn dial(farm: &Farm, folder: &Path, leads: &[Lead]) -> Result<PathBuf, String> {
     let mut config = Config::new(farm.address).scenario("menu");
     config.calls_per_second = 5;
-    config.project = Some(Project {
+    config.projects = vec![Project {
+        id: "demo".into(),
         scenario: "menu".into(),
         lines: 4,
         ring_s: 8,
         leads: leads.to_vec(),
         settings: vec![],
-    });
+    }];
     let mut host = Host::start(&config, folder, &["--once"], true)?;
     host.process.succeed(LIMIT)?;
     Ok(host.config)

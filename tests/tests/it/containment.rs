@@ -20,8 +20,9 @@ use zvonar_tests::{
     project::{Config, Project, Route, leads},
 };
 
-/// What the scenario `naughty` can do wrong, by its setting `job`.
-const JOBS: &[&str] = &["loop", "spam", "memory", "recursion", "trap", "error"];
+/// What the scenario `naughty` can do wrong, by its setting `deed`.
+const DEEDS: &[&str] =
+    &["loop", "memory", "panic", "recursion", "host-calls", "log", "notes", "large-call", "error"];
 const NEIGHBOURS: u32 = 50;
 /// How long the neighbours talk, in seconds: the naughty ones come and go in the middle of it.
 const TALK_S: u32 = 15;
@@ -38,18 +39,18 @@ fn neighbours_of_misbehaving_scenarios_lose_nothing_and_their_callers_hear_the_f
         scenario: "bench".into(),
         settings: vec![("job".into(), "hold".into())],
     }];
-    config.projects = JOBS
+    config.projects = DEEDS
         .iter()
         .enumerate()
-        .map(|(index, job)| {
+        .map(|(index, deed)| {
             let mut list = leads(10 * (index + 1), &[0]);
             Project {
-                id: (*job).into(),
+                id: (*deed).into(),
                 scenario: "naughty".into(),
                 lines: 2,
                 ring_s: 5,
                 leads: list.split_off(10 * index),
-                settings: vec![("job".into(), (*job).into())],
+                settings: vec![("deed".into(), (*deed).into())],
             }
         })
         .collect();
