@@ -204,3 +204,53 @@ fn respond(request: &str, address: SocketAddr, status: &str, sdp: Option<&str>) 
     }
     answer + &format!("Content-Length: {}\r\n\r\n{body}", body.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phone_picks_up_hears_what_is_said_and_notices_the_hang_up() {
+        let phone = Phone::start().unwrap();
+        let (sip, media) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        for socket in [&sip, &media] {
+            socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        }
+        let head = |method: &str| {
+            format!(
+                "{method} sip:123@{} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bK{method}\r\nFrom: <sip:a@b>;tag=1\r\n\
+                 To: <sip:123@c>\r\nCall-ID: one\r\nCSeq: 1 {method}\r\n",
+                phone.address,
+                sip.local_addr().unwrap()
+            )
+        };
+        let ask = |text: String| {
+            sip.send_to(text.as_bytes(), phone.address).unwrap();
+            let mut buffer = [0; 4096];
+            let length = sip.recv(&mut buffer).unwrap();
+            String::from_utf8_lossy(&buffer[..length]).into_owned()
+        };
+        let port = media.local_addr().unwrap().port();
+        let sdp = format!("v=0\r\nc=IN IP4 127.0.0.1\r\nm=audio {port} RTP/AVP 8\r\n");
+        let answer = ask(format!("{}\r\n{sdp}", head("INVITE")));
+        assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
+        let far = far_media(&answer).unwrap();
+
+        let mut packet = vec![0x80, 8, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1];
+        packet.extend([0xaa, 0x2a].repeat(80));
+        for _ in 0..10 {
+            media.send_to(&packet, far).unwrap();
+        }
+        let mut silence = [0; 512];
+        assert_eq!(media.recv(&mut silence).unwrap(), 172, "the phone says nothing to its caller");
+
+        // Time to hear all of it before the end is noticed.
+        std::thread::sleep(Duration::from_millis(300));
+        let answer = ask(format!("{}\r\n", head("BYE")));
+        assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
+        assert!(clock::within(Duration::from_secs(5), || !phone.heard().is_empty()));
+        let heard = phone.heard().remove(0);
+        assert_eq!((heard.called.as_str(), heard.hung_up, heard.samples.len()), ("123", true, 1600));
+        assert!(audio::rms(&heard.samples) > 0.9, "{}", audio::rms(&heard.samples));
+    }
+}

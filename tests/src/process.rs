@@ -239,3 +239,47 @@ fn read(from: impl Read + Send + 'static, into: Shared, show: bool) -> JoinHandl
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Process {
+        Process::spawn("shell", Command::new("sh").args(["-c", script])).unwrap()
+    }
+
+    #[test]
+    fn output_of_both_kinds_is_kept_and_waited_for() {
+        let mut process = shell("echo one; echo two >&2; sleep 0.1; echo three; exit 3");
+        assert_eq!(process.wait_for_line("thr", Duration::from_secs(5)), Ok("three".into()));
+        assert_eq!(process.wait(Duration::from_secs(5)).unwrap().code(), Some(3));
+        assert_eq!((process.stdout().as_str(), process.stderr().as_str()), ("one\nthree", "two"));
+        assert!(process.wait_for_line("four", Duration::from_secs(5)).unwrap_err().contains("ended without"));
+    }
+
+    #[test]
+    fn a_process_that_hangs_is_killed_at_its_limit() {
+        let mut process = shell("exec sleep 60");
+        assert!(process.wait(Duration::from_millis(100)).unwrap_err().contains("did not end"));
+        assert!(!process.is_running());
+    }
+
+    #[test]
+    fn a_dropped_process_is_gone() {
+        let process = shell("exec sleep 60");
+        let folder = format!("/proc/{}", process.id());
+        assert!(std::path::Path::new(&folder).exists());
+        drop(process);
+        assert!(!std::path::Path::new(&folder).exists());
+    }
+
+    #[test]
+    fn of_a_flood_the_first_and_the_last_lines_are_kept() {
+        let mut kept = Kept::default();
+        (0..LINES_KEPT + 7).for_each(|line| kept.push(line.to_string()));
+        let lines = kept.lines();
+        assert_eq!((lines.len(), lines[0].as_str()), (LINES_KEPT + 1, "0"));
+        assert_eq!(lines[LINES_KEPT / 2], "[7 lines left out]");
+        assert_eq!(lines.last().unwrap(), &(LINES_KEPT + 6).to_string());
+    }
+}
