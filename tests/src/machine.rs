@@ -45,6 +45,18 @@ pub fn skip(why: &str) {
     eprintln!("SKIPPED: {why}");
 }
 
+/// Whether these scenarios have been built; if not, that is said aloud (see [`skip`]).
+pub fn built(scenarios: &[&str]) -> bool {
+    let missing = scenarios.iter().find(|name| {
+        let component = root().join("scenarios").join(name).join(format!("{name}.wasm"));
+        !component.is_file()
+    });
+    if let Some(name) = missing {
+        skip(&format!("the scenario {name} is not built: ./zv guests"));
+    }
+    missing.is_none()
+}
+
 /// How to run a program that opens raw sockets (SIPp playing a pcap): directly for root, else by sudo if that asks
 /// nothing. `None`: not at all.
 pub fn with_raw_sockets(program: &Path) -> Option<Command> {

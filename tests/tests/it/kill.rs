@@ -21,6 +21,9 @@ const ENDINGS: &[u8] = &[1, 2, 4, 1, 5, 3, 7, 2, 8];
 #[test]
 fn nobody_is_called_twice_and_every_answer_is_charged_once_whenever_the_host_is_killed() {
     let _machine = machine::shared();
+    if !machine::built(&["menu"]) {
+        return;
+    }
     let kills =
         std::env::var("ZVONAR_KILLS").map_or(KILLS, |text| text.parse().expect("ZVONAR_KILLS is a number"));
     let mut chance = Chance(clock::unix_millis() | 1);
