@@ -3,7 +3,7 @@
 //! Frames of the two sides come interleaved and not quite in step, so the last half second stays in a window where
 //! both still can be written. What is missing is silence. The window is bounded, and so is what a gap may cost.
 
-use std::io::{Seek, Write};
+use std::io::{self, Seek, Write};
 use std::time::Duration;
 
 use crate::{Codec, FRAME, clip, g711};
@@ -66,14 +66,14 @@ impl<W: Write + Seek> Recording<W> {
     /// # Errors
     ///
     /// The header could not be written.
-    pub fn new(into: W, channels: Channels) -> Result<Self, hound::Error> {
+    pub fn new(into: W, channels: Channels) -> io::Result<Self> {
         let spec = hound::WavSpec {
             channels: if channels == Channels::Both { 2 } else { 1 },
             sample_rate: clip::SAMPLE_RATE_HZ,
             bits_per_sample: 16,
             sample_format: hound::SampleFormat::Int,
         };
-        let writer = hound::WavWriter::new(into, spec)?;
+        let writer = hound::WavWriter::new(into, spec).map_err(plain)?;
         Ok(Self { writer, channels, window: Vec::with_capacity(WINDOW + FRAME), base: 0 })
     }
 
@@ -82,7 +82,7 @@ impl<W: Write + Seek> Recording<W> {
     /// # Errors
     ///
     /// The file could not be written.
-    pub fn add(&mut self, frame: &RecordingFrame) -> Result<(), hound::Error> {
+    pub fn add(&mut self, frame: &RecordingFrame) -> io::Result<()> {
         let end = frame.at + FRAME as u64;
         self.reach(end)?;
         let Some(at) = frame.at.checked_sub(self.base).and_then(|at| usize::try_from(at).ok()) else {
@@ -101,8 +101,8 @@ impl<W: Write + Seek> Recording<W> {
     /// # Errors
     ///
     /// The file could not be written.
-    pub fn flush(&mut self) -> Result<(), hound::Error> {
-        self.writer.flush()
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush().map_err(plain)
     }
 
     /// Ends the file at `end` samples, padded with silence up to there; gives its length.
@@ -110,16 +110,16 @@ impl<W: Write + Seek> Recording<W> {
     /// # Errors
     ///
     /// The file could not be written.
-    pub fn finish(mut self, end: u64) -> Result<Duration, hound::Error> {
+    pub fn finish(mut self, end: u64) -> io::Result<Duration> {
         self.reach(end)?;
         self.write(self.window.len())?;
         let samples = self.base;
-        self.writer.finalize()?;
+        self.writer.finalize().map_err(plain)?;
         Ok(Duration::from_micros(samples.saturating_mul(1_000_000) / u64::from(clip::SAMPLE_RATE_HZ)))
     }
 
     /// Opens the window up to `end`, writing out what falls out of it at the other side.
-    fn reach(&mut self, end: u64) -> Result<(), hound::Error> {
+    fn reach(&mut self, end: u64) -> io::Result<()> {
         while self.base + (self.window.len() as u64) < end {
             let missing = end - self.base - self.window.len() as u64;
             let room = WINDOW.saturating_sub(self.window.len());
@@ -133,15 +133,23 @@ impl<W: Write + Seek> Recording<W> {
         Ok(())
     }
 
-    fn write(&mut self, samples: usize) -> Result<(), hound::Error> {
+    fn write(&mut self, samples: usize) -> io::Result<()> {
         for [far, us] in self.window.drain(..samples.min(self.window.len())) {
-            self.writer.write_sample(far)?;
+            self.writer.write_sample(far).map_err(plain)?;
             if self.channels == Channels::Both {
-                self.writer.write_sample(us)?;
+                self.writer.write_sample(us).map_err(plain)?;
             }
             self.base += 1;
         }
         Ok(())
+    }
+}
+
+/// Writing fails for reasons of the disk, or because a WAV file cannot be longer than 4 GB.
+fn plain(error: hound::Error) -> io::Error {
+    match error {
+        hound::Error::IoError(error) => error,
+        other => io::Error::other(other),
     }
 }
 

@@ -149,6 +149,8 @@ pub enum StreamEvent {
     },
     /// All keys to be sent have left.
     KeysSent,
+    /// Keys were not sent: too many wait already, or one is no key.
+    KeysRefused,
     /// Nothing came for [`StreamSettings::far_end_silent`].
     FarEndSilent,
     /// A voice recording is over; no frame of it follows.
@@ -321,11 +323,13 @@ impl Stream {
     }
 
     /// Sends keys: as telephone-events, or in the sound where the far end takes none. They go before prompts, which
-    /// wait. `false`: too many wait already (32), or one is no key; then none is sent.
-    pub fn send_keys(&mut self, keys: &[u8], timing: KeyTiming) -> bool {
-        let taken = self.keys_out.push(keys, timing);
-        self.hurry |= taken;
-        taken
+    /// wait. When more than 32 would wait, or one is no key, none is sent, and [`StreamEvent::KeysRefused`] says so.
+    pub fn send_keys(&mut self, keys: &[u8], timing: KeyTiming) {
+        if self.keys_out.push(keys, timing) {
+            self.hurry = true;
+        } else {
+            self.events.push(StreamEvent::KeysRefused);
+        }
     }
 
     /// Records the whole call from now on. Once: asked again, it goes on.
@@ -348,6 +352,12 @@ impl Stream {
     /// Ends the voice recording, if one goes on.
     pub fn stop_voice(&mut self, now: Instant) {
         self.end_voice(now, VoiceEnd::Stopped);
+    }
+
+    /// Ends what goes on; nothing may be begun after this.
+    pub fn close(&mut self, now: Instant) {
+        self.end_play(PlayEnd::Command);
+        self.end_voice(now, VoiceEnd::Closed);
     }
 
     /// Where the recording of the whole call ends if it ends now, in samples; `None`: there is none.

@@ -1,0 +1,348 @@
+//! The handles: the engine that owns the threads, and a port for each call.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use zvonar_media::event::{self, KeySender, KeyTiming};
+use zvonar_media::recording::Channels;
+use zvonar_media::{MediaPlan, PlayId, Prompt, Stream, StreamIds, StreamSettings};
+
+use super::outlet::{self, Courier};
+use super::ports::Ports;
+use super::recorder::{FileId, Recorder};
+use super::shard::{Call, Handle, Shard};
+use super::{Command, MediaConfig, MediaError, MediaEvents, MediaStats};
+use crate::clock;
+
+/// How long a thread that may wait does so before it tries a full queue again.
+pub(super) const FULL_WAIT: Duration = Duration::from_micros(200);
+
+/// The media threads. Dropped, it closes every stream and joins them, which takes some milliseconds.
+#[derive(Debug)]
+pub struct MediaEngine {
+    inner: Arc<Inner>,
+    threads: Mutex<Option<Threads>>,
+}
+
+#[derive(Debug)]
+struct Threads {
+    shards: Vec<JoinHandle<()>>,
+    courier: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shards: Vec<Arc<Handle>>,
+    ports: Arc<Ports>,
+    settings: StreamSettings,
+    courier: Arc<Courier>,
+    recorder: Arc<OnceLock<Arc<Recorder>>>,
+    recorder_thread: Mutex<Option<JoinHandle<()>>>,
+    next_file: AtomicU64,
+    stopped: AtomicBool,
+}
+
+impl MediaEngine {
+    /// Starts the threads. Needs no tokio.
+    ///
+    /// # Errors
+    ///
+    /// No port in the range, or no thread to be had.
+    pub fn start(config: MediaConfig) -> Result<Self, MediaError> {
+        let ports = Arc::new(Ports::new(config.address, &config.ports)?);
+        let courier = Arc::new(Courier::new().map_err(MediaError::Threads)?);
+        let cores: Vec<Option<usize>> = if config.cores.is_empty() {
+            vec![None; config.threads.max(1)]
+        } else {
+            config.cores.iter().copied().map(Some).collect()
+        };
+        let recorder = Arc::new(OnceLock::new());
+        let mut handles = Vec::new();
+        let mut prepared = Vec::new();
+        for core in cores {
+            // Any shard may get all calls, so each has as many places as there are ports: 40 bytes a place.
+            let handle = Arc::new(Handle::new(ports.count()).map_err(MediaError::Threads)?);
+            let shard = Shard::new(Arc::clone(&handle), Arc::clone(&courier), Arc::clone(&recorder));
+            prepared.push((shard.map_err(MediaError::Threads)?, core));
+            handles.push(handle);
+        }
+        let inner = Arc::new(Inner {
+            shards: handles,
+            ports,
+            settings: config.stream,
+            courier: Arc::clone(&courier),
+            recorder,
+            recorder_thread: Mutex::new(None),
+            next_file: AtomicU64::new(0),
+            stopped: AtomicBool::new(false),
+        });
+        let courier_thread = thread("media-courier", move || courier.run()).map_err(MediaError::Threads)?;
+        // From here on the engine exists, so that what was started is joined if the rest does not start.
+        let engine = Self {
+            inner,
+            threads: Mutex::new(Some(Threads { shards: Vec::new(), courier: courier_thread })),
+        };
+        for (n, (shard, core)) in prepared.into_iter().enumerate() {
+            let priority = config.priority;
+            let started = thread(&format!("media-{n}"), move || shard.run(priority, core));
+            let started = started.map_err(MediaError::Threads)?;
+            let mut threads = engine.threads.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(threads) = threads.as_mut() {
+                threads.shards.push(started);
+            }
+        }
+        Ok(engine)
+    }
+
+    /// A port for a call: a socket that is bound, and does nothing yet. It goes to the thread with the fewest calls.
+    ///
+    /// # Errors
+    ///
+    /// Every port is taken, no more files may be open, or the engine has stopped.
+    pub fn open(&self) -> Result<(MediaPort, MediaEvents), MediaError> {
+        let inner = &self.inner;
+        if inner.stopped.load(Ordering::SeqCst) {
+            return Err(MediaError::Stopped);
+        }
+        let (socket, lease) = inner.ports.bind()?;
+        let local =
+            socket.local_addr().map_err(|source| MediaError::Socket { address: lease.address(), source })?;
+        let quietest = inner.shards.iter().min_by_key(|shard| shard.live.load(Ordering::Relaxed));
+        let shard = Arc::clone(quietest.expect("there is at least one thread"));
+        // As many places as ports, so a port in hand means that a place is free or about to be.
+        let place = loop {
+            match shard.place() {
+                Some(place) => break place,
+                None => std::thread::sleep(FULL_WAIT),
+            }
+        };
+        let slot = place.slot;
+        let (outlet, last_word, events) = outlet::outlet();
+        let ids = StreamIds { ssrc: rand::random(), sequence: rand::random(), timestamp: rand::random() };
+        let call = Box::new(Call {
+            socket,
+            lease,
+            place,
+            outlet,
+            last_word,
+            stream: Stream::new(clock::now(), inner.settings, ids),
+            connected: None,
+            file: None,
+            voice_file: None,
+            closing: false,
+        });
+        let port = MediaPort {
+            inner: Arc::clone(inner),
+            shard,
+            slot,
+            local,
+            plays: AtomicU64::new(0),
+            recorded: AtomicBool::new(false),
+        };
+        port.command(Command::Open(call));
+        Ok((port, events))
+    }
+
+    /// What the threads counted so far.
+    pub fn stats(&self) -> MediaStats {
+        let mut stats = MediaStats::default();
+        for shard in &self.inner.shards {
+            stats.streams += shard.live.load(Ordering::Relaxed);
+            stats.add(&shard.counters);
+        }
+        stats
+    }
+
+    /// Closes every stream, finishes recordings, and joins the threads. `Closed` reaches every owner. A second time it
+    /// does nothing. It blocks for some milliseconds.
+    pub fn shutdown(&self) {
+        let Some(threads) = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return;
+        };
+        self.inner.stopped.store(true, Ordering::SeqCst);
+        for shard in &self.inner.shards {
+            shard.stop();
+        }
+        for thread in threads.shards {
+            join(thread);
+        }
+        // In the order in which things flow: whoever is stopped has nobody left who could give him work.
+        let recorder = self.inner.recorder_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let (Some(recorder), Some(thread)) = (self.inner.recorder.get(), recorder) {
+            recorder.stop();
+            join(thread);
+        }
+        self.inner.courier.stop();
+        join(threads.courier);
+    }
+}
+
+impl Drop for MediaEngine {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run)
+}
+
+fn join(thread: JoinHandle<()>) {
+    let name = thread.thread().name().unwrap_or("media").to_owned();
+    if thread.join().is_err() {
+        tracing::error!(thread = name, "a media thread had a bug and ended early; its calls fell silent");
+    }
+}
+
+impl Inner {
+    /// The recorder, with its thread, from the first recording on.
+    fn recorder(&self) -> Result<&Arc<Recorder>, MediaError> {
+        let mut thread_slot = self.recorder_thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.stopped.load(Ordering::SeqCst) {
+            return Err(MediaError::Stopped);
+        }
+        if let Some(recorder) = self.recorder.get() {
+            return Ok(recorder);
+        }
+        let recorder = Arc::new(Recorder::new(Arc::clone(&self.courier)).map_err(MediaError::Threads)?);
+        let running = Arc::clone(&recorder);
+        *thread_slot = Some(thread("media-recorder", move || running.run()).map_err(MediaError::Threads)?);
+        Ok(self.recorder.get_or_init(|| recorder))
+    }
+}
+
+/// Keys on their way to a shard, without memory of their own.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Keys {
+    bytes: [u8; KeySender::CAPACITY],
+    len: usize,
+}
+
+impl Keys {
+    fn new(keys: &str) -> Option<Self> {
+        let known = keys.chars().all(|key| event::code(key).is_some());
+        if !known || keys.len() > KeySender::CAPACITY {
+            return None;
+        }
+        let mut bytes = [0; KeySender::CAPACITY];
+        bytes[..keys.len()].copy_from_slice(keys.as_bytes());
+        Some(Self { bytes, len: keys.len() })
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// The sound of one call, as its owner holds it. Dropped, it closes the stream; [`super::MediaEvent::Closed`] follows.
+///
+/// No method fails once the port is open, and none loses a command: when a shard has 4096 commands waiting, the
+/// caller's thread waits (see [`crate::media_io`]). After the engine's shutdown, commands do nothing.
+#[derive(Debug)]
+pub struct MediaPort {
+    inner: Arc<Inner>,
+    shard: Arc<Handle>,
+    slot: u32,
+    local: SocketAddr,
+    plays: AtomicU64,
+    recorded: AtomicBool,
+}
+
+impl MediaPort {
+    /// Where the far end should send to: what goes into our SDP.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Begins, or follows a re-INVITE. What was played before waits and begins now.
+    pub fn start(&self, plan: MediaPlan) {
+        self.command(Command::Start { slot: self.slot, plan });
+    }
+
+    /// Plays a prompt in place of whatever plays; its first packet leaves at once. `stop_on_key`: the first key stops
+    /// it, inside the media thread. One `Played` or `Stopped` with this id follows.
+    pub fn play(&self, prompt: Prompt, stop_on_key: bool) -> PlayId {
+        let id = PlayId(self.plays.fetch_add(1, Ordering::Relaxed));
+        self.command(Command::Play { slot: self.slot, id, prompt, stop_on_key });
+        id
+    }
+
+    /// Stops what plays.
+    pub fn stop(&self) {
+        self.command(Command::Stop { slot: self.slot });
+    }
+
+    /// Sends keys: as telephone-events, or in the sound where the far end takes none. `KeysSent` follows, or
+    /// `KeysRefused` when 32 keys wait already.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaError::NoKeys`]: more than 32, or not all of `0`–`9`, `*`, `#`, `A`–`D`.
+    pub fn send_keys(&self, keys: &str, timing: KeyTiming) -> Result<(), MediaError> {
+        let keys = Keys::new(keys).ok_or(MediaError::NoKeys)?;
+        self.command(Command::Keys { slot: self.slot, keys, timing });
+        Ok(())
+    }
+
+    /// Records the whole call from now on into a WAV file (8 kHz, 16 bits; left the far end, right we). The folder is
+    /// made if it is missing. The result comes with `Closed`, once the file is complete. A second call does nothing.
+    ///
+    /// # Errors
+    ///
+    /// The recorder's thread did not start, or the engine has stopped.
+    pub fn record(&self, path: PathBuf) -> Result<(), MediaError> {
+        if self.recorded.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        let file = self.file(path, Channels::Both)?;
+        self.command(Command::Record { slot: self.slot, file });
+        Ok(())
+    }
+
+    /// Records the far end alone, mono, for at most `longest`, or until it is silent for `stop_at_silence`; it has
+    /// [`StreamSettings::voice_begin`] to begin. `VoiceRecorded` follows. A recording of this kind that goes on ends.
+    ///
+    /// # Errors
+    ///
+    /// The recorder's thread did not start, or the engine has stopped.
+    pub fn record_voice(
+        &self,
+        path: PathBuf,
+        longest: Duration,
+        stop_at_silence: Option<Duration>,
+    ) -> Result<(), MediaError> {
+        let file = self.file(path, Channels::FarEnd)?;
+        self.command(Command::RecordVoice { slot: self.slot, file, longest, stop_at_silence });
+        Ok(())
+    }
+
+    /// Ends the recording of the far end, if one goes on.
+    pub fn stop_voice(&self) {
+        self.command(Command::StopVoice { slot: self.slot });
+    }
+
+    /// Closes the stream, as dropping does. `Closed` follows.
+    pub fn close(self) {
+        drop(self);
+    }
+
+    fn file(&self, path: PathBuf, channels: Channels) -> Result<FileId, MediaError> {
+        let file = FileId(self.inner.next_file.fetch_add(1, Ordering::Relaxed));
+        self.inner.recorder()?.open(file, path, channels);
+        Ok(file)
+    }
+
+    fn command(&self, command: Command) {
+        self.shard.command(command);
+    }
+}
+
+impl Drop for MediaPort {
+    fn drop(&mut self) {
+        self.command(Command::Close { slot: self.slot });
+    }
+}
