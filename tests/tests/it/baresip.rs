@@ -26,7 +26,7 @@ fn the_callee_hears_the_prompt_and_the_recording_holds_the_callee() {
     let called = call.ended().unwrap();
     let heard = baresip.finish().unwrap();
 
-    assert_eq!((called.keys.as_str(), called.sip_code), ("1", Some(200)), "{called:?}");
+    assert_eq!((called.keys.as_str(), called.result.as_str()), ("1", "Записаться"), "{called:?}");
     assert!(called.packets_heard > 50 && called.packets_lost == 0, "{called:?}");
     assert!(heard.loudest() > 0.02, "the callee heard nothing: {}", heard.loudest());
     assert!(

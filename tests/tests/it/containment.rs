@@ -23,6 +23,7 @@ use zvonar_tests::{
 /// What the scenario `naughty` can do wrong, by its setting `deed`.
 const DEEDS: &[&str] =
     &["loop", "memory", "panic", "recursion", "host-calls", "log", "notes", "large-call", "error"];
+const FALLBACK_HZ: f64 = 700.0;
 const NEIGHBOURS: u32 = 50;
 /// How long the neighbours talk, in seconds: the naughty ones come and go in the middle of it.
 const TALK_S: u32 = 15;
@@ -36,7 +37,8 @@ fn neighbours_of_misbehaving_scenarios_lose_nothing_and_their_callers_hear_the_f
     let folder = tempfile::tempdir().unwrap();
     let callgen = callgen(folder.path());
     let phone = Phone::start().unwrap();
-    let mut config = Config::new(phone.address).scenario("bench").scenario("naughty");
+    let mut config = Config::new(phone.address).scenario("bench");
+    config.scenarios.push(("naughty".into(), naughty(folder.path())));
     config.routes = vec![Route {
         user: "hold".into(),
         scenario: "bench".into(),
@@ -80,12 +82,32 @@ fn neighbours_of_misbehaving_scenarios_lose_nothing_and_their_callers_hear_the_f
             assert_eq!(rows[0].result, "Системная ошибка", "{} of {}: {rows:?}", lead.id, project.id);
             let call = heard.iter().find(|call| call.called.ends_with(&lead.phone[1..]));
             let call = call.unwrap_or_else(|| panic!("{} of {} was never called", lead.id, project.id));
-            let loudest = call.samples.chunks(800).map(audio::rms).fold(0.0, f64::max);
-            assert!(loudest > 0.02, "{}: the callee heard only silence ({loudest})", project.id);
+            let level = call
+                .samples
+                .chunks(800)
+                .map(|part| audio::tone_level(part, 8000, FALLBACK_HZ))
+                .fold(0.0, f64::max);
+            assert!(level > 0.1, "{}: the callee did not hear the fallback ({level})", project.id);
             assert!(call.hung_up, "{}: the callee had to hang up", project.id);
             assert!(call.length < Duration::from_secs(30), "{}: {:?}", project.id, call.length);
         }
     }
+}
+
+/// A package around the scenario `naughty`, whose fallback is a tone that nothing else here has.
+fn naughty(folder: &Path) -> PathBuf {
+    let package = folder.join("naughty");
+    fs::create_dir_all(package.join("prompts")).unwrap();
+    let component = machine::root().join("scenarios/naughty/naughty.wasm");
+    fs::copy(component, package.join("naughty.wasm")).unwrap();
+    let tone = audio::tone(FALLBACK_HZ, 1.5, 0.5, 8000);
+    audio::write_wav(&package.join("prompts/fallback.wav"), &tone, 8000).unwrap();
+    let manifest = "name = \"naughty\"\nversion = \"0.1.0\"\ncomponent = \"naughty.wasm\"\nprompts = \"prompts\"\n\n\
+         [[results]]\nname = \"Хорошо\"\ngroup = \"success\"\n\n\
+         [[settings]]\nname = \"deed\"\ntype = \"text\"\ndefault = \"behave\"\nhelp = \"Что сделать не так\"\n\n\
+         [fallback]\nprompt = \"fallback\"\n";
+    fs::write(package.join("scenario.toml"), manifest).unwrap();
+    package
 }
 
 /// The generator of `tests/bench`, compiled: it measures the lateness of every packet.
