@@ -24,7 +24,7 @@ use crate::{
 
 const TOOLS: &[Package] = &[
     Package { name: "gcc", program: "cc" },
-    Package { name: "python3-minimal", program: "python3" },
+    Package { name: "python3", program: "python3" },
     Package { name: "util-linux", program: "taskset" },
 ];
 

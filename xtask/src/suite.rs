@@ -1,8 +1,8 @@
 //! The tests and the checks.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use zvonar_tests::{host, machine};
+use zvonar_tests::host;
 
 use crate::{
     apt::{self, Package},
@@ -61,6 +61,5 @@ pub(crate) fn check() -> Result<(), String> {
         return Ok(());
     }
     step("licences, sources, advisories");
-    let mut command = Command::new("cargo");
-    shell::run(command.current_dir(machine::root()).args(["deny", "check"]))
+    cargo(&["deny", "check"])
 }
