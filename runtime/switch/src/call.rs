@@ -1,0 +1,228 @@
+//! A call in progress, as its owner holds it: signalling and sound behind one handle.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+use zvonar_call::{CallId, Command, Ended, Event, Incoming};
+use zvonar_media::Report;
+
+use crate::endpoint::{Arrival, Request};
+use crate::media_io::{MediaError, MediaEvent, MediaEvents, MediaPort};
+use crate::trunk::Line;
+use crate::{Shared, clock};
+
+/// What an owner hears from his call.
+#[derive(Debug)]
+pub enum CallEvent {
+    /// A provisional answer: 180 it rings, 183 there is sound before the answer.
+    Progress {
+        /// The SIP status.
+        code: u16,
+    },
+    /// The call is up; its sound flows.
+    Answered {
+        /// When.
+        at: Instant,
+    },
+    /// A key, by whatever way it came (RFC 4733, INFO, in the sound).
+    Key {
+        /// `0`–`9`, `*`, `#`, `A`–`D`.
+        digit: char,
+        /// When it was recognised.
+        at: Instant,
+    },
+    /// Something about the sound.
+    Media(MediaEvent),
+    /// Over, and nothing more comes. Asked again, the call says it again.
+    Ended {
+        /// How.
+        how: Ended,
+        /// When this side learnt of it.
+        at: Instant,
+    },
+}
+
+/// A call in progress. It hangs up when it is dropped, so a crashed owner cannot leave a person on the line.
+#[derive(Debug)]
+pub struct Call {
+    leg: Leg,
+    events: mpsc::Receiver<Event>,
+    end: End,
+    port: MediaPort,
+    sounds: MediaEvents,
+    /// The trunk's line is free again when the call is gone.
+    _line: Option<Line>,
+}
+
+/// The signalling's side of a handle: hangs up, or refuses, when it is dropped before the end.
+#[derive(Debug)]
+struct Leg {
+    id: CallId,
+    shared: Arc<Shared>,
+    over: bool,
+}
+
+impl Leg {
+    async fn command(&self, command: Command) {
+        self.shared.ask(Request::Call { call: self.id, command }).await;
+    }
+}
+
+impl Drop for Leg {
+    fn drop(&mut self) {
+        if !self.over {
+            self.shared.dropped.add(self.id);
+        }
+    }
+}
+
+#[derive(Debug)]
+enum End {
+    Awaited(oneshot::Receiver<Ended>),
+    Come { how: Ended, at: Instant },
+}
+
+/// A call that came in and waits to be taken. Dropped, it is refused.
+#[derive(Debug)]
+pub struct IncomingCall {
+    /// What the caller said of himself.
+    pub about: Box<Incoming>,
+    leg: Leg,
+    events: mpsc::Receiver<Event>,
+    ended: oneshot::Receiver<Ended>,
+}
+
+impl IncomingCall {
+    pub(crate) fn new(arrival: Arrival, shared: Arc<Shared>) -> Self {
+        let Arrival { call, incoming, events, ended } = arrival;
+        Self { about: incoming, leg: Leg { id: call, shared, over: false }, events, ended }
+    }
+
+    /// Tells the caller that it rings (180).
+    pub async fn ring(&self) {
+        self.leg.command(Command::Ring { early_media: None }).await;
+    }
+
+    /// Refuses with a final SIP code of 300 to 699.
+    pub async fn reject(mut self, code: u16, reason: &str) {
+        self.leg.command(Command::Reject { code, reason: reason.into() }).await;
+        self.leg.over = true;
+    }
+
+    /// Picks up. [`CallEvent::Answered`] follows, or [`CallEvent::Ended`] if the caller has gone.
+    ///
+    /// # Errors
+    /// No port for the sound is left: the caller hears 503.
+    pub async fn answer(self) -> Result<Call, MediaError> {
+        let (port, sounds) = match self.leg.shared.media.open() {
+            Ok(opened) => opened,
+            Err(fault) => {
+                self.reject(503, "No Media Port").await;
+                return Err(fault);
+            }
+        };
+        let local_media = self.leg.shared.advertised(port.local_addr());
+        self.leg.command(Command::Answer { local_media }).await;
+        let Self { leg, events, ended, .. } = self;
+        Ok(Call { leg, events, end: End::Awaited(ended), port, sounds, _line: None })
+    }
+
+    /// Waits until the caller gives up; for callees who never pick up. Not to be awaited again once it came back.
+    pub async fn given_up(&mut self) -> Ended {
+        let ended = (&mut self.ended).await.unwrap_or(Ended::CanceledByUs);
+        self.leg.over = true;
+        ended
+    }
+}
+
+impl Call {
+    pub(crate) fn new(
+        id: CallId,
+        shared: Arc<Shared>,
+        (events, ended): (mpsc::Receiver<Event>, oneshot::Receiver<Ended>),
+        (port, sounds): (MediaPort, MediaEvents),
+        line: Option<Line>,
+    ) -> Self {
+        let leg = Leg { id, shared, over: false };
+        Self { leg, events, end: End::Awaited(ended), port, sounds, _line: line }
+    }
+
+    /// The sound of the call.
+    pub fn media(&self) -> &MediaPort {
+        &self.port
+    }
+
+    /// What happens next. Sound starts by itself with the answer. Nothing is lost when the future is dropped.
+    pub async fn next(&mut self) -> CallEvent {
+        loop {
+            let ended = match &mut self.end {
+                End::Come { how, at } => return CallEvent::Ended { how: how.clone(), at: *at },
+                End::Awaited(ended) => ended,
+            };
+            tokio::select! {
+                biased; // what came before the end is told before it
+                Some(event) = self.events.recv() => if let Some(event) = self.take(event) { return event },
+                how = ended => {
+                    // The endpoint task gone means that the host stops.
+                    self.end = End::Come { how: how.unwrap_or(Ended::CanceledByUs), at: clock::now() };
+                    self.leg.over = true;
+                }
+                Some(sound) = self.sounds.recv() => return match sound {
+                    MediaEvent::Key { digit, at } => CallEvent::Key { digit, at },
+                    other => CallEvent::Media(other),
+                },
+            }
+        }
+    }
+
+    fn take(&mut self, event: Event) -> Option<CallEvent> {
+        match event {
+            Event::Progress { code, media } => {
+                if let Some(plan) = media {
+                    self.port.start(plan);
+                }
+                Some(CallEvent::Progress { code })
+            }
+            Event::Answered { media, .. } => {
+                self.port.start(media);
+                Some(CallEvent::Answered { at: clock::now() })
+            }
+            Event::MediaChanged { media } => {
+                self.port.start(media);
+                None
+            }
+            Event::Key { digit, .. } => Some(CallEvent::Key { digit, at: clock::now() }),
+            Event::Incoming(_) | Event::Confirmed | Event::Ended(_) => None,
+        }
+    }
+
+    /// Hangs up, or gives up if it only rings. [`CallEvent::Ended`] follows.
+    pub async fn hang_up(&self) {
+        self.leg.command(Command::Hangup).await;
+    }
+
+    /// Waits for the end, at most this long, dropping whatever else happens. `None`: it did not come.
+    pub async fn ended(&mut self, longest: Duration) -> Option<(Ended, Instant)> {
+        let wait = async {
+            loop {
+                if let CallEvent::Ended { how, at } = self.next().await {
+                    return (how, at);
+                }
+            }
+        };
+        tokio::time::timeout(longest, wait).await.ok()
+    }
+
+    /// Closes the sound, once the call has ended, and says what crossed the wire. A call that has not ended hangs up.
+    pub async fn close(self) -> Report {
+        let Self { port, mut sounds, .. } = self;
+        port.close();
+        while let Some(event) = sounds.recv().await {
+            if let MediaEvent::Closed(closed) = event {
+                return closed.report;
+            }
+        }
+        Report::default()
+    }
+}

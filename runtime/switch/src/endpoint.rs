@@ -1,0 +1,208 @@
+//! The SIP task: one socket, all transactions, dialogs and legs behind it.
+//!
+//! The loop contains no rules. It moves bytes between the socket and [`Calls`], commands from handles to [`Calls`], and
+//! events from [`Calls`] to the handles. One task is enough: a whole call costs it a fraction of a millisecond.
+//!
+//! # What happens when a queue is full
+//!
+//! * Commands (4,096): the handle waits.
+//! * Incoming calls (512): the caller hears 503 and may try again.
+//! * Events of one call (32): progress, keys and changes of media are dropped, as only a far end that floods us gets
+//!   there. The answer and the end have places of their own and are never lost.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use tokio::net::UdpSocket;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::sleep_until;
+use zvonar_call::{CallId, Calls, Command, Dial, Ended, Event, Flow, Incoming, Output, Transport};
+
+use crate::clock;
+use crate::screen::Screen;
+
+/// Datagrams read in a row before the timers and the commands get their turn.
+const BATCH: usize = 64;
+/// Places in a call's queue that only its answer may take.
+const RESERVED: usize = 2;
+/// The largest datagram there is.
+const DATAGRAM: usize = 65_535;
+
+/// What a handle asks of the task.
+pub(crate) enum Request {
+    /// Place a call.
+    Dial { dial: Box<Dial>, ends: Ends, reply: oneshot::Sender<CallId> },
+    /// Do something with a call.
+    Call { call: CallId, command: Command },
+    /// Hang up everything and end the task.
+    Stop,
+}
+
+/// The task's side of one call's handle.
+pub(crate) struct Ends {
+    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) ended: oneshot::Sender<Ended>,
+}
+
+/// A call that came in: what was said, and the handle's side of it.
+pub(crate) struct Arrival {
+    pub(crate) call: CallId,
+    pub(crate) incoming: Box<Incoming>,
+    pub(crate) events: mpsc::Receiver<Event>,
+    pub(crate) ended: oneshot::Receiver<Ended>,
+}
+
+/// The calls whose handles were dropped; the task hangs them up. Never longer than the calls there are.
+#[derive(Debug, Default)]
+pub(crate) struct Dropped {
+    calls: Mutex<Vec<CallId>>,
+    some: Notify,
+}
+
+impl Dropped {
+    pub(crate) fn add(&self, call: CallId) {
+        self.calls.lock().expect("no holder of this lock panics").push(call);
+        self.some.notify_one();
+    }
+
+    fn take(&self) -> Vec<CallId> {
+        std::mem::take(&mut *self.calls.lock().expect("no holder of this lock panics"))
+    }
+}
+
+/// The two ends of an event queue for one call.
+pub(crate) fn ends() -> (Ends, mpsc::Receiver<Event>, oneshot::Receiver<Ended>) {
+    let (events, received) = mpsc::channel(32);
+    let (ended, end) = oneshot::channel();
+    (Ends { events, ended }, received, end)
+}
+
+pub(crate) struct Endpoint {
+    pub(crate) socket: UdpSocket,
+    pub(crate) local: SocketAddr,
+    pub(crate) screen: Screen,
+    pub(crate) calls: Calls,
+    pub(crate) requests: mpsc::Receiver<Request>,
+    pub(crate) arrivals: mpsc::Sender<Arrival>,
+    pub(crate) dropped: Arc<Dropped>,
+}
+
+impl Endpoint {
+    /// Runs until it is told to stop, or every handle is gone, and the last call has ended.
+    pub(crate) async fn run(mut self) -> io::Result<()> {
+        let mut live: HashMap<CallId, Ends> = HashMap::new();
+        let mut buffer = vec![0; DATAGRAM];
+        let mut open = true;
+        while open || !live.is_empty() {
+            self.deliver(&mut live).await;
+            let deadline = self.calls.poll_timeout();
+            tokio::select! {
+                ready = self.socket.readable() => {
+                    ready?;
+                    self.read_batch(&mut buffer, &mut live).await;
+                }
+                request = self.requests.recv(), if open => match request {
+                    Some(Request::Dial { dial, ends, reply }) => self.dial(*dial, ends, reply, &mut live),
+                    Some(Request::Call { call, command }) => self.calls.command(clock::now(), call, command),
+                    Some(Request::Stop) | None => {
+                        open = false;
+                        for call in live.keys() {
+                            self.calls.command(clock::now(), *call, Command::Hangup);
+                        }
+                    }
+                },
+                () = self.dropped.some.notified() => {
+                    for call in self.dropped.take() {
+                        self.calls.command(clock::now(), call, Command::Hangup);
+                    }
+                }
+                () = sleep_until(deadline.unwrap_or_else(clock::now).into()), if deadline.is_some() => {
+                    self.calls.handle_timeout(clock::now());
+                }
+            }
+        }
+        self.deliver(&mut live).await;
+        Ok(())
+    }
+
+    fn dial(
+        &mut self,
+        dial: Dial,
+        ends: Ends,
+        reply: oneshot::Sender<CallId>,
+        live: &mut HashMap<CallId, Ends>,
+    ) {
+        let call = self.calls.dial(clock::now(), dial);
+        live.insert(call, ends);
+        if reply.send(call).is_err() {
+            // Whoever wanted the call has gone before the INVITE left.
+            self.calls.command(clock::now(), call, Command::Hangup);
+        }
+    }
+
+    async fn read_batch(&mut self, buffer: &mut [u8], live: &mut HashMap<CallId, Ends>) {
+        for _ in 0..BATCH {
+            let (length, source) = match self.socket.try_recv_from(buffer) {
+                Ok(received) => received,
+                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => return,
+                // An ICMP error of something we sent earlier; the transaction's timers deal with it.
+                Err(_) => continue,
+            };
+            let now = clock::now();
+            if self.screen.admits(now, source.ip()) {
+                let flow = Flow { transport: Transport::Udp, local: self.local, remote: source };
+                self.calls.handle_bytes(now, flow, &buffer[..length]);
+                self.deliver(live).await;
+            }
+        }
+    }
+
+    async fn deliver(&mut self, live: &mut HashMap<CallId, Ends>) {
+        while let Some(output) = self.calls.poll_output() {
+            match output {
+                Output::Send { flow, bytes } => self.send(flow, &bytes).await,
+                Output::Event { call, event } => self.pass_on(call, event, live),
+            }
+        }
+    }
+
+    async fn send(&self, flow: Flow, bytes: &[u8]) {
+        if let Err(fault) = self.socket.send_to(bytes, flow.remote).await {
+            tracing::debug!(to = %flow.remote, %fault, "a SIP message did not leave");
+        }
+    }
+
+    fn pass_on(&mut self, call: CallId, event: Event, live: &mut HashMap<CallId, Ends>) {
+        match event {
+            Event::Incoming(incoming) => {
+                let (ends, events, ended) = ends();
+                match self.arrivals.try_send(Arrival { call, incoming, events, ended }) {
+                    Ok(()) => {
+                        live.insert(call, ends);
+                    }
+                    Err(_) => {
+                        tracing::warn!("a call was refused: too many wait to be taken");
+                        let refusal = Command::Reject { code: 503, reason: "Busy Here, Try Later".into() };
+                        self.calls.command(clock::now(), call, refusal);
+                    }
+                }
+            }
+            Event::Ended(end) => {
+                if let Some(ends) = live.remove(&call) {
+                    // Nobody listens any more when the handle was dropped: the hang-up was ours.
+                    let _ = ends.ended.send(end);
+                }
+            }
+            event => {
+                let Some(ends) = live.get(&call) else { return };
+                let keeps_place =
+                    !matches!(event, Event::Answered { .. }) && ends.events.capacity() <= RESERVED;
+                if keeps_place || ends.events.try_send(event).is_err() {
+                    tracing::debug!(?call, "an event of a call was dropped: its queue is full");
+                }
+            }
+        }
+    }
+}

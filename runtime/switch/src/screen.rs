@@ -1,0 +1,160 @@
+//! Who may speak to us at all: judged by address, before a byte is parsed.
+//!
+//! Strangers and scanners get no answer: not even an error tells them that somebody is here. Those who are known are
+//! held to a rate, so that one broken carrier cannot take the signalling of the others.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Instant;
+
+/// A network: an address and how many of its leading bits count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    /// Any address of it.
+    pub address: IpAddr,
+    /// 0 to 32, or to 128.
+    pub prefix: u8,
+}
+
+impl Network {
+    /// Every address of the old internet.
+    pub fn everyone_v4() -> Self {
+        Self { address: Ipv4Addr::UNSPECIFIED.into(), prefix: 0 }
+    }
+
+    /// Every address of the new one.
+    pub fn everyone_v6() -> Self {
+        Self { address: Ipv6Addr::UNSPECIFIED.into(), prefix: 0 }
+    }
+
+    /// Whether the address is one of the network's. A prefix that is too long means the address itself.
+    pub fn contains(&self, other: IpAddr) -> bool {
+        let (ours, theirs, width) = match (self.address, other) {
+            (IpAddr::V4(ours), IpAddr::V4(theirs)) => (u32::from(ours).into(), u32::from(theirs).into(), 32),
+            (IpAddr::V6(ours), IpAddr::V6(theirs)) => (u128::from(ours), u128::from(theirs), 128),
+            _ => return false,
+        };
+        let ignored = width - u32::from(self.prefix).min(width);
+        (ours ^ theirs).checked_shr(ignored).unwrap_or(0) == 0
+    }
+}
+
+impl From<IpAddr> for Network {
+    fn from(address: IpAddr) -> Self {
+        Self { address, prefix: 128 }
+    }
+}
+
+/// Sources that are remembered at once; past that the idle ones are forgotten, and if none is idle, strangers to the
+/// table are refused. Reached only where a wide network was allowed.
+const SOURCES: usize = 10_000;
+
+/// The gate before the parser.
+#[derive(Debug)]
+pub struct Screen {
+    allowed: Vec<Network>,
+    per_second: f64,
+    sources: HashMap<IpAddr, Bucket>,
+    refused: u64,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    tokens: f64,
+    filled: Instant,
+}
+
+impl Screen {
+    /// `per_second`: datagrams that one address may send, with a second's worth as burst.
+    pub fn new(allowed: Vec<Network>, per_second: u32) -> Self {
+        Self { allowed, per_second: per_second.into(), sources: HashMap::new(), refused: 0 }
+    }
+
+    /// Whether a datagram of this source goes on to the parser.
+    pub fn admits(&mut self, now: Instant, source: IpAddr) -> bool {
+        let admitted =
+            self.allowed.iter().any(|network| network.contains(source)) && self.take_token(now, source);
+        self.refused += u64::from(!admitted);
+        admitted
+    }
+
+    /// Datagrams that were dropped unread so far.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    fn take_token(&mut self, now: Instant, source: IpAddr) -> bool {
+        let rate = self.per_second;
+        if self.sources.len() >= SOURCES && !self.sources.contains_key(&source) {
+            self.sources.retain(|_, bucket| now.saturating_duration_since(bucket.filled).as_secs() < 2);
+            if self.sources.len() >= SOURCES {
+                return false;
+            }
+        }
+        let bucket = self.sources.entry(source).or_insert(Bucket { tokens: rate, filled: now });
+        let passed = now.saturating_duration_since(bucket.filled).as_secs_f64();
+        bucket.tokens = (bucket.tokens + passed * rate).min(rate);
+        bucket.filled = now;
+        let enough = bucket.tokens >= 1.0;
+        if enough {
+            bucket.tokens -= 1.0;
+        }
+        enough
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn network(text: &str) -> Network {
+        let (address, prefix) = text.split_once('/').expect("a test's network has a slash");
+        Network { address: address.parse().unwrap(), prefix: prefix.parse().unwrap() }
+    }
+
+    #[test]
+    fn a_network_holds_its_own_addresses_only() {
+        for (net, address, inside) in [
+            ("127.0.0.0/8", "127.255.0.1", true),
+            ("127.0.0.0/8", "128.0.0.1", false),
+            ("192.0.2.7/32", "192.0.2.7", true),
+            ("192.0.2.7/32", "192.0.2.6", false),
+            ("0.0.0.0/0", "8.8.8.8", true),
+            ("0.0.0.0/0", "::1", false),
+            ("2001:db8::/32", "2001:db8:1::5", true),
+            ("2001:db8::/32", "2001:db9::", false),
+            ("10.0.0.1/128", "10.0.0.1", true),
+            ("10.0.0.1/128", "10.0.0.2", false),
+        ] {
+            assert_eq!(network(net).contains(address.parse().unwrap()), inside, "{address} in {net}");
+        }
+    }
+
+    #[test]
+    fn strangers_are_refused_and_the_known_are_held_to_their_rate() {
+        let start = crate::clock::now();
+        let (known, stranger) = ("127.0.0.1".parse().unwrap(), "8.8.8.8".parse().unwrap());
+        let mut screen = Screen::new(vec![network("127.0.0.0/8")], 10);
+        assert!(!screen.admits(start, stranger));
+        assert_eq!((0..100).filter(|_| screen.admits(start, known)).count(), 10, "a second's worth at once");
+        let later = start + Duration::from_millis(500);
+        assert_eq!((0..100).filter(|_| screen.admits(later, known)).count(), 5, "half a second refills half");
+        assert_eq!(screen.refused(), 1 + 90 + 95);
+    }
+
+    #[test]
+    fn a_flood_of_addresses_does_not_grow_the_table_without_bound() {
+        let start = crate::clock::now();
+        let mut screen = Screen::new(vec![network("0.0.0.0/0")], 10);
+        for i in 0..3 * SOURCES as u32 {
+            screen.admits(start, IpAddr::from(i.to_be_bytes()));
+        }
+        assert_eq!(screen.sources.len(), SOURCES);
+        assert!(
+            screen.admits(start + Duration::from_secs(3), "9.9.9.9".parse().unwrap()),
+            "the idle ones make room"
+        );
+    }
+}
