@@ -1,5 +1,34 @@
 //! Joins the rest: attempts, conversations, settling, recovery, reports.
+//!
+//! [`Dialer`] dials a project's list over a [`Caller`]; [`Tables`] is what a tenant has stored: projects and leads,
+//! records, charges, the balance, reports and the check of the books.
+//!
+//! # What always holds
+//!
+//! * The intent is durable before the INVITE leaves, so a crash never makes a phone ring twice.
+//! * An attempt has one record and one charge, written in one commit with the lead's next state.
+//! * A lead belongs to one attempt at a time, claimed by compare-and-set, whoever runs its project.
+//! * No clock is read and no chance is drawn here: both are passed in.
 
+mod attempt;
+mod balance;
 mod caller;
+mod dialer;
+mod error;
+mod projects;
+mod recovery;
+mod report;
+mod run;
+mod tables;
+mod verify;
 
+pub use attempt::{Inbound, Settled, rate_report};
 pub use caller::{CallReport, Caller, Effects, Order};
+pub use dialer::{Dialer, WallClock};
+pub use error::{DialerError, Result};
+pub use projects::{Added, MAX_FIELD_NAME, MAX_FIELDS, MAX_NOTES, MAX_TEXT, NewLead, NewProject};
+pub use recovery::{Abandoned, CUT_OFF, Recovered};
+pub use report::{Report, ReportRow, Totals};
+pub use run::{Counts, Finished, RunEvent, RunStep, Stop};
+pub use tables::{BalanceRow, Blocked, Epoch, Intent, Lead, Project, Stage, Tables, TenantKeys};
+pub use verify::{BookFault, Verified};

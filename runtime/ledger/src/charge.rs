@@ -107,7 +107,11 @@ impl Unit {
 /// up, so waiting for a transfer is time with the robot, and a transfer that connects changes the rate. A voicemail
 /// that answered is charged like a person, unless the tariff says otherwise.
 pub fn rate(prices: &PriceList, record: &AttemptRecord) -> Charge {
-    let tariff = prices.in_force(record.answered_at.unwrap_or(record.started_at));
+    rate_by(prices.in_force(record.answered_at.unwrap_or(record.started_at)), record)
+}
+
+/// Rates an attempt by this very tariff, whenever it was.
+pub fn rate_by(tariff: &Tariff, record: &AttemptRecord) -> Charge {
     let robot = Millis(record.phases.robot.0.saturating_add(record.phases.wait.0));
     let mut charge = Charge {
         version: CHARGE_VERSION,

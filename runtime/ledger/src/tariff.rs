@@ -56,21 +56,26 @@ pub struct PriceList {
     tariffs: Vec<Tariff>,
 }
 
-impl Default for PriceList {
+impl Tariff {
     /// The prices of the service taken as the model. Its price of outgoing calls is published nowhere: 3 kopecks a
     /// second stands for it.
-    fn default() -> Self {
+    pub fn standard() -> Self {
         Self {
-            tariffs: vec![Tariff {
-                version: 1,
-                from: None,
-                robot_per_second: Kopecks(4),
-                employee_per_second: Kopecks(0),
-                external: External { price: Kopecks(3), per: Unit::Second },
-                recognition: Recognition { price: Kopecks(40), step_s: 15, cut_s: 30 },
-                bill_machine: true,
-            }],
+            version: 1,
+            from: None,
+            robot_per_second: Kopecks(4),
+            employee_per_second: Kopecks(0),
+            external: External { price: Kopecks(3), per: Unit::Second },
+            recognition: Recognition { price: Kopecks(40), step_s: 15, cut_s: 30 },
+            bill_machine: true,
         }
+    }
+}
+
+impl Default for PriceList {
+    /// [`Tariff::standard`], since ever.
+    fn default() -> Self {
+        Self { tariffs: vec![Tariff::standard()] }
     }
 }
 

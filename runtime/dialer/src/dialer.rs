@@ -1,0 +1,113 @@
+//! The dialler: the store, the telephone and the clock of one run of the program.
+
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::FutureExt;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use zvonar_ledger::PriceList;
+use zvonar_model::{AttemptId, TenantId, UnixMillis};
+use zvonar_store::SharedStore;
+
+use crate::recovery::{Abandoned, Recovered};
+use crate::tables::Epoch;
+use crate::{CallReport, Caller, Inbound, Order, Result, Settled, Tables};
+
+/// Tells what time it is in the world.
+pub type WallClock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
+
+/// What a run of the program dials with. Clones are the same dialler.
+#[derive(Clone)]
+pub struct Dialer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: SharedStore,
+    prices: Arc<PriceList>,
+    caller: Arc<dyn Caller>,
+    clock: WallClock,
+    epoch: Epoch,
+    chance: Mutex<StdRng>,
+}
+
+impl Dialer {
+    /// `seed`: where ids come from; two runs of the program must not share one.
+    pub fn new(
+        store: SharedStore,
+        prices: Arc<PriceList>,
+        caller: Arc<dyn Caller>,
+        clock: WallClock,
+        seed: u64,
+    ) -> Self {
+        let mut chance = StdRng::seed_from_u64(seed);
+        let epoch = Epoch(chance.next_u64());
+        Self { inner: Arc::new(Inner { store, prices, caller, clock, epoch, chance: Mutex::new(chance) }) }
+    }
+
+    /// What a tenant has stored.
+    pub fn tables(&self, tenant: &TenantId) -> Tables {
+        Tables::new(self.inner.store.clone(), self.inner.prices.clone(), tenant.clone())
+    }
+
+    /// The time.
+    pub fn now(&self) -> UnixMillis {
+        (self.inner.clock)()
+    }
+
+    /// A fresh id for an attempt or an incoming call.
+    pub fn attempt_id(&self) -> AttemptId {
+        let chance = self.inner.chance.lock().unwrap_or_else(PoisonError::into_inner).next_u64();
+        AttemptId::fresh(self.now(), chance)
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.inner.epoch
+    }
+
+    /// Settles what earlier runs of the program left of a tenant's attempts. Only for a store that no other process can
+    /// have open; otherwise see [`Tables::recover`].
+    pub async fn recover(&self, tenant: &TenantId) -> Result<Recovered> {
+        self.tables(tenant).recover(Abandoned::OfOtherRuns(self.epoch()), self.now()).await
+    }
+
+    /// Places one call by hand: intent, call, settling. `None`: the attempt's id was used before, and nobody was called.
+    pub async fn call_by_hand(&self, order: Order) -> Result<Option<Settled>> {
+        let tables = self.tables(&order.tenant);
+        let Some(claimed) = tables.start_by_hand(order, self.epoch(), self.now()).await? else {
+            return Ok(None);
+        };
+        let report = self.place(claimed.order.clone()).await;
+        tables.settle(claimed, report).await.map(Some)
+    }
+
+    /// Settles a call that came in.
+    pub async fn settle_inbound(
+        &self,
+        tenant: &TenantId,
+        inbound: Inbound,
+        report: CallReport,
+    ) -> Result<Settled> {
+        self.tables(tenant).settle_inbound(inbound, report).await
+    }
+
+    /// Places a call; a bug in it is a failed call, since its lead must be settled all the same.
+    pub(crate) async fn place(&self, order: Order) -> CallReport {
+        let attempt = order.attempt.clone();
+        match AssertUnwindSafe(self.inner.caller.call(order)).catch_unwind().await {
+            Ok(report) => report,
+            Err(_) => {
+                tracing::error!(%attempt, "a bug stopped a call");
+                CallReport::failed(self.now(), "a bug of ours stopped the call; the log says more")
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Dialer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dialer").field("epoch", &self.inner.epoch).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,225 @@
+//! Projects and their leads: made here, read by the runner and the reports.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use zvonar_campaign::{NumberRefused, Progress, check_number};
+use zvonar_model::{LeadId, PhoneNumber, ProjectId, ScenarioName, TrunkId, UnixMillis};
+use zvonar_store::{Commit, Write};
+
+use crate::tables::{Blocked, Lead, Project, Read, TRIES, Tables, encode};
+use crate::{DialerError, Result};
+
+/// The most fields of a lead.
+pub const MAX_FIELDS: usize = 48;
+/// The longest name of a field, in bytes.
+pub const MAX_FIELD_NAME: usize = 64;
+/// The longest value of a field and the longest note, in bytes.
+pub const MAX_TEXT: usize = 2048;
+/// The most notes of a lead; older ones go first.
+pub const MAX_NOTES: usize = 32;
+
+/// How many leads are added in one commit: with the project's own row, below the store's limit of writes.
+const BATCH: usize = 90;
+
+/// A project to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewProject {
+    /// Its id, new within the tenant.
+    pub project: ProjectId,
+    /// What people call it.
+    pub title: String,
+    /// What runs when somebody picks up.
+    pub scenario: ScenarioName,
+    /// The scenario's settings.
+    pub settings: BTreeMap<String, String>,
+    /// By which trunk.
+    pub trunk: TrunkId,
+    /// How many attempts at once; 0 counts as 1.
+    pub lines: u32,
+    /// How many attempts may start in a second; 0 counts as 1.
+    pub calls_per_second: u32,
+    /// How long to let it ring.
+    pub ring: Duration,
+}
+
+/// A lead to be added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewLead {
+    /// Its id, new within the project.
+    pub lead: LeadId,
+    /// Whom to call.
+    pub number: PhoneNumber,
+    /// What is known of them.
+    pub fields: BTreeMap<String, String>,
+}
+
+/// What became of leads that were to be added.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Added {
+    /// How many are in the project now that were not.
+    pub added: u64,
+    /// Those whose id was there already; they stay as they were.
+    pub known: Vec<LeadId>,
+    /// Those whose number is not dialled, and why.
+    pub refused: Vec<(LeadId, NumberRefused)>,
+}
+
+impl Tables {
+    /// Makes a project.
+    ///
+    /// # Errors
+    /// [`DialerError::ProjectExists`] when its id is taken.
+    pub async fn create_project(&self, new: NewProject) -> Result<Project> {
+        let row = Project {
+            project: new.project,
+            title: new.title,
+            scenario: new.scenario,
+            settings: new.settings,
+            trunk: new.trunk,
+            lines: new.lines.max(1),
+            calls_per_second: new.calls_per_second.max(1),
+            ring: new.ring.into(),
+            leads: 0,
+        };
+        let key = self.keys.project(&row.project);
+        match self.commit(vec![Write::create(key, encode(&row))], 0).await? {
+            Commit::Done(_) => Ok(row),
+            Commit::Conflict => Err(DialerError::ProjectExists(row.project)),
+        }
+    }
+
+    /// A project by its id.
+    pub async fn project(&self, project: &ProjectId) -> Result<Option<Project>> {
+        Ok(self.read_project(project).await?.map(|read| read.row))
+    }
+
+    pub(crate) async fn read_project(&self, project: &ProjectId) -> Result<Option<Read<Project>>> {
+        self.get(&self.keys.project(project)).await
+    }
+
+    /// All projects of the tenant, by id.
+    pub async fn projects(&self) -> Result<Vec<Project>> {
+        let mut projects = Vec::new();
+        self.each(&self.keys.projects(), |read| projects.push(read.row)).await?;
+        projects.sort_unstable_by(|a: &Project, b| a.project.cmp(&b.project));
+        Ok(projects)
+    }
+
+    /// Adds leads to a project, in their order. Numbers that are not to be dialled stay outside, with the reason. A
+    /// failure in the middle leaves the leads before it added; adding all again adds the rest.
+    ///
+    /// # Errors
+    /// [`DialerError::LeadTooLarge`] before anything is added, when a lead has too many or too long fields.
+    pub async fn add_leads(&self, project: &ProjectId, leads: Vec<NewLead>) -> Result<Added> {
+        for lead in &leads {
+            check_size(lead)?;
+        }
+        let mut done = Added::default();
+        let mut good = Vec::with_capacity(leads.len());
+        let mut named = std::collections::BTreeSet::new();
+        for lead in leads {
+            match check_number(&lead.number) {
+                Err(why) => done.refused.push((lead.lead, why)),
+                Ok(_) if !named.insert(lead.lead.clone()) => done.known.push(lead.lead),
+                Ok(_) => good.push(lead),
+            }
+        }
+        for batch in good.chunks(BATCH) {
+            self.add_batch(project, batch, &mut done).await?;
+        }
+        Ok(done)
+    }
+
+    async fn add_batch(&self, project: &ProjectId, batch: &[NewLead], done: &mut Added) -> Result<()> {
+        for _ in 0..TRIES {
+            let Some(Read { mut row, revision }) = self.read_project(project).await? else {
+                return Err(DialerError::NoProject(project.clone()));
+            };
+            let mut writes = Vec::with_capacity(batch.len() + 1);
+            let mut known = Vec::new();
+            for new in batch {
+                let key = self.keys.lead(project, &new.lead);
+                if self.store.get(self.keys.shard(), &key).await?.is_some() {
+                    known.push(new.lead.clone());
+                    continue;
+                }
+                let lead = Lead {
+                    lead: new.lead.clone(),
+                    number: new.number.clone(),
+                    fields: new.fields.clone(),
+                    notes: Vec::new(),
+                    position: row.leads,
+                    progress: Progress::new(),
+                    claim: None,
+                };
+                row.leads += 1;
+                writes.push(Write::create(key, encode(&lead)));
+            }
+            let added = writes.len() as u64;
+            if added > 0 {
+                writes.push(Write::replace(self.keys.project(project), revision, encode(&row)));
+                if self.commit(writes, 0).await? == Commit::Conflict {
+                    continue;
+                }
+            }
+            done.added += added;
+            done.known.extend(known);
+            return Ok(());
+        }
+        Err(DialerError::Contended(self.keys.project(project)))
+    }
+
+    /// A lead by its id.
+    pub async fn lead(&self, project: &ProjectId, lead: &LeadId) -> Result<Option<Lead>> {
+        Ok(self.get::<Lead>(&self.keys.lead(project, lead)).await?.map(|read| read.row))
+    }
+
+    /// All leads of a project, in the order in which they were added.
+    pub async fn leads(&self, project: &ProjectId) -> Result<Vec<Lead>> {
+        let mut leads = Vec::new();
+        self.each(&self.keys.leads(project), |read| leads.push(read.row)).await?;
+        leads.sort_unstable_by_key(|lead: &Lead| lead.position);
+        Ok(leads)
+    }
+
+    /// Puts a number on the blacklist: no project calls it from now on.
+    pub async fn block(&self, number: &PhoneNumber, why: &str, since: UnixMillis) -> Result<()> {
+        let row = Blocked { why: cut(why, MAX_TEXT), since, attempt: None };
+        let _ = self.commit(vec![Write::set(self.keys.blocked(number), encode(&row))], 0).await?;
+        Ok(())
+    }
+
+    /// Why a number is on the blacklist, if it is.
+    pub async fn blocked(&self, number: &PhoneNumber) -> Result<Option<Blocked>> {
+        Ok(self.get::<Blocked>(&self.keys.blocked(number)).await?.map(|read| read.row))
+    }
+}
+
+fn check_size(lead: &NewLead) -> Result<()> {
+    let too_large = |what: String| Err(DialerError::LeadTooLarge { lead: lead.lead.clone(), what });
+    if lead.fields.len() > MAX_FIELDS {
+        return too_large(format!("{} fields; at most {MAX_FIELDS} are kept", lead.fields.len()));
+    }
+    for (name, value) in &lead.fields {
+        if name.len() > MAX_FIELD_NAME {
+            return too_large(format!(
+                "the field name `{}…` is longer than {MAX_FIELD_NAME} bytes",
+                cut(name, 20)
+            ));
+        }
+        if value.len() > MAX_TEXT {
+            return too_large(format!("the field `{name}` is longer than {MAX_TEXT} bytes"));
+        }
+    }
+    Ok(())
+}
+
+/// As much of a text as fits into so many bytes.
+pub(crate) fn cut(text: &str, bytes: usize) -> String {
+    let mut end = text.len().min(bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}

@@ -1,0 +1,68 @@
+//! After a crash: what became of the attempts that were under way.
+//!
+//! An intent that was only claimed is taken back: no INVITE left. One that was started may have rung a phone, so it
+//! counts as an attempt, «Системная ошибка», and the lead is never dialled again at once. What was under way is found by
+//! its intents, of which there are as many as there were lines, not by looking through all leads.
+
+use zvonar_model::UnixMillis;
+
+use crate::attempt::Closed;
+use crate::tables::{Epoch, Intent, Read, Stage, Tables};
+use crate::{CallReport, Result};
+
+/// The sentence in the record of an attempt that was cut off.
+pub const CUT_OFF: &str = "the program stopped during the call; the phone may have rung";
+
+/// Whose attempts are taken for abandoned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Abandoned {
+    /// All but those of this run of the program: right when no other can have the store open, as with an embedded one.
+    OfOtherRuns(Epoch),
+    /// Those whose lease is over.
+    Expired,
+}
+
+/// What a recovery found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Recovered {
+    /// Claims that were taken back: the leads are dialled as if nothing had been.
+    pub freed: u64,
+    /// Attempts that count as failed: their phones may have rung.
+    pub failed: u64,
+}
+
+impl Tables {
+    /// Settles what a dead run of the program left of this tenant's attempts. Call it before the first run of a project.
+    pub async fn recover(&self, abandoned: Abandoned, now: UnixMillis) -> Result<Recovered> {
+        let mut intents: Vec<Read<Intent>> = Vec::new();
+        self.each(&self.keys.intents(), |read: Read<Intent>| {
+            let dead = match abandoned {
+                Abandoned::OfOtherRuns(epoch) => read.row.epoch != epoch,
+                Abandoned::Expired => read.row.lease_until < now,
+            };
+            if dead {
+                intents.push(read);
+            }
+        })
+        .await?;
+        let mut done = Recovered::default();
+        for intent in intents {
+            let left = self.take_up(intent);
+            match left.intent.stage {
+                Stage::Claimed => done.freed += u64::from(self.free(left).await?),
+                Stage::Started { .. } => {
+                    let attempt = left.intent.attempt.clone();
+                    match self.settle_left(left, CallReport::failed(now, CUT_OFF)).await? {
+                        Closed::Now { .. } => {
+                            tracing::warn!(%attempt, "an attempt was cut off and counts as failed");
+                            done.failed += 1;
+                        }
+                        // Its owner lives and was quicker.
+                        Closed::Before { .. } => {}
+                    }
+                }
+            }
+        }
+        Ok(done)
+    }
+}

@@ -1,0 +1,140 @@
+//! The report of a project: a row per attempt, and the totals.
+
+use serde::Serialize;
+use zvonar_campaign::LeadState;
+use zvonar_ledger::Charge;
+use zvonar_model::{AttemptId, AttemptRecord, Kopecks, LeadId, ProjectId, UnixMillis};
+
+use crate::tables::{Lead, Tables};
+use crate::{DialerError, Result};
+
+/// A project's report.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// Which project.
+    pub project: ProjectId,
+    /// One for each attempt, in the order of their beginnings.
+    pub rows: Vec<ReportRow>,
+    /// Over all rows and leads.
+    pub totals: Totals,
+}
+
+/// One attempt.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ReportRow {
+    /// Whom it was to reach.
+    pub lead: LeadId,
+    /// At which number, masked.
+    pub number: String,
+    /// Which attempt.
+    pub attempt: AttemptId,
+    /// When it began.
+    pub started_at: UnixMillis,
+    /// Whether anybody picked up.
+    pub answered: bool,
+    /// «Результат»: the scenario's own, or the system's.
+    pub result: String,
+    /// All keys that were pressed.
+    pub keys: String,
+    /// Started seconds with the robot.
+    pub robot_seconds: u64,
+    /// What the attempt costs.
+    pub kopecks: Kopecks,
+    /// The sum of its ledger lines: the same, or the books are wrong.
+    pub lines_sum: Kopecks,
+}
+
+/// Sums over a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Totals {
+    /// Leads in the list.
+    pub leads: u64,
+    /// «ещё не звонили».
+    pub new: u64,
+    /// «позвоним ещё раз».
+    pub again: u64,
+    /// «дозвонились».
+    pub reached: u64,
+    /// «не дозвонились».
+    pub unreached: u64,
+    /// Attempts.
+    pub attempts: u64,
+    /// Attempts that were answered.
+    pub answered: u64,
+    /// Started seconds with the robot.
+    pub robot_seconds: u64,
+    /// What all attempts cost.
+    pub kopecks: Kopecks,
+    /// The sum of all ledger lines.
+    pub lines_sum: Kopecks,
+}
+
+impl Tables {
+    /// The report of a project as it stands. Attempts in progress are not in it.
+    pub async fn report(&self, project: &ProjectId) -> Result<Report> {
+        if self.project(project).await?.is_none() {
+            return Err(DialerError::NoProject(project.clone()));
+        }
+        let mut totals = Totals::default();
+        let mut tried: Vec<Lead> = Vec::new();
+        self.each(&self.keys.leads(project), |read| {
+            let lead: Lead = read.row;
+            totals.leads += 1;
+            match lead.progress.state {
+                LeadState::New => totals.new += 1,
+                LeadState::Again { .. } => totals.again += 1,
+                LeadState::Reached => totals.reached += 1,
+                LeadState::Unreached => totals.unreached += 1,
+            }
+            if !lead.progress.tries.is_empty() {
+                tried.push(lead);
+            }
+        })
+        .await?;
+        let mut rows = Vec::with_capacity(tried.len());
+        for lead in tried {
+            for one in &lead.progress.tries {
+                let row = self.report_row(&lead, &one.attempt).await?;
+                totals.attempts += 1;
+                totals.answered += u64::from(row.answered);
+                totals.robot_seconds += row.robot_seconds;
+                totals.kopecks += row.kopecks;
+                totals.lines_sum += row.lines_sum;
+                rows.push(row);
+            }
+        }
+        rows.sort_by(|a, b| (a.started_at, &a.attempt).cmp(&(b.started_at, &b.attempt)));
+        Ok(Report { project: project.clone(), rows, totals })
+    }
+
+    async fn report_row(&self, lead: &Lead, attempt: &AttemptId) -> Result<ReportRow> {
+        let missing =
+            |key| DialerError::Unreadable { key, what: "it is not there, though its lead names it".into() };
+        let key = self.keys.call(attempt);
+        let record = self.get::<AttemptRecord>(&key).await?.ok_or_else(|| missing(key))?.row;
+        let key = self.keys.charge(attempt);
+        let charge = self.get::<Charge>(&key).await?.ok_or_else(|| missing(key))?.row;
+        Ok(ReportRow {
+            lead: lead.lead.clone(),
+            number: record.number.as_ref().unwrap_or(&lead.number).masked(),
+            attempt: attempt.clone(),
+            started_at: record.started_at,
+            answered: record.answered_at.is_some(),
+            result: record.outcome.title().to_owned(),
+            keys: record.keys,
+            robot_seconds: charge.robot_seconds,
+            kopecks: charge.total,
+            lines_sum: charge.lines.iter().map(|line| line.sum).sum(),
+        })
+    }
+
+    /// The record of an attempt.
+    pub async fn record(&self, attempt: &AttemptId) -> Result<Option<AttemptRecord>> {
+        Ok(self.get(&self.keys.call(attempt)).await?.map(|read| read.row))
+    }
+
+    /// What an attempt costs, line by line.
+    pub async fn charge(&self, attempt: &AttemptId) -> Result<Option<Charge>> {
+        Ok(self.get(&self.keys.charge(attempt)).await?.map(|read| read.row))
+    }
+}

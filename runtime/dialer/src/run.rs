@@ -1,0 +1,310 @@
+//! A project's run: dials the list until it is done.
+//!
+//! One task owns the heap of due leads and starts attempts, at most `lines` at a time and at most so many in a second;
+//! each attempt is a task of its own, joined here. Two runners of one project take leads from each other by
+//! compare-and-set: no lead is dialled twice.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+use tracing::Instrument;
+use zvonar_campaign::LeadState;
+use zvonar_model::{AttemptId, Kopecks, LeadId, Outcome, PhoneNumber, ProjectId, TenantId, UnixMillis};
+
+use crate::attempt::Claimed;
+use crate::recovery::Abandoned;
+use crate::tables::{Lead, Project, Tables};
+use crate::{CallReport, Dialer, DialerError, Result, Settled};
+
+/// The longest sleep until a lead is due: the clock of the world may be set meanwhile.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// Turns true when a run should begin no more attempts; those in progress are finished. To stop at once, drop the run:
+/// its calls hang up, and the next recovery counts them as failed. A sender that is gone means: never.
+pub type Stop = watch::Receiver<bool>;
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Leads of the project.
+    pub leads: u64,
+    /// Leads that are finished, those of earlier runs included.
+    pub finished: u64,
+    /// Of those, the reached.
+    pub reached: u64,
+    /// Attempts in progress now.
+    pub lines: u32,
+    /// Attempts of this run that are settled.
+    pub attempts: u64,
+    /// What they cost.
+    pub spent: Kopecks,
+}
+
+/// Something that happened in a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunEvent {
+    /// Where the run stands after it.
+    pub counts: Counts,
+    /// What it was.
+    pub what: RunStep,
+}
+
+/// A step of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RunStep {
+    /// The list is read, dialling begins.
+    Begun,
+    /// An attempt begins.
+    Started {
+        /// Whom it is to reach.
+        lead: LeadId,
+    },
+    /// An attempt is settled.
+    Settled {
+        /// Which.
+        attempt: AttemptId,
+        /// Whom it was to reach.
+        lead: LeadId,
+        /// At which number; prints itself masked.
+        number: PhoneNumber,
+        /// What came of it.
+        outcome: Outcome,
+        /// Started seconds with the robot.
+        robot_seconds: u64,
+        /// What it costs.
+        total: Kopecks,
+    },
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finished {
+    /// Where it stood.
+    pub counts: Counts,
+    /// Whether it was stopped before the list was done.
+    pub stopped: bool,
+    /// Leads that other runners were dialling at the end.
+    pub elsewhere: u64,
+}
+
+/// What a task comes back with.
+enum Attempted {
+    Settled {
+        lead: LeadId,
+        number: PhoneNumber,
+        settled: Settled,
+    },
+    /// Another runner has the lead.
+    Lost,
+}
+
+struct Run {
+    dialer: Dialer,
+    tables: Tables,
+    project: Project,
+    events: Option<mpsc::Sender<RunEvent>>,
+    heap: BinaryHeap<Reverse<(UnixMillis, u64, LeadId)>>,
+    tasks: JoinSet<Result<Attempted>>,
+    counts: Counts,
+    elsewhere: u64,
+}
+
+impl Dialer {
+    /// Dials a project until its list is done or it is told to stop. Joins all its tasks.
+    ///
+    /// Attempts of this store that ran out of their lease are settled first; after a crash on an embedded store, call
+    /// [`Dialer::recover`] before. `events` may be full: what does not fit is not told, and the counts of the next event
+    /// make up for it.
+    ///
+    /// # Errors
+    /// The first failure of the store; attempts in progress are finished before it is given back.
+    pub async fn run(
+        &self,
+        tenant: &TenantId,
+        project: &ProjectId,
+        events: Option<mpsc::Sender<RunEvent>>,
+        stop: Stop,
+    ) -> Result<Finished> {
+        let tables = self.tables(tenant);
+        let stored = tables.project(project).await?;
+        let project = stored.ok_or_else(|| DialerError::NoProject(project.clone()))?;
+        tables.recover(Abandoned::Expired, self.now()).await?;
+        let mut run = Run {
+            dialer: self.clone(),
+            tables,
+            project,
+            events,
+            heap: BinaryHeap::new(),
+            tasks: JoinSet::new(),
+            counts: Counts::default(),
+            elsewhere: 0,
+        };
+        run.read_list().await?;
+        run.tell(RunStep::Begun);
+        run.dial(stop).await
+    }
+}
+
+impl Run {
+    /// Builds the heap from one scan.
+    async fn read_list(&mut self) -> Result<()> {
+        self.heap.clear();
+        self.elsewhere = 0;
+        let Counts { lines, attempts, spent, .. } = self.counts;
+        let mut counts = Counts { lines, attempts, spent, ..Counts::default() };
+        let (heap, elsewhere) = (&mut self.heap, &mut self.elsewhere);
+        self.tables
+            .each::<Lead>(&self.tables.keys.leads(&self.project.project), |read| {
+                let lead = read.row;
+                counts.leads += 1;
+                counts.reached += u64::from(lead.progress.state == LeadState::Reached);
+                match lead.progress.state.due() {
+                    None => counts.finished += 1,
+                    Some(_) if lead.claim.is_some() => *elsewhere += 1,
+                    Some(due) => heap.push(Reverse((due, lead.position, lead.lead))),
+                }
+            })
+            .await?;
+        self.counts = counts;
+        Ok(())
+    }
+
+    async fn dial(mut self, mut stop: Stop) -> Result<Finished> {
+        let mut pace =
+            tokio::time::interval(Duration::from_secs(1) / self.project.calls_per_second.clamp(1, 100_000));
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let lines = self.project.lines.max(1) as usize;
+        let mut stopped = false;
+        let mut failure: Option<DialerError> = None;
+        loop {
+            let dialling = !stopped && failure.is_none();
+            if dialling && self.tasks.is_empty() && self.heap.is_empty() {
+                // Leads may have been added or given back meanwhile.
+                self.read_list().await?;
+            }
+            if self.tasks.is_empty() && (!dialling || self.heap.is_empty()) {
+                break;
+            }
+            let wait = match self.heap.peek() {
+                Some(Reverse((due, ..))) if dialling && self.tasks.len() < lines => {
+                    Some(until(self.dialer.now(), *due))
+                }
+                _ => None,
+            };
+            tokio::select! {
+                // A stop goes before anything new; what is done, before what is begun.
+                biased;
+                () = told(&mut stop), if !stopped => stopped = true,
+                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    self.counts.lines = self.tasks.len() as u32;
+                    let ended = match ended.map_err(|error| DialerError::Bug(error.to_string())).flatten() {
+                        Ok(Attempted::Settled { lead, number, settled }) => {
+                            self.settled(lead, number, settled).await
+                        }
+                        Ok(Attempted::Lost) => Ok(()),
+                        Err(error) => Err(error),
+                    };
+                    if let Err(error) = ended {
+                        tracing::error!(error = &error as &dyn std::error::Error, "the run stops");
+                        failure.get_or_insert(error);
+                    }
+                }
+                _ = pace.tick(), if wait == Some(Duration::ZERO) => self.begin(),
+                () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some_and(|wait| !wait.is_zero()) => {}
+            }
+        }
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        self.tables.fold_balance().await?;
+        Ok(Finished { counts: self.counts, stopped, elsewhere: self.elsewhere })
+    }
+
+    /// Begins an attempt to reach the lead that is due first.
+    fn begin(&mut self) {
+        let Some(Reverse((_, _, lead))) = self.heap.pop() else { return };
+        let (dialer, tables, project) = (self.dialer.clone(), self.tables.clone(), self.project.clone());
+        let attempt = dialer.attempt_id();
+        let span = tracing::info_span!("attempt", %attempt, %lead, campaign = %project.project);
+        let to = lead.clone();
+        self.tasks
+            .spawn(async move { attempt_once(dialer, tables, project, to, attempt).await }.instrument(span));
+        self.counts.lines = self.tasks.len() as u32;
+        self.tell(RunStep::Started { lead });
+    }
+
+    async fn settled(&mut self, lead: LeadId, number: PhoneNumber, settled: Settled) -> Result<()> {
+        let Settled::Done { record, charge } = settled else { return Ok(()) };
+        self.counts.attempts += 1;
+        self.counts.spent += charge.total;
+        if let Some(row) = self.tables.lead(&self.project.project, &lead).await? {
+            self.counts.finished += u64::from(row.progress.state.is_finished());
+            self.counts.reached += u64::from(row.progress.state == LeadState::Reached);
+            if let Some(due) = row.progress.state.due() {
+                self.heap.push(Reverse((due, row.position, row.lead)));
+            }
+        }
+        self.tell(RunStep::Settled {
+            attempt: record.attempt,
+            lead,
+            number,
+            outcome: record.outcome,
+            robot_seconds: charge.robot_seconds,
+            total: charge.total,
+        });
+        Ok(())
+    }
+
+    fn tell(&self, what: RunStep) {
+        if let Some(events) = &self.events {
+            // Full or gone: dialling does not wait for whoever looks on.
+            let _ = events.try_send(RunEvent { counts: self.counts, what });
+        }
+    }
+}
+
+/// One attempt from the claim to the settling.
+async fn attempt_once(
+    dialer: Dialer,
+    tables: Tables,
+    project: Project,
+    lead: LeadId,
+    attempt: AttemptId,
+) -> Result<Attempted> {
+    let Some(read) = tables.get::<Lead>(&tables.keys.lead(&project.project, &lead)).await? else {
+        return Ok(Attempted::Lost);
+    };
+    let number = read.row.number.clone();
+    let claimed = tables.claim(&project, read, attempt, dialer.epoch(), dialer.now()).await?;
+    let Some(mut claimed) = claimed else { return Ok(Attempted::Lost) };
+    let report = match tables.blocked(&number).await? {
+        Some(_) => CallReport::unanswered(dialer.now(), Outcome::Blacklisted),
+        None if tables.start(&mut claimed, dialer.now()).await? => call(&dialer, &claimed).await,
+        None => return Ok(Attempted::Lost),
+    };
+    let settled = tables.settle(claimed, report).await?;
+    Ok(Attempted::Settled { lead, number, settled })
+}
+
+/// The phone rings from here on.
+async fn call(dialer: &Dialer, claimed: &Claimed) -> CallReport {
+    dialer.place(claimed.order.clone()).await
+}
+
+/// How long until a lead is due, as far as it is worth sleeping.
+fn until(now: UnixMillis, due: UnixMillis) -> Duration {
+    let ms = due.0.saturating_sub(now.0).max(0);
+    Duration::from_millis(ms.unsigned_abs()).min(LONGEST_SLEEP)
+}
+
+/// Comes back when the run is told to stop.
+async fn told(stop: &mut Stop) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        // Nobody is left who could tell.
+        std::future::pending().await
+    }
+}

@@ -1,0 +1,105 @@
+//! The only place where keys are built: no caller can name another tenant's.
+
+use zvonar_model::{AttemptId, LeadId, PhoneNumber, ProjectId, TenantId};
+use zvonar_store::{Key, Shard};
+
+/// The keys of one tenant.
+///
+/// | key | what |
+/// |---|---|
+/// | `<tenant>.project.<project>` | a project |
+/// | `<tenant>.lead.<project>.<lead>` | a lead in a project |
+/// | `<tenant>.intent.<attempt>` | an attempt that is under way |
+/// | `<tenant>.call.<attempt>` | a finished attempt: its record |
+/// | `<tenant>.charge.<attempt>` | what it costs; also the journal that the balance is folded from |
+/// | `<tenant>.orphan.<attempt>` | the true report of an attempt that was given up before it came |
+/// | `<tenant>.blocked.<number>` | a number never to call |
+/// | `<tenant>.balance.total` | the fold of the charges |
+#[derive(Debug, Clone)]
+pub struct TenantKeys {
+    root: Key,
+    shard: Shard,
+}
+
+impl TenantKeys {
+    /// The keys of this tenant.
+    pub fn new(tenant: &TenantId) -> Self {
+        Self { root: Key::root(tenant.as_str()), shard: Shard::of(tenant.as_str()) }
+    }
+
+    /// The shard that holds all that is the tenant's.
+    pub fn shard(&self) -> Shard {
+        self.shard
+    }
+
+    pub(crate) fn projects(&self) -> Key {
+        self.root.then("project")
+    }
+
+    pub(crate) fn project(&self, project: &ProjectId) -> Key {
+        self.projects().then(project.as_str())
+    }
+
+    pub(crate) fn leads(&self, project: &ProjectId) -> Key {
+        self.root.then("lead").then(project.as_str())
+    }
+
+    pub(crate) fn lead(&self, project: &ProjectId, lead: &LeadId) -> Key {
+        self.leads(project).then(lead.as_str())
+    }
+
+    pub(crate) fn intents(&self) -> Key {
+        self.root.then("intent")
+    }
+
+    pub(crate) fn intent(&self, attempt: &AttemptId) -> Key {
+        self.intents().then(attempt.as_str())
+    }
+
+    pub(crate) fn calls(&self) -> Key {
+        self.root.then("call")
+    }
+
+    pub(crate) fn call(&self, attempt: &AttemptId) -> Key {
+        self.calls().then(attempt.as_str())
+    }
+
+    pub(crate) fn charges(&self) -> Key {
+        self.root.then("charge")
+    }
+
+    pub(crate) fn charge(&self, attempt: &AttemptId) -> Key {
+        self.charges().then(attempt.as_str())
+    }
+
+    pub(crate) fn orphans(&self) -> Key {
+        self.root.then("orphan")
+    }
+
+    pub(crate) fn orphan(&self, attempt: &AttemptId) -> Key {
+        self.orphans().then(attempt.as_str())
+    }
+
+    pub(crate) fn blocked(&self, number: &PhoneNumber) -> Key {
+        self.root.then("blocked").then(number.digits())
+    }
+
+    pub(crate) fn balance(&self) -> Key {
+        self.root.then("balance").then("total")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_of_one_tenant_lies_below_another_tenants() {
+        let keys = |tenant| TenantKeys::new(&TenantId::new(tenant).unwrap());
+        let project = ProjectId::new("p").unwrap();
+        for (one, other) in [("a", "ab"), ("a", "a-b"), ("a", "A"), ("lead", "a")] {
+            assert!(!keys(other).leads(&project).is_below(&keys(one).root));
+            assert_ne!(keys(one).project(&project), keys(other).project(&project));
+        }
+    }
+}

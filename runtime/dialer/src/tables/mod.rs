@@ -1,0 +1,118 @@
+//! Typed tables over the store: what is stored where, for one tenant at a time.
+
+mod keys;
+mod rows;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use zvonar_ledger::PriceList;
+use zvonar_model::TenantId;
+use zvonar_store::{Commit, Cursor, Item, Key, SharedStore, Write, commit_surely};
+
+pub use keys::TenantKeys;
+pub(crate) use rows::Row;
+pub use rows::{BalanceRow, Blocked, Epoch, Intent, Lead, Project, Stage};
+
+use crate::{DialerError, Result};
+
+/// How many items are read at once.
+const PAGE: usize = 500;
+
+/// How often a change is tried again when others change the same thing.
+pub(crate) const TRIES: usize = 32;
+
+/// All that one tenant has stored. Cheap to clone.
+#[derive(Clone)]
+pub struct Tables {
+    pub(crate) store: SharedStore,
+    pub(crate) prices: Arc<PriceList>,
+    pub(crate) tenant: TenantId,
+    pub(crate) keys: TenantKeys,
+}
+
+/// Something read, with the revision that a change of it expects.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Read<T> {
+    pub(crate) row: T,
+    pub(crate) revision: u64,
+}
+
+/// A row as it is written: its version first, so that a newer one is recognised before it is read.
+#[derive(Serialize)]
+struct Envelope<'a, T> {
+    v: u16,
+    row: &'a T,
+}
+
+#[derive(Deserialize)]
+struct Opened<T> {
+    row: T,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    v: u16,
+}
+
+pub(crate) fn encode<T: Row>(row: &T) -> Bytes {
+    serde_json::to_vec(&Envelope { v: T::VERSION, row })
+        .expect("rows have text keys and no failing parts")
+        .into()
+}
+
+pub(crate) fn decode<T: Row>(item: &Item) -> Result<Read<T>> {
+    let unreadable =
+        |error: serde_json::Error| DialerError::Unreadable { key: item.key.clone(), what: error.to_string() };
+    let Version { v } = serde_json::from_slice(&item.value).map_err(unreadable)?;
+    if v > T::VERSION {
+        return Err(DialerError::Newer { key: item.key.clone(), found: v, known: T::VERSION });
+    }
+    let Opened { row } = serde_json::from_slice(&item.value).map_err(unreadable)?;
+    Ok(Read { row, revision: item.revision })
+}
+
+impl Tables {
+    /// The tables of one tenant.
+    pub fn new(store: SharedStore, prices: Arc<PriceList>, tenant: TenantId) -> Self {
+        let keys = TenantKeys::new(&tenant);
+        Self { store, prices, tenant, keys }
+    }
+
+    /// Whose they are.
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    pub(crate) async fn get<T: Row>(&self, key: &Key) -> Result<Option<Read<T>>> {
+        self.store.get(self.keys.shard(), key).await?.as_ref().map(decode).transpose()
+    }
+
+    /// Sends a commit until its outcome is known. See [`commit_surely`] for the witness.
+    pub(crate) async fn commit(&self, writes: Vec<Write>, witness: usize) -> Result<Commit> {
+        Ok(commit_surely(&*self.store, self.keys.shard(), writes, witness).await?)
+    }
+
+    /// A page of a table. `None` for the cursor that comes back: it was the last.
+    pub(crate) async fn page<T: Row>(
+        &self,
+        prefix: &Key,
+        after: Cursor,
+    ) -> Result<(Vec<Read<T>>, Option<Cursor>)> {
+        let page = self.store.scan(self.keys.shard(), prefix, after, PAGE).await?;
+        let rows = page.items.iter().map(decode).collect::<Result<_>>()?;
+        Ok((rows, page.next))
+    }
+
+    /// Shows every row of a table, a page in memory at a time.
+    pub(crate) async fn each<T: Row>(&self, prefix: &Key, mut show: impl FnMut(Read<T>)) -> Result<()> {
+        let mut after = Some(Cursor::start());
+        while let Some(cursor) = after {
+            let (rows, next) = self.page(prefix, cursor).await?;
+            rows.into_iter().for_each(&mut show);
+            after = next;
+        }
+        Ok(())
+    }
+}

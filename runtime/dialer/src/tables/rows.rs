@@ -1,0 +1,157 @@
+//! What is stored, by table. These types are not what an interface sends.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use zvonar_campaign::Progress;
+use zvonar_ledger::{Balance, CHARGE_VERSION, Charge};
+use zvonar_model::{
+    AttemptId, AttemptRecord, LeadId, Millis, PhoneNumber, ProjectId, RECORD_VERSION, ScenarioName, TrunkId,
+    UnixMillis,
+};
+
+/// Something that is stored under a key of its own.
+pub(crate) trait Row: Serialize + DeserializeOwned {
+    /// The shape that this code writes and the newest that it reads. Fields may be added with a default; a change of
+    /// meaning is a new version.
+    const VERSION: u16;
+}
+
+/// A project: a list, a scenario, and how to dial.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Project {
+    /// Its id.
+    pub project: ProjectId,
+    /// What people call it.
+    pub title: String,
+    /// What runs when somebody picks up.
+    pub scenario: ScenarioName,
+    /// The scenario's settings.
+    pub settings: BTreeMap<String, String>,
+    /// By which trunk.
+    pub trunk: TrunkId,
+    /// How many attempts at once.
+    pub lines: u32,
+    /// How many attempts may start in a second.
+    pub calls_per_second: u32,
+    /// How long to let it ring.
+    pub ring: Millis,
+    /// How many leads were added so far.
+    #[serde(default)]
+    pub leads: u64,
+}
+
+impl Project {
+    /// How long to let it ring.
+    pub fn ring(&self) -> Duration {
+        self.ring.into()
+    }
+}
+
+impl Row for Project {
+    const VERSION: u16 = 1;
+}
+
+/// A person to call within a project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lead {
+    /// Its id.
+    pub lead: LeadId,
+    /// Whom to call.
+    pub number: PhoneNumber,
+    /// What is known of them; scenarios read and write it.
+    pub fields: BTreeMap<String, String>,
+    /// What scenarios noted, oldest first.
+    pub notes: Vec<String>,
+    /// The place in the list: leads that are due at the same time are dialled by it.
+    pub position: u64,
+    /// Where it stands.
+    pub progress: Progress,
+    /// The attempt that is under way; its intent is stored as well.
+    pub claim: Option<AttemptId>,
+}
+
+impl Row for Lead {
+    const VERSION: u16 = 1;
+}
+
+/// One run of the program: tells the claims of a dead one from those of the living.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Epoch(pub u64);
+
+/// An attempt that is under way, stored before the INVITE leaves and gone with the commit that settles it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// Which attempt.
+    pub attempt: AttemptId,
+    /// For which project; `None`: placed by hand.
+    pub project: Option<ProjectId>,
+    /// To reach whom.
+    pub lead: Option<LeadId>,
+    /// At which number.
+    pub number: PhoneNumber,
+    /// By which trunk.
+    pub trunk: TrunkId,
+    /// Who began it.
+    pub epoch: Epoch,
+    /// How far it is.
+    pub stage: Stage,
+    /// When it is given up if nobody has settled it: its owner is dead then.
+    pub lease_until: UnixMillis,
+}
+
+/// How far an attempt that is under way has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Stage {
+    /// The lead is taken; no INVITE has left.
+    Claimed,
+    /// An INVITE may have left: the phone may have rung.
+    Started {
+        /// When.
+        at: UnixMillis,
+    },
+}
+
+impl Row for Intent {
+    const VERSION: u16 = 1;
+}
+
+impl Row for AttemptRecord {
+    const VERSION: u16 = RECORD_VERSION;
+}
+
+impl Row for Charge {
+    const VERSION: u16 = CHARGE_VERSION;
+}
+
+/// A number never to call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocked {
+    /// Why.
+    pub why: String,
+    /// Since when.
+    pub since: UnixMillis,
+    /// The call in which it was asked for.
+    pub attempt: Option<AttemptId>,
+}
+
+impl Row for Blocked {
+    const VERSION: u16 = 1;
+}
+
+/// The balance as far as the journal of charges was folded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct BalanceRow {
+    /// The last charge that is in it, by revision.
+    pub cursor: u64,
+    /// The fold.
+    pub balance: Balance,
+}
+
+impl Row for BalanceRow {
+    const VERSION: u16 = 1;
+}
