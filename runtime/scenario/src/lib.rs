@@ -65,6 +65,6 @@ pub use self::{
     package::{Package, PackageFault, PackageFaults},
     ports::{About, Clock, Lead, LeadCard, Line, LineError, Part, Ports, Question},
     question::{Answer, KeyCollector, KeysWanted},
-    registry::{Registry, Slot},
+    registry::{Published, Registry, Slot},
     session::Start,
 };
