@@ -12,7 +12,7 @@
 //!
 //! # Invariants
 //!
-//! * A shard never locks, allocates, frees, logs or waits for anybody (the test `the_media_thread_never_allocates`
+//! * A shard never locks, allocates, frees, logs or waits for anybody (the test `media_thread_allocates_nothing`
 //!   counts). What must be freed, a played prompt or a closed call, travels to the courier inside an event.
 //! * A command is carried out as soon as the shard sees it, which is at once: the first packet of a prompt leaves then,
 //!   not in the call's next slot of 20 ms, and the call is visited in that rhythm from there on.
