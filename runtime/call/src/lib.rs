@@ -7,6 +7,9 @@ mod calls;
 mod command;
 mod config;
 mod event;
+mod keys;
+pub mod leg;
+mod negotiation;
 
 pub use calls::{Calls, Output};
 pub use command::{Command, Dial, Identity};
@@ -14,3 +17,6 @@ pub use config::CallsConfig;
 pub use event::{CallId, Ended, Event, Incoming, Side};
 pub use zvonar_sip::digest::Credentials;
 pub use zvonar_sip::{Flow, Timing, Transport};
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 //!
 //! Syntax is ours, the vocabulary is that of `rsip`, which no other module knows; see [`vocabulary`] for why.
 
+mod multipart;
 mod name;
 mod name_addr;
 mod read;
@@ -19,6 +20,7 @@ use bytes::Bytes;
 pub use name::Name;
 pub use name_addr::NameAddr;
 pub use read::{BadRequest, MAX_HEAD, MAX_HEADERS, Unreadable, read};
+pub use text::quote;
 pub use via::{MAGIC_COOKIE, Via};
 pub use vocabulary::{Method, reason_phrase};
 pub use write::Writer;
@@ -170,12 +172,20 @@ impl Message {
         Some(value.split(';').next().unwrap_or("").trim().to_ascii_lowercase())
     }
 
-    /// The body, if it is SDP and there is one.
-    pub fn sdp(&self) -> Option<&Bytes> {
-        let is_sdp = self.header(Name::ContentType).is_some_and(|value| {
-            value.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case("application/sdp")
-        });
-        (is_sdp && !self.body.is_empty()).then_some(&self.body)
+    /// The session description in the body, if there is one: the body itself, or the part of a `multipart/*` body (trunks
+    /// that carry ISUP send it so).
+    pub fn sdp(&self) -> Option<Bytes> {
+        let (media_type, params) = self
+            .header(Name::ContentType)?
+            .split_once(';')
+            .unwrap_or_else(|| (self.header(Name::ContentType).unwrap_or(""), ""));
+        let media_type = media_type.trim();
+        if media_type.eq_ignore_ascii_case("application/sdp") {
+            return (!self.body.is_empty()).then(|| self.body.clone());
+        }
+        let is_multipart = media_type.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("multipart/"));
+        let boundary = text::unquote(text::param(params, "boundary").filter(|_| is_multipart)?);
+        multipart::find(&self.body, &boundary, "application/sdp")
     }
 
     /// The message as bytes again: regular, and with a `Content-Length` that is right.

@@ -97,7 +97,7 @@ pub(crate) fn unquote(text: &str) -> String {
 }
 
 /// Text as a quoted string. Control characters, which none may hold, become spaces.
-pub(crate) fn quote(text: &str) -> String {
+pub fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for letter in text.chars() {

@@ -1,0 +1,453 @@
+//! Calling: the INVITE, its challenges, its cancelling, the ACK, and the BYE of either role.
+
+use std::time::Instant;
+
+use super::{
+    ALLOW, Agent, AgentEvent, ClientKey, Full, SessionId,
+    clients::Purpose,
+    session::{Cancel, Session, State},
+};
+use crate::{
+    Flow,
+    dialog::Dialog,
+    digest::{Answer, Challenge, Credentials},
+    message::{Message, Method, Name, Writer},
+};
+
+/// Different ends that may answer one INVITE (it can be forked on the way); more are not acknowledged.
+const MAX_FORKS: usize = 8;
+/// How often a stale nonce is replaced before we take it as a refusal.
+const MAX_STALE: u8 = 3;
+/// Reliable provisional responses to one INVITE that are acknowledged.
+const MAX_PRACKS: u8 = 20;
+/// A phrase beside a code is cut to so many bytes.
+const MAX_REASON: usize = 200;
+
+/// An INVITE to send.
+#[derive(Debug, Clone)]
+pub struct Invite {
+    /// Where it goes.
+    pub flow: Flow,
+    /// The request URI, and the URI of `To`.
+    pub uri: String,
+    /// `From` without its tag, ready: `"Name" <sip:user@host>`.
+    pub from: String,
+    /// What to answer challenges with.
+    pub credentials: Option<Credentials>,
+    /// The offer.
+    pub sdp: String,
+    /// Headers to add. Those that the agent writes itself are left out.
+    pub headers: Vec<(String, String)>,
+}
+
+/// What is needed to send the INVITE again, and to put credentials on what follows it.
+#[derive(Debug)]
+pub(super) struct Outbound {
+    invite: Invite,
+    call_id: String,
+    cseq: u32,
+    /// From 401.
+    server: Option<Attempt>,
+    /// From 407.
+    proxy: Option<Attempt>,
+}
+
+#[derive(Debug)]
+struct Attempt {
+    answer: Answer,
+    stale: u8,
+}
+
+impl Outbound {
+    pub(super) fn call_id(&self) -> &str {
+        &self.call_id
+    }
+
+    /// Takes a challenge; `false`: there is nothing (more) to answer it with.
+    fn take_challenge(&mut self, response: &Message, cnonce: u64) -> bool {
+        if self.invite.credentials.is_none() {
+            return false;
+        }
+        let is_proxy = response.code() == 407;
+        let name = if is_proxy { Name::ProxyAuthenticate } else { Name::WwwAuthenticate };
+        let Some(challenge) = Challenge::first(response.headers(name)) else { return false };
+        let slot = if is_proxy { &mut self.proxy } else { &mut self.server };
+        let stale = match slot {
+            None => 0,
+            // The digest was right, only its nonce was too old.
+            Some(attempt) if challenge.stale && attempt.stale < MAX_STALE => attempt.stale + 1,
+            // The password is wrong: asking again would not make it right, and may lock the account.
+            Some(_) => return false,
+        };
+        *slot = Some(Attempt { answer: Answer::new(challenge, format!("{cnonce:016x}")), stale });
+        true
+    }
+
+    /// Adds what the challenges so far ask for.
+    fn authorize(&mut self, writer: &mut Writer, method: &Method, uri: &str, body: &[u8]) {
+        let Some(credentials) = &self.invite.credentials else { return };
+        for (name, slot) in
+            [(Name::Authorization, &mut self.server), (Name::ProxyAuthorization, &mut self.proxy)]
+        {
+            if let Some(attempt) = slot {
+                writer.header(name, attempt.answer.header(credentials, method.text(), uri, body));
+            }
+        }
+    }
+}
+
+impl Agent {
+    /// Sends an INVITE.
+    ///
+    /// # Errors
+    ///
+    /// [`Full`]: a cap is reached and nothing was sent.
+    pub fn invite(&mut self, now: Instant, invite: Invite) -> Result<SessionId, Full> {
+        if self.sessions.len() >= self.config.max_sessions || !self.has_room_for(&Method::Invite) {
+            return Err(Full);
+        }
+        let id = self.new_session_id();
+        let call_id = format!("{:016x}{:016x}", self.random(), self.random());
+        let outbound = Outbound { call_id, cseq: 0, server: None, proxy: None, invite };
+        let state = State::Inviting { branch: 0, cancel: Cancel::No, early_bye: None, rseq: None };
+        let session = Session {
+            flow: outbound.invite.flow,
+            state,
+            outbound: Some(Box::new(outbound)),
+            unacknowledged: None,
+            offer: None,
+            bye_wanted: false,
+            requests: 0,
+        };
+        self.sessions.insert(id, session);
+        self.send_invite(now, id);
+        Ok(id)
+    }
+
+    /// The first INVITE of a session, or the next after a challenge.
+    fn send_invite(&mut self, now: Instant, id: SessionId) {
+        let new_branch = self.random();
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let State::Inviting { branch, .. } = &mut session.state else { return };
+        *branch = new_branch;
+        let flow = session.flow;
+        let Some(mut outbound) = session.outbound.take() else { return };
+        outbound.cseq += 1;
+        let Outbound { invite, call_id, cseq, .. } = &*outbound;
+        let mut writer = Writer::request("INVITE", &invite.uri);
+        writer
+            .header(Name::Via, self.via(&flow, new_branch))
+            .header(Name::MaxForwards, 70)
+            .header(Name::From, format_args!("{};tag={}", invite.from, id.tag()))
+            .header(Name::To, format_args!("<{}>", invite.uri))
+            .header(Name::CallId, call_id)
+            .header(Name::CSeq, format_args!("{cseq} INVITE"))
+            .header(Name::Contact, self.contact(&flow))
+            .header(Name::Allow, ALLOW)
+            .header(Name::UserAgent, &self.config.user_agent);
+        for (name, value) in &invite.headers {
+            if !is_ours(Name::of(name)) {
+                writer.header_named(name, value);
+            }
+        }
+        let (uri, sdp) = (invite.uri.clone(), invite.sdp.clone());
+        outbound.authorize(&mut writer, &Method::Invite, &uri, sdp.as_bytes());
+        let bytes = writer.finish_typed("application/sdp", sdp.as_bytes());
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.outbound = Some(outbound);
+        }
+        let purpose = Purpose::Invite { refusal_ack: None, acks: Vec::new() };
+        self.start_client(now, new_branch, flow, bytes, id, purpose);
+    }
+
+    /// Takes an INVITE back: at once, or as soon as it may be. `Refused` (487) or `Accepted` follows, if the far end
+    /// is still there.
+    pub fn cancel(&mut self, now: Instant, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let State::Inviting { branch, cancel: cancel @ Cancel::No, .. } = &mut session.state else { return };
+        *cancel = Cancel::Wanted;
+        let key = ClientKey { branch: *branch, is_cancel: false };
+        if self.clients.get(&key).is_some_and(|entry| entry.machine.is_proceeding()) {
+            self.send_cancel(now, id, key);
+        }
+    }
+
+    /// RFC 3261 §9.1: everything as in the INVITE.
+    fn send_cancel(&mut self, now: Instant, id: SessionId, key: ClientKey) {
+        let Some(entry) = self.clients.get(&key) else { return };
+        let (flow, invite) = (entry.flow, entry.message());
+        let mut writer = like(&invite, &Method::Cancel, invite.header(Name::To).unwrap_or(""));
+        writer.header(Name::UserAgent, &self.config.user_agent);
+        if let Some(Session { state: State::Inviting { cancel, .. }, .. }) = self.sessions.get_mut(&id) {
+            *cancel = Cancel::Sent;
+        }
+        self.start_client(now, key.branch, flow, writer.finish(), id, Purpose::Cancel);
+    }
+
+    /// Stops waiting for the answer to an INVITE. No event follows. An answer that still comes is not acknowledged; its
+    /// sender closes it then (RFC 3261 §13.3.1.4).
+    pub fn abandon(&mut self, id: SessionId) {
+        if let Some(Session { state: State::Inviting { branch, .. }, .. }) = self.sessions.get(&id) {
+            let key = ClientKey { branch: *branch, is_cancel: false };
+            self.drop_client(key);
+            self.drop_session(id);
+        }
+    }
+
+    pub(super) fn invite_progressed(&mut self, now: Instant, id: SessionId, branch: u64, response: &Message) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let State::Inviting { branch: current, cancel, rseq, .. } = &mut session.state else { return };
+        if *current != branch {
+            return;
+        }
+        let wants_cancel = *cancel == Cancel::Wanted;
+        let is_reliable =
+            response.code() > 100 && response.to_tag().is_some() && response.lists(Name::Require, "100rel");
+        let number =
+            response.header(Name::RSeq).and_then(|value| value.parse::<u32>().ok()).filter(|_| is_reliable);
+        let acknowledge =
+            number.filter(|number| rseq.is_none_or(|(last, count)| *number > last && count < MAX_PRACKS));
+        if let Some(number) = acknowledge {
+            *rseq = Some((number, rseq.map_or(1, |(_, count)| count + 1)));
+            self.send_prack(now, id, branch, response, number);
+        }
+        if wants_cancel {
+            self.send_cancel(now, id, ClientKey { branch, is_cancel: false });
+        }
+        // A repetition of a reliable response tells nothing new.
+        if response.code() > 100 && (number.is_none() || acknowledge.is_some()) {
+            let sdp = response.sdp();
+            self.tell(id, AgentEvent::Progress { code: response.code(), sdp });
+        }
+    }
+
+    /// Acknowledges a reliable provisional response (RFC 3262 §4). We do not ask for them, but some trunks insist.
+    fn send_prack(&mut self, now: Instant, id: SessionId, branch: u64, response: &Message, number: u32) {
+        let Some(entry) = self.clients.get(&ClientKey { branch, is_cancel: false }) else { return };
+        let invite = entry.message();
+        let dialog = Dialog::from_response(&invite, response);
+        let flow = dialog.next_hop(entry.flow);
+        let new_branch = self.random();
+        let via = self.via(&flow, new_branch);
+        // The early dialog lives on only in its responses, so the session counts for it.
+        let Some(outbound) = self.sessions.get_mut(&id).and_then(|session| session.outbound.as_mut()) else {
+            return;
+        };
+        outbound.cseq += 1;
+        let cseq = outbound.cseq;
+        let mut writer = dialog.request(&Method::Prack, cseq, &via);
+        writer.header(Name::RAck, format_args!("{number} {} INVITE", invite.cseq()));
+        self.authorize(id, &mut writer, &Method::Prack, dialog.request_uri());
+        self.start_client(now, new_branch, flow, writer.finish(), id, Purpose::Prack);
+    }
+
+    fn authorize(&mut self, id: SessionId, writer: &mut Writer, method: &Method, uri: &str) {
+        writer.header(Name::UserAgent, &self.config.user_agent);
+        if let Some(outbound) = self.sessions.get_mut(&id).and_then(|session| session.outbound.as_mut()) {
+            outbound.authorize(writer, method, uri, b"");
+        }
+    }
+
+    pub(super) fn invite_accepted(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        key: ClientKey,
+        response: &Message,
+    ) {
+        let is_first = self.is_inviting(id, key.branch);
+        let ack_branch = self.random();
+        let Some(entry) = self.clients.get(&key) else { return };
+        let Purpose::Invite { acks, .. } = &entry.purpose else { return };
+        if let Some((_, flow, ack)) = acks.iter().find(|(tag, ..)| tag.as_deref() == response.to_tag()) {
+            // The ACK was lost.
+            let (flow, ack) = (*flow, ack.clone());
+            self.send(flow, ack);
+            return;
+        }
+        if acks.len() == MAX_FORKS {
+            return;
+        }
+        let (invite_flow, invite) = (entry.flow, entry.message());
+        let dialog = Dialog::from_response(&invite, response);
+        let flow = dialog.next_hop(invite_flow);
+        let mut writer = dialog.request(&Method::Ack, invite.cseq(), &self.via(&flow, ack_branch));
+        writer.header(Name::UserAgent, &self.config.user_agent);
+        for name in [Name::Authorization, Name::ProxyAuthorization] {
+            // The same credentials as in the INVITE: an ACK cannot be challenged (RFC 3261 §22.1).
+            for value in invite.headers(name) {
+                writer.header(name, value);
+            }
+        }
+        let ack = writer.finish();
+        self.send(flow, ack.clone());
+        if let Some(Purpose::Invite { acks, .. }) = self.clients.get_mut(&key).map(|entry| &mut entry.purpose)
+        {
+            acks.push((response.to_tag().map(Into::into), flow, ack));
+        }
+        if is_first {
+            self.begin_talk(id, dialog, response);
+        } else {
+            self.close_fork(now, id, dialog, invite_flow);
+        }
+    }
+
+    fn begin_talk(&mut self, id: SessionId, mut dialog: Dialog, response: &Message) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        dialog.count_from(session.outbound.as_ref().map_or(0, |outbound| outbound.cseq));
+        let talking = State::Talking { dialog: Box::new(dialog) };
+        let State::Inviting { early_bye, .. } = std::mem::replace(&mut session.state, talking) else {
+            return;
+        };
+        self.tell(id, AgentEvent::Accepted { code: response.code(), sdp: response.sdp() });
+        if early_bye.is_some_and(|tag| tag.as_deref() == response.to_tag()) {
+            self.drop_session(id);
+            self.tell(id, AgentEvent::HungUp);
+        }
+    }
+
+    /// Somebody else picked up first: this one is told so at once.
+    fn close_fork(&mut self, now: Instant, id: SessionId, mut dialog: Dialog, flow: Flow) {
+        let branch = self.random();
+        let flow = dialog.next_hop(flow);
+        let (cseq, via) = (dialog.next_cseq(), self.via(&flow, branch));
+        let mut writer = dialog.request(&Method::Bye, cseq, &via);
+        self.authorize(id, &mut writer, &Method::Bye, dialog.request_uri());
+        self.start_client(now, branch, flow, writer.finish(), id, Purpose::Orphan);
+    }
+
+    /// RFC 3261 §17.1.1.3: the ACK to a refusal is part of the INVITE's transaction.
+    pub(super) fn acknowledge_refusal(&mut self, key: ClientKey, response: &Message) {
+        let Some(entry) = self.clients.get(&key) else { return };
+        let (flow, invite) = (entry.flow, entry.message());
+        let ack = like(&invite, &Method::Ack, response.header(Name::To).unwrap_or("")).finish();
+        self.send(flow, ack.clone());
+        if let Some(Purpose::Invite { refusal_ack, .. }) =
+            self.clients.get_mut(&key).map(|entry| &mut entry.purpose)
+        {
+            *refusal_ack = Some(ack);
+        }
+    }
+
+    pub(super) fn invite_refused(&mut self, now: Instant, id: SessionId, branch: u64, response: &Message) {
+        if !self.is_inviting(id, branch) {
+            return;
+        }
+        let cnonce = self.random();
+        let session = self.sessions.get_mut(&id).expect("it is inviting");
+        let is_wanted = matches!(session.state, State::Inviting { cancel: Cancel::No, .. });
+        let is_challenge = is_wanted && matches!(response.code(), 401 | 407);
+        if is_challenge
+            && session.outbound.as_mut().is_some_and(|outbound| outbound.take_challenge(response, cnonce))
+        {
+            self.send_invite(now, id);
+            return;
+        }
+        self.drop_session(id);
+        let mut reason = response.reason().to_owned();
+        reason.truncate(reason.floor_char_boundary(MAX_REASON));
+        self.tell(id, AgentEvent::Refused { code: response.code(), reason });
+    }
+
+    /// Ends a talk. No event follows. A 2xx of ours that was not acknowledged yet holds the BYE back (RFC 3261 §15).
+    pub fn bye(&mut self, now: Instant, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if session.unacknowledged.is_some() {
+            session.bye_wanted = true;
+        } else {
+            self.send_bye(now, id);
+        }
+    }
+
+    pub(super) fn send_bye(&mut self, now: Instant, id: SessionId) {
+        let branch = self.random();
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let invited = State::Inviting { branch: 0, cancel: Cancel::Sent, early_bye: None, rseq: None };
+        let (mut dialog, is_challenged) = match std::mem::replace(&mut session.state, invited) {
+            State::Talking { dialog } => (dialog, false),
+            State::Closing { dialog, .. } => (dialog, true),
+            other => {
+                session.state = other;
+                return;
+            }
+        };
+        let flow = dialog.next_hop(session.flow);
+        let (cseq, via) = (dialog.next_cseq(), self.via(&flow, branch));
+        let mut writer = dialog.request(&Method::Bye, cseq, &via);
+        self.authorize(id, &mut writer, &Method::Bye, dialog.request_uri());
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.state = State::Closing { dialog, is_challenged };
+        }
+        self.start_client(now, branch, flow, writer.finish(), id, Purpose::Bye);
+    }
+
+    pub(super) fn bye_answered(&mut self, now: Instant, id: SessionId, response: &Message) {
+        let cnonce = self.random();
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let State::Closing { is_challenged: false, .. } = session.state else {
+            self.drop_session(id);
+            return;
+        };
+        let can_answer = matches!(response.code(), 401 | 407)
+            && session
+                .outbound
+                .as_mut()
+                .is_some_and(|outbound| outbound.take_bye_challenge(response, cnonce));
+        if can_answer {
+            self.send_bye(now, id);
+        } else {
+            self.drop_session(id);
+        }
+    }
+}
+
+impl Outbound {
+    /// A BYE may be challenged with a nonce of its own, once.
+    fn take_bye_challenge(&mut self, response: &Message, cnonce: u64) -> bool {
+        if response.code() == 407 {
+            self.proxy = None;
+        } else {
+            self.server = None;
+        }
+        self.take_challenge(response, cnonce)
+    }
+}
+
+/// A request with the request URI, the `Via`, the routes and the ends of an INVITE: its CANCEL, or the ACK to a refusal.
+fn like(invite: &Message, method: &Method, to: &str) -> Writer {
+    let mut writer = Writer::request(method.text(), invite.uri());
+    writer.header(Name::Via, invite.header(Name::Via).unwrap_or("")).header(Name::MaxForwards, 70);
+    for route in invite.headers(Name::Route) {
+        writer.header(Name::Route, route);
+    }
+    writer
+        .header(Name::From, invite.header(Name::From).unwrap_or(""))
+        .header(Name::To, to)
+        .header(Name::CallId, invite.call_id())
+        .header(Name::CSeq, format_args!("{} {method}", invite.cseq()));
+    writer
+}
+
+/// Headers that the agent writes and nobody may write for it.
+fn is_ours(name: Name) -> bool {
+    matches!(
+        name,
+        Name::Via
+            | Name::From
+            | Name::To
+            | Name::CallId
+            | Name::CSeq
+            | Name::Contact
+            | Name::MaxForwards
+            | Name::ContentLength
+            | Name::ContentType
+            | Name::ContentEncoding
+            | Name::Allow
+            | Name::UserAgent
+            | Name::Require
+            | Name::Supported
+            | Name::Authorization
+            | Name::ProxyAuthorization
+            | Name::Date
+    )
+}
