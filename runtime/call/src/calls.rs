@@ -136,7 +136,7 @@ impl Calls {
         let invite = Invite {
             flow: dial.flow,
             uri: dial.to_uri,
-            from: self.from_header(&dial.from, &dial.flow),
+            from: self.caller(&dial.from, &dial.flow),
             credentials: dial.credentials,
             sdp: negotiation.offer(dial.local_media),
             headers,
@@ -237,7 +237,7 @@ impl Calls {
         self.by_session.insert(session, call);
     }
 
-    fn from_header(&self, from: &Identity, flow: &Flow) -> String {
+    fn caller(&self, from: &Identity, flow: &Flow) -> String {
         let host = from.host.clone().or_else(|| self.config.advertise.clone());
         let uri = sip_uri(&from.user, &host.unwrap_or_else(|| flow.local.to_string()));
         match &from.display {

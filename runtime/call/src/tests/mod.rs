@@ -1,6 +1,7 @@
 //! Whole calls between two [`crate::Calls`] in simulated time, and the torture messages.
 
 mod calls;
+mod in_talk;
 mod network;
 mod torture;
 mod world;

@@ -36,6 +36,8 @@ impl Chance {
 pub(super) struct Weather {
     pub loss_percent: u64,
     pub repeat_percent: u64,
+    /// Datagrams that arrive with a few bytes changed.
+    pub damage_percent: u64,
     /// Up to so much more delay, at random: datagrams overtake each other.
     pub jitter_ms: u64,
 }
@@ -122,12 +124,6 @@ impl World {
         self.drain(host);
     }
 
-    /// Hands bytes to a host as if they came from the other one.
-    pub(super) fn deliver(&mut self, to: usize, bytes: &[u8]) {
-        self.hosts[to].handle_bytes(self.now, flow(to), bytes);
-        self.drain(to);
-    }
-
     fn note(&mut self, text: String) {
         if self.keeps_log {
             let ms = (self.now - self.start).as_millis();
@@ -160,12 +156,16 @@ impl World {
 
     fn send(&mut self, from: usize, flow: Flow, bytes: Bytes) {
         assert_eq!(flow.local, address(from));
-        // Whatever we print we can read: each message of each run is checked for it.
-        let message = read(&bytes, Transport::Udp).expect("what we send is sound");
-        let what = if message.is_request() {
-            message.method().to_string()
-        } else {
-            format!("{} {}", message.code(), message.method())
+        // Whatever we print we can read: each message of each run is checked for it. Only the refusal of a damaged
+        // request may lack what the request lacked.
+        let what = match read(&bytes, Transport::Udp) {
+            Ok(message) if message.is_request() => message.method().to_string(),
+            Ok(message) => format!("{} {}", message.code(), message.method()),
+            Err(error) => {
+                let is_refusal = self.weather.damage_percent > 0 && bytes.starts_with(b"SIP/2.0 ");
+                assert!(is_refusal, "{error:?}");
+                String::new()
+            }
         };
         let swallowed = self.swallow.iter().any(|(host, start)| *host == from && what.starts_with(start));
         let lost = swallowed || self.chance.percent(self.weather.loss_percent);
@@ -178,9 +178,28 @@ impl World {
             let jitter = self.chance.below(self.weather.jitter_ms + 1);
             let at = self.now + DELAY + Duration::from_millis(jitter);
             self.sent += 1;
+            let bytes = self.damaged(&bytes);
             let back = Flow { local: flow.remote, remote: flow.local, ..flow };
-            self.under_way.insert((at, self.sent), (1 - from, back, bytes.clone()));
+            self.under_way.insert((at, self.sent), (1 - from, back, bytes));
         }
+    }
+
+    fn damaged(&mut self, bytes: &Bytes) -> Bytes {
+        if !self.chance.percent(self.weather.damage_percent) {
+            return bytes.clone();
+        }
+        let mut bytes = bytes.to_vec();
+        for _ in 0..=self.chance.below(4) {
+            let at = self.chance.below(bytes.len() as u64) as usize;
+            match self.chance.below(4) {
+                0 => bytes[at] = self.chance.below(256) as u8,
+                // Digits for digits: lengths, tags, ports and numbers that are wrong and look right.
+                1 => bytes[at] = b'0' + self.chance.below(10) as u8,
+                2 => bytes.insert(at, b"\r\n \";<,@%"[self.chance.below(9) as usize]),
+                _ => bytes.truncate(at.max(1)),
+            }
+        }
+        bytes.into()
     }
 
     /// When anything happens next.

@@ -238,11 +238,12 @@ impl Agent {
         let mut writer = Writer::response_to(cancel, &flow, 200, "", tag.as_deref());
         writer.header(Name::Server, &self.config.user_agent);
         self.send(flow, writer.finish());
-        if let Some(id) = session.filter(|_| self.is_unanswered(server)) {
-            if matches!(self.sessions.get(&id).map(|session| &session.state), Some(State::Invited { .. })) {
-                self.refuse_session(now, id, 487, "");
-                self.tell(id, AgentEvent::Canceled);
-            }
+        let is_waiting = |id: &SessionId| {
+            matches!(self.sessions.get(id).map(|session| &session.state), Some(State::Invited { .. }))
+        };
+        if let Some(id) = session.filter(|_| self.is_unanswered(server)).filter(is_waiting) {
+            self.refuse_session(now, id, 487, "");
+            self.tell(id, AgentEvent::Canceled);
         }
     }
 

@@ -20,7 +20,7 @@ const MAX_FORKS: usize = 8;
 const MAX_STALE: u8 = 3;
 /// Reliable provisional responses to one INVITE that are acknowledged.
 const MAX_PRACKS: u8 = 20;
-/// A phrase beside a code is cut to so many bytes.
+/// A phrase beside a code is cut to so many letters.
 const MAX_REASON: usize = 200;
 
 /// An INVITE to send.
@@ -344,8 +344,7 @@ impl Agent {
             return;
         }
         self.drop_session(id);
-        let mut reason = response.reason().to_owned();
-        reason.truncate(reason.floor_char_boundary(MAX_REASON));
+        let reason = response.reason().chars().take(MAX_REASON).collect();
         self.tell(id, AgentEvent::Refused { code: response.code(), reason });
     }
 

@@ -202,3 +202,6 @@ impl Message {
         writer.finish_with(&self.body)
     }
 }
+
+#[cfg(test)]
+mod tests;
