@@ -10,6 +10,7 @@
 //! * Bytes from the network and from files never panic, and nothing they say makes anything grow.
 //! * Sound is 8 kHz, and moves in frames of 20 ms.
 
+pub mod amd;
 pub mod clip;
 mod codec;
 pub mod event;

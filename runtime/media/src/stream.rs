@@ -22,6 +22,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use crate::amd::{BeepDetector, MachineDetector, MachineSettings, Verdict as MachineVerdict, Who};
 use crate::event::{KeyReceiver, KeySender, KeyTick, KeyTiming};
 use crate::inband::{KeyDetector, KeySinger};
 use crate::level::{self, Gate, GateSettings};
@@ -153,6 +154,13 @@ pub enum StreamEvent {
     KeysRefused,
     /// Nothing came for [`StreamSettings::far_end_silent`].
     FarEndSilent,
+    /// Whether a person or a machine picked up.
+    Machine(MachineVerdict),
+    /// The machine has beeped: from now on it records.
+    Beep {
+        /// Its pitch.
+        hz: f32,
+    },
     /// A voice recording is over; no frame of it follows.
     VoiceEnded {
         /// Why.
@@ -198,6 +206,10 @@ pub struct Stream {
     jitter: Jitter,
     keys_in: KeyReceiver,
     detector: Option<KeyDetector>,
+    machine: Option<MachineDetector>,
+    /// Listened for until then.
+    beep: Option<(BeepDetector, Instant)>,
+    beep_wait: Duration,
     buffer: ReorderBuffer,
     /// When the next frame is to be taken out of the buffer; `None` while nobody listens.
     listen_at: Option<Instant>,
@@ -261,6 +273,9 @@ impl Stream {
             jitter: Jitter::default(),
             keys_in: KeyReceiver::default(),
             detector: None,
+            machine: None,
+            beep: None,
+            beep_wait: Duration::ZERO,
             buffer: ReorderBuffer::new(Codec::Pcma, delay),
             listen_at: None,
             last_heard: None,
@@ -352,6 +367,15 @@ impl Stream {
     /// Ends the voice recording, if one goes on.
     pub fn stop_voice(&mut self, now: Instant) {
         self.end_voice(now, VoiceEnd::Stopped);
+    }
+
+    /// Finds out who picked up: [`StreamEvent::Machine`] follows, within `settings.total`; and
+    /// [`StreamEvent::Beep`] after it, if it is a machine that beeps within `settings.beep`.
+    pub fn detect_machine(&mut self, now: Instant, settings: MachineSettings) {
+        self.machine = Some(MachineDetector::new(settings));
+        self.beep = None;
+        self.beep_wait = settings.beep;
+        self.listen(now);
     }
 
     /// Ends what goes on; nothing may be begun after this.
@@ -477,7 +501,11 @@ impl Stream {
 
     /// Frames are taken out of the buffer only while somebody wants them; else packets are counted and dropped.
     fn listen(&mut self, now: Instant) {
-        let wanted = self.detector.is_some() || self.recording.is_some() || self.voice.is_some();
+        let wanted = self.detector.is_some()
+            || self.recording.is_some()
+            || self.voice.is_some()
+            || self.machine.is_some()
+            || self.beep.is_some();
         match (wanted, &self.plan) {
             (true, Some(plan)) if self.listen_at.is_none() => {
                 self.buffer.reset(plan.codec);
@@ -514,11 +542,14 @@ impl Stream {
             let frame = RecordingFrame { side: Side::FarEnd, codec, at, sound: *sound };
             self.report.frames_dropped += u64::from(!tap.call(frame));
         }
-        if self.detector.is_none() && self.voice.is_none() {
+        let decoded =
+            self.detector.is_some() || self.voice.is_some() || self.machine.is_some() || self.beep.is_some();
+        if !decoded {
             return;
         }
         let mut linear = [0; FRAME];
         g711::decode(codec, sound, &mut linear);
+        self.look_for_machine(at, &linear, there);
         if let Some(digit) = self.detector.as_mut().and_then(|detector| detector.handle(&linear)) {
             self.key(at, digit);
         }
@@ -532,6 +563,30 @@ impl Stream {
             if let Some(end) = end {
                 self.end_voice(at, end);
             }
+        }
+    }
+
+    fn look_for_machine(&mut self, at: Instant, linear: &[i16; FRAME], there: bool) {
+        if let Some(machine) = &mut self.machine {
+            let dbfs = if there { level::dbfs(linear) } else { level::SILENCE_DBFS };
+            if let Some(verdict) = machine.handle(dbfs, FRAME_TIME) {
+                self.events.push(StreamEvent::Machine(verdict));
+                self.machine = None;
+                if verdict.who == Who::Machine && !self.beep_wait.is_zero() {
+                    self.beep = Some((BeepDetector::default(), at + self.beep_wait));
+                }
+            }
+        } else if let Some((beep, until)) = &mut self.beep {
+            let found = beep.handle(linear, FRAME_TIME);
+            if let Some(hz) = found {
+                self.events.push(StreamEvent::Beep { hz });
+            }
+            if found.is_some() || at >= *until {
+                self.beep = None;
+            }
+        }
+        if self.machine.is_none() && self.beep.is_none() {
+            self.listen(at);
         }
     }
 

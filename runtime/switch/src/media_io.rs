@@ -36,6 +36,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use zvonar_media::amd::{MachineSettings, Verdict};
 use zvonar_media::event::KeyTiming;
 use zvonar_media::{MediaPlan, PlayId, Prompt, Report, StreamSettings, VoiceEnd};
 
@@ -181,6 +182,13 @@ pub enum MediaEvent {
     /// No RTP came for [`StreamSettings::far_end_silent`]. Not told while the far end has us on hold. A far end that
     /// suppresses silence is silent too: this alone is no reason to hang up.
     FarEndSilent,
+    /// Whether a person or a machine picked up, after `detect_machine`.
+    Machine(Verdict),
+    /// The machine has beeped: from now on it records.
+    Beep {
+        /// Its pitch.
+        hz: f32,
+    },
     /// A voice recording is finished, and its file complete.
     VoiceRecorded {
         /// The file.
@@ -232,6 +240,7 @@ enum Command {
     Record { slot: u32, file: recorder::FileId },
     RecordVoice { slot: u32, file: recorder::FileId, longest: Duration, stop_at_silence: Option<Duration> },
     StopVoice { slot: u32 },
+    DetectMachine { slot: u32, settings: MachineSettings },
     Close { slot: u32 },
 }
 

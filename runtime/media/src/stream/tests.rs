@@ -107,6 +107,8 @@ impl Bench {
                 StreamEvent::KeysSent => "keys sent".to_owned(),
                 StreamEvent::KeysRefused => "keys refused".to_owned(),
                 StreamEvent::FarEndSilent => "silent".to_owned(),
+                StreamEvent::Machine(verdict) => format!("{:?} {:?}", verdict.who, verdict.cause),
+                StreamEvent::Beep { hz } => format!("beep of {} Hz", (hz / 10.0).round() * 10.0),
                 StreamEvent::VoiceEnded { end, at } => format!("voice {end:?} at {at}"),
             };
             self.trace.push(format!("{}ms {text}", self.now_ms));
@@ -511,6 +513,26 @@ fn a_voice_recording_ends_at_silence_at_its_length_or_when_stopped() {
     assert_eq!(record_voice(&format!("{speech}{silence}"), 20_000, None).0, "Stopped at 61600");
     // Nobody speaks: five seconds to begin.
     assert_eq!(record_voice(&silence, 20_000, Some(1000)).0, "Silence at 40000");
+}
+
+#[test]
+fn a_machine_is_told_by_its_long_greeting_and_then_by_its_beep() {
+    let mut noise = Noise(3);
+    let mut bench = Bench::started(quiet(), plan());
+    let settings = MachineSettings { beep: Duration::from_secs(20), ..MachineSettings::default() };
+    bench.stream.detect_machine(bench.now(), settings);
+    for sequence in 0..200u16 {
+        let frame: Vec<i16> = match sequence {
+            20..120 => (0..160).map(|_| (noise.unit() * 6000.0) as i16).collect(),
+            130..150 => sine(1000.0, 160, 0.3),
+            _ => vec![0; 160],
+        };
+        let sound: Vec<u8> = frame.iter().map(|sample| g711::encode(Codec::Pcma, *sample)).collect();
+        bench.hear(THEM, 1, sequence, 8, &sound);
+        bench.ticks(1);
+    }
+    // Each told 60 ms late: what the reorder buffer holds. The verdict at 400 + 1500 ms, the beep's end at 3000 ms.
+    assert_eq!(bench.trace(), "0ms heard | 1940ms Machine LongGreeting | 3060ms beep of 1000 Hz");
 }
 
 #[test]

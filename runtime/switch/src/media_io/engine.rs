@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use zvonar_media::amd::MachineSettings;
 use zvonar_media::event::{self, KeySender, KeyTiming};
 use zvonar_media::recording::Channels;
 use zvonar_media::{MediaPlan, PlayId, Prompt, Stream, StreamIds, StreamSettings};
@@ -323,6 +324,12 @@ impl MediaPort {
     /// Ends the recording of the far end, if one goes on.
     pub fn stop_voice(&self) {
         self.command(Command::StopVoice { slot: self.slot });
+    }
+
+    /// Finds out who picked up. Ask at the answer: `Machine` follows within `settings.total`, and `Beep` after it, if
+    /// it is a machine that beeps within `settings.beep`.
+    pub fn detect_machine(&self, settings: MachineSettings) {
+        self.command(Command::DetectMachine { slot: self.slot, settings });
     }
 
     /// Closes the stream, as dropping does. `Closed` follows.

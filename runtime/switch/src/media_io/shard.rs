@@ -420,7 +420,8 @@ impl Shard {
             | Command::Keys { slot, .. }
             | Command::Record { slot, .. }
             | Command::RecordVoice { slot, .. }
-            | Command::StopVoice { slot } => slot,
+            | Command::StopVoice { slot }
+            | Command::DetectMachine { slot, .. } => slot,
         };
         let Some(call) = &mut self.calls[slot as usize] else { return };
         match command {
@@ -444,6 +445,7 @@ impl Shard {
                 call.stream.record_voice(now, longest, stop_at_silence);
             }
             Command::StopVoice { .. } => call.stream.stop_voice(now),
+            Command::DetectMachine { settings, .. } => call.stream.detect_machine(now, settings),
             Command::Open(_) | Command::Close { .. } => {}
         }
         self.after(slot, now);
