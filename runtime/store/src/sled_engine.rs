@@ -11,6 +11,7 @@
 //! * Concurrent `flush_async` deadlocks (sled#1308): only the one thread flushes, blocking, and sled's own timer is off.
 //! * Many trees cost gigabytes (sled#1484): one tree, parted by the first bytes of the key.
 //! * `watch_prefix` blocks or leaks when nobody drains it: [`Hub`] publishes after the flush.
+//! * After a failed write, dropping it waits for ever: then it is not dropped.
 //! * Opening damaged files may panic: that is caught, and told as damage.
 //!
 //! Only `get`, `range`, `apply_batch` and `flush` are asked of sled, so that another engine could replace it here.
@@ -383,7 +384,7 @@ impl Writer {
             match self.apply(shard, writes) {
                 Ok((commit, events)) => applied.push(Applied { shard, events, commit, reply }),
                 Err(error) => {
-                    self.stopped = Some(error.to_string());
+                    self.stop(&error);
                     let _ = reply.send(Err(error));
                 }
             }
@@ -391,20 +392,29 @@ impl Writer {
         let wrote = applied.iter().any(|one| !one.events.is_empty());
         let flushed = if wrote { self.disk.flush(&self.reader) } else { Ok(()) };
         if let Err(error) = flushed {
-            tracing::error!(error = &error as &dyn std::error::Error, "the store stops");
+            self.stop(&error);
             let why = error.to_string();
             let mut first = Some(error);
             for one in applied {
                 let error = first.take().unwrap_or_else(|| StoreError::Stopped(why.clone()));
                 let _ = one.reply.send(Err(error));
             }
-            self.stopped = Some(why);
             return;
         }
         for Applied { shard, events, commit, reply } in applied {
             self.hub.publish(shard, events);
             // Nobody waits any more: the commit is done all the same.
             let _ = reply.send(Ok(commit));
+        }
+    }
+
+    /// Nothing is written any more.
+    fn stop(&mut self, error: &StoreError) {
+        tracing::error!(error = error as &dyn std::error::Error, "the store stops");
+        if self.stopped.replace(error.to_string()).is_none() {
+            // After a failed write, the drop of sled's last handle waits for ever for the disk. So one is kept: the
+            // process can end in good order, and only a new one can open the store.
+            std::mem::forget(self.reader.clone());
         }
     }
 
