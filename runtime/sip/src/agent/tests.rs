@@ -368,7 +368,8 @@ fn headers_of_the_caller_cannot_replace_or_add_any_of_ours() {
 #[test]
 fn what_is_not_served_is_refused_with_the_reason() {
     // Method, what follows the usual headers, code, a header of the answer.
-    let table: &[(&str, &str, u16, Option<(Name, &str)>)] = &[
+    type Row = (&'static str, &'static str, u16, Option<(Name, &'static str)>);
+    let table: &[Row] = &[
         ("OPTIONS", "", 200, Some((Name::Allow, ALLOW))),
         ("OPTIONS", "", 200, Some((Name::Accept, "application/sdp"))),
         ("REGISTER", "", 405, Some((Name::Allow, ALLOW))),
