@@ -71,6 +71,14 @@ impl std::error::Error for PackageFaults {}
 /// How many sounds a package may have.
 const MAX_PROMPTS: usize = 1_000;
 
+impl Manifest {
+    /// Reads the manifest of a package whose other parts may not exist yet.
+    pub fn open(folder: &Path) -> Result<Self, PackageFaults> {
+        let mut faults = Vec::new();
+        read_manifest(folder, &mut faults).ok_or(PackageFaults(faults))
+    }
+}
+
 impl Package {
     /// Reads a package from its folder.
     pub fn open(folder: &Path) -> Result<Self, PackageFaults> {

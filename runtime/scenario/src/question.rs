@@ -135,3 +135,160 @@ impl KeyCollector {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone, Copy)]
+    enum Event {
+        Press(char),
+        PromptOver,
+    }
+    use Event::{Press, PromptOver};
+
+    /// Plays events (in milliseconds) to a question and says when it was answered, and how.
+    fn ask(wanted: KeysWanted, key_interrupts: bool, events: &[(u64, Event)]) -> String {
+        let mut collector = KeyCollector::new(wanted, key_interrupts);
+        let mut events = events.iter().copied().peekable();
+        let mut now = Duration::ZERO;
+        loop {
+            if let Some(answer) = collector.answer() {
+                return match answer {
+                    Answer::Keys(keys) => format!("{} ms: {keys:?}", now.as_millis()),
+                    Answer::Silence => format!("{} ms: silence", now.as_millis()),
+                };
+            }
+            let timeout = collector.poll_timeout();
+            match events.peek() {
+                Some((at, _)) if timeout.is_none_or(|timeout| Duration::from_millis(*at) < timeout) => {
+                    let (at, event) = events.next().expect("it was peeked at");
+                    now = Duration::from_millis(at);
+                    match event {
+                        Press(key) => collector.press(now, key),
+                        PromptOver => collector.prompt_over(now),
+                    }
+                }
+                _ => match timeout {
+                    Some(timeout) => {
+                        now = timeout;
+                        collector.handle_timeout(now);
+                    }
+                    None => return "no answer".into(),
+                },
+            }
+        }
+    }
+
+    fn keys(max: u8, finish: Option<char>) -> KeysWanted {
+        let (first, between) = (Duration::from_secs(10), Duration::from_secs(3));
+        KeysWanted { max, finish, first, between }
+    }
+
+    #[test]
+    fn a_menu_is_answered_at_once_or_after_ten_silent_seconds() {
+        let menu = keys(1, None);
+        for (interrupts, events, answer) in [
+            (true, &[(2000u64, Press('1'))] as &[_], "2000 ms: \"1\""),
+            (true, &[(5000, PromptOver), (6000, Press('2'))], "6000 ms: \"2\""),
+            (true, &[(5000, PromptOver)], "15000 ms: silence"),
+            // The prompt is heard out, and the key counts all the same.
+            (false, &[(2000, Press('1')), (5000, PromptOver)], "5000 ms: \"1\""),
+            // The first key was the answer.
+            (false, &[(2000, Press('1')), (3000, Press('2')), (5000, PromptOver)], "5000 ms: \"1\""),
+            // What is no key is not one.
+            (true, &[(2000, Press('x')), (5000, PromptOver), (6000, Press('#'))], "6000 ms: \"#\""),
+            // On the deadline is too late.
+            (true, &[(5000, PromptOver), (15_000, Press('1'))], "15000 ms: silence"),
+            // A prompt that never ends keeps the question open.
+            (true, &[], "no answer"),
+        ] {
+            assert_eq!(ask(menu, interrupts, events), answer, "{interrupts} {events:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_ends_with_its_last_key_the_finish_key_or_a_pause() {
+        let number = keys(4, Some('#'));
+        for (interrupts, events, answer) in [
+            (true, &[(0u64, PromptOver), (10, Press('1')), (20, Press('2'))] as &[_], "3020 ms: \"12\""),
+            (true, &[(0, PromptOver), (10, Press('1')), (20, Press('#'))], "20 ms: \"1\""),
+            (true, &[(0, PromptOver), (10, Press('#'))], "10 ms: \"\""),
+            (
+                true,
+                &[(10, Press('1')), (20, Press('2')), (30, Press('3')), (40, Press('4')), (50, Press('5'))],
+                "40 ms: \"1234\"",
+            ),
+            // Typed ahead: the pause after a key is counted from the prompt's end at the earliest.
+            (false, &[(10, Press('7')), (8000, PromptOver), (9000, Press('8'))], "12000 ms: \"78\""),
+            (false, &[(10, Press('7')), (8000, PromptOver)], "11000 ms: \"7\""),
+            (false, &[(10, Press('7')), (20, Press('#')), (8000, PromptOver)], "8000 ms: \"7\""),
+        ] {
+            assert_eq!(ask(number, interrupts, events), answer, "{interrupts} {events:?}");
+        }
+    }
+
+    #[test]
+    fn the_prompt_is_stopped_by_the_first_key_if_keys_interrupt() {
+        for interrupts in [true, false] {
+            let mut collector = KeyCollector::new(keys(2, None), interrupts);
+            assert!(!collector.stops_prompt());
+            collector.press(Duration::ZERO, '5');
+            assert_eq!(collector.stops_prompt(), interrupts);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_question_whose_prompt_ends_is_answered_once_within_its_bounds(
+            max in 1u8..6,
+            finish in prop::option::of(prop::sample::select(vec!['#', '*', '0'])),
+            first in 0u64..5_000,
+            between in 0u64..5_000,
+            interrupts: bool,
+            gaps in prop::collection::vec((0u64..4_000, prop::sample::select(vec!['0', '1', '#', '*', 'x', 'D'])), 0..12),
+            over in 0u64..20_000,
+        ) {
+            let ms = Duration::from_millis;
+            let wanted = KeysWanted { max, finish, first: ms(first), between: ms(between) };
+            let mut collector = KeyCollector::new(wanted, interrupts);
+            let mut events = Vec::new();
+            let mut at = 0;
+            for (gap, key) in gaps {
+                at += gap;
+                events.push((at, Press(key)));
+            }
+            events.push((over, PromptOver));
+            events.sort_by_key(|(at, _)| *at);
+            let mut answer: Option<Answer> = None;
+            for (at, event) in events {
+                let was_over = at >= over;
+                collector.handle_timeout(ms(at));
+                match event {
+                    Press(key) => collector.press(ms(at), key),
+                    PromptOver => collector.prompt_over(ms(at)),
+                }
+                if let Some(answer) = &answer {
+                    prop_assert_eq!(collector.answer(), Some(answer), "an answer does not change");
+                }
+                answer = collector.answer().cloned();
+                prop_assert!(interrupts || was_over || answer.is_none(), "the prompt is heard out");
+                prop_assert!(answer.is_none() || collector.poll_timeout().is_none());
+                prop_assert!(!was_over || answer.is_some() || collector.poll_timeout().is_some());
+            }
+            if let Some(deadline) = collector.poll_timeout() {
+                collector.handle_timeout(deadline);
+            }
+            match collector.answer() {
+                Some(Answer::Keys(keys)) => {
+                    prop_assert!(keys.len() <= usize::from(max));
+                    prop_assert!(keys.chars().all(|key| is_key(key) && Some(key) != finish));
+                }
+                Some(Answer::Silence) => {}
+                None => prop_assert!(false, "after its deadline a question is answered"),
+            }
+        }
+    }
+}

@@ -80,5 +80,9 @@ impl State {
 
 /// The beginning of a text, at most this many bytes, cut between characters.
 pub(crate) fn shorten(text: &str, bytes: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes)]
+    let mut end = bytes.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }

@@ -1,0 +1,98 @@
+//! What is no scenario is refused before it is compiled, in words.
+
+use zvonar_scenario::component::{ComponentFault, componentize, inspect};
+
+use crate::line::scenarios;
+
+fn told(bytes: &[u8]) -> Vec<String> {
+    inspect(bytes).iter().map(ToString::to_string).collect()
+}
+
+fn component(wat: &str) -> Vec<String> {
+    told(&wat::parse_str(wat).expect("the test's own text"))
+}
+
+#[test]
+fn garbage_and_core_modules_are_refused_by_their_first_bytes() {
+    assert_eq!(told(b""), ["this is no WebAssembly: it begins with nothing at all"]);
+    assert_eq!(
+        told(b"\x7fELF\x02\x01\x01\0more"),
+        ["this is no WebAssembly: it begins with [7f, 45, 4c, 46, 02, 01, 01, 00]"]
+    );
+    assert_eq!(component("(module)"), [ComponentFault::CoreModule.to_string()]);
+    let damaged = told(b"\0asm\x0d\0\x01\0\xff\xff\xff");
+    assert!(damaged.len() == 1 && damaged[0].starts_with("the component is damaged: "), "{damaged:?}");
+}
+
+#[test]
+fn every_import_outside_the_world_is_named() {
+    let found = component(
+        r#"(component
+            (import "wasi:cli/exit@0.2.0" (instance))
+            (import "zvonar:scenario/line@0.2.0" (instance))
+            (import "zvonar:scenario/files@0.1.0" (instance))
+            (import "zvonar:scenario/host@0.1.7" (instance))
+            (import "steal" (func)))"#,
+    );
+    assert_eq!(
+        found,
+        [
+            "it imports `wasi:cli/exit@0.2.0`, which no scenario may reach",
+            "it was built for `zvonar:scenario/line@0.2.0`; this host speaks zvonar:scenario 0.1",
+            "it imports `zvonar:scenario/files@0.1.0`, which no scenario may reach",
+            "it imports `steal`, which no scenario may reach",
+            "it does not export `run`, the function that is the scenario",
+        ]
+    );
+}
+
+#[test]
+fn a_scenario_as_it_is_built_is_taken() {
+    for name in ["menu", "bench", "naughty"] {
+        let file = scenarios().join(name).join(format!("{name}.wasm"));
+        let bytes = std::fs::read(&file).unwrap_or_else(|_| panic!("{}: run `./zv guests`", file.display()));
+        assert_eq!(inspect(&bytes), []);
+    }
+}
+
+#[test]
+fn a_core_module_without_its_world_becomes_no_component() {
+    let module = wat::parse_str(r#"(module (import "env" "read" (func)))"#).unwrap();
+    let error = componentize(&module).unwrap_err().to_string();
+    assert!(error.starts_with("no component could be made of it: "), "{error}");
+}
+
+#[test]
+fn damaged_components_never_panic() {
+    let file = scenarios().join("menu/menu.wasm");
+    let whole = std::fs::read(&file).unwrap_or_else(|_| panic!("{}: run `./zv guests`", file.display()));
+    // A step that is prime to the sizes in the file lands everywhere in it.
+    for cut in (0..whole.len()).step_by(997) {
+        assert!(!inspect(&whole[..cut]).is_empty(), "cut at {cut}");
+        let mut bent = whole.clone();
+        bent[cut] ^= 0x55;
+        // A flipped bit may well be harmless (in a name, in a string); it only must not panic.
+        let _ = inspect(&bent);
+    }
+}
+
+/// Regenerating by hand is easily forgotten after a change of the contract.
+#[test]
+fn the_bindings_of_the_guests_are_those_of_the_contract() {
+    use sha2::{Digest, Sha256};
+    let root = scenarios().join("..");
+    let mut files: Vec<_> =
+        std::fs::read_dir(root.join("wit")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let mut hash = Sha256::new();
+    for file in files {
+        hash.update(std::fs::read(file).unwrap());
+    }
+    let line = format!("// Contract: SHA-256 {}", hex::encode(hash.finalize()));
+    for guest in ["rust-menu", "rust-bench", "rust-naughty"] {
+        let bindings = root.join("guest-examples").join(guest).join("src/bindings.rs");
+        let text = std::fs::read_to_string(&bindings).unwrap();
+        let first = text.lines().next().unwrap_or_default();
+        assert_eq!(first, line, "{guest}: run guest-examples/bindings.sh");
+    }
+}
