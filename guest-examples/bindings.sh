@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the bindings of the Rust guests anew after a change of wit/. They are checked in: the macro that makes them
+# Makes the bindings of the Rust guests anew after a change of wit/. They are checked in: the macro that would make them
 # during the build takes minutes to compile.
 # Needs `cargo install wit-bindgen-cli --version 0.61.1 --no-default-features --features rust`.
 set -eu

@@ -13,13 +13,14 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use zvonar_scenario::build::{TARGET, Toolchain};
+use zvonar_scenario::build::{self, TARGET, Toolchain, UNPACKED};
 use zvonar_tests::machine;
 
 use crate::shell;
 
 /// A guest of `guest-examples/`, and the package in `scenarios/` that it belongs to.
-const GUESTS: [(&str, &str); 3] = [("rust-menu", "menu"), ("rust-bench", "bench"), ("rust-naughty", "naughty")];
+const GUESTS: [(&str, &str); 3] =
+    [("rust-menu", "menu"), ("rust-bench", "bench"), ("rust-naughty", "naughty")];
 /// Changes when the recipe does, so that components of the old one are not taken.
 const RECIPE: &str = "1";
 /// Debian's compiler. The packages that its own name and its libraries' versions hide behind are looked up.
@@ -64,16 +65,17 @@ fn build_one(guest: &str, package: &str, toolchain: &mut Option<Toolchain>) -> R
 
 /// The user's toolchain, the unpacked one, or the unpacked one after unpacking it.
 fn find_toolchain() -> Result<Toolchain, String> {
-    if let Some(own) = Toolchain::of_the_user() {
-        return Ok(own);
+    if let Ok(toolchain) = Toolchain::find() {
+        return Ok(toolchain);
     }
-    let tree = cache()?.join("rust-web");
-    if let Some(unpacked) = Toolchain::unpacked(&tree) {
-        return Ok(unpacked);
-    }
-    shell::step(&format!("no library for {TARGET} here: unpacking Debian's {COMPILER} into {}", tree.display()));
-    unpack_compiler(&tree)
-        .map_err(|why| format!("{why}\n(where rustup's servers can be reached, `rustup target add {TARGET}` is enough)"))?;
+    let tree = cache()?.join(UNPACKED);
+    shell::step(&format!(
+        "no library for {TARGET} here: unpacking Debian's {COMPILER} into {}",
+        tree.display()
+    ));
+    unpack_compiler(&tree).map_err(|why| {
+        format!("{why}\n(where rustup's servers can be reached, `rustup target add {TARGET}` is enough)")
+    })?;
     if Toolchain::unpacked(&tree).is_none() {
         let mut words = vec!["install", "-y", "--no-install-recommends"];
         words.extend(SYSTEM_LIBRARIES);
@@ -90,13 +92,17 @@ fn find_toolchain() -> Result<Toolchain, String> {
 /// Downloads Debian's compiler and unpacks what is needed of it, about 400 MB.
 fn unpack_compiler(tree: &Path) -> Result<(), String> {
     if machine::program("apt-get").is_none() {
-        return Err(format!("no Rust toolchain here can compile for {TARGET}: run `rustup target add {TARGET}`"));
+        return Err(format!(
+            "no Rust toolchain here can compile for {TARGET}: run `rustup target add {TARGET}`"
+        ));
     }
     if depends("libstd-rust-web-dev").is_empty() {
         apt_get_as_root(&["update"])?;
     }
-    let library = depends("libstd-rust-web-dev").into_iter().find(|name| name.starts_with("libstd-rust-web-"));
-    let library = library.ok_or_else(|| format!("this Debian has no {COMPILER}: run `rustup target add {TARGET}`"))?;
+    let library =
+        depends("libstd-rust-web-dev").into_iter().find(|name| name.starts_with("libstd-rust-web-"));
+    let library =
+        library.ok_or_else(|| format!("this Debian has no {COMPILER}: run `rustup target add {TARGET}`"))?;
     let backend = depends(&library).into_iter().find(|name| name.starts_with("libllvm"));
     let mut packages = vec![COMPILER.to_owned(), "libstd-rust-web-dev".into(), library, SOURCE.into()];
     packages.extend(backend);
@@ -136,7 +142,10 @@ fn unpack(deb: &Path, to: &Path) -> Result<(), String> {
     tar.arg("-x").arg("-C").arg(to).stdin(reader.stdout.take().expect("the output was asked for"));
     if name.starts_with(SOURCE) {
         tar.args(["--wildcards", "./usr/lib/rustlib/src/rust", "./usr/src/rustc-*/library"]);
-        tar.args(["--exclude=./usr/src/rustc-*/library/vendor", "--exclude=./usr/src/rustc-*/library/stdarch/examples"]);
+        tar.args([
+            "--exclude=./usr/src/rustc-*/library/vendor",
+            "--exclude=./usr/src/rustc-*/library/stdarch/examples",
+        ]);
     }
     shell::run(&mut tar)?;
     match reader.wait() {
@@ -222,7 +231,8 @@ fn key(folders: &[&Path], toolchain: &Toolchain) -> io::Result<String> {
 }
 
 fn gather(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
-    let mut entries: Vec<PathBuf> = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
     entries.sort();
     for entry in entries {
         if entry.is_file() {
@@ -242,11 +252,8 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// `${XDG_CACHE_HOME:-~/.cache}/zvonar`
 fn cache() -> Result<PathBuf, String> {
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let base = std::env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from).or_else(home);
-    base.map(|base| base.join("zvonar")).ok_or_else(|| "neither XDG_CACHE_HOME nor HOME is set".into())
+    build::cache_folder().ok_or_else(|| "neither XDG_CACHE_HOME nor HOME is set".into())
 }
 
 /// Writes beside and renames, so that nobody sees half a file.

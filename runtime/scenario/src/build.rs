@@ -63,7 +63,24 @@ pub struct Toolchain {
     version: String,
 }
 
+/// `${XDG_CACHE_HOME:-~/.cache}/zvonar`, where toolchains are unpacked and guests are kept; `None` for a user without a
+/// home.
+pub fn cache_folder() -> Option<PathBuf> {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let base = std::env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
+    base.or_else(home).map(|base| base.join("zvonar"))
+}
+
+/// Where in the [`cache_folder`] the toolchain of [`Toolchain::unpacked`] is.
+pub const UNPACKED: &str = "rust-web";
+
 impl Toolchain {
+    /// Whichever is there: the user's own, or the unpacked one in the [`cache_folder`].
+    pub fn find() -> Result<Self, BuildError> {
+        let unpacked = || Self::unpacked(&cache_folder()?.join(UNPACKED));
+        Self::of_the_user().or_else(unpacked).ok_or(BuildError::NoToolchain)
+    }
+
     /// The user's own, if it has a library for [`TARGET`].
     pub fn of_the_user() -> Option<Self> {
         let rustc = PathBuf::from(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
@@ -120,6 +137,8 @@ impl Toolchain {
             move |source| BuildError::Io { what, path, source }
         };
         let source = fs::canonicalize(source).map_err(io("the guest's source is not there", source))?;
+        // Cargo runs in the source's folder, where a relative path would mean another place.
+        let target_dir = &std::path::absolute(target_dir).map_err(io("this is no folder", target_dir))?;
         let name = package_name(&source)?;
         let mut cargo = Command::new(&self.cargo);
         cargo
