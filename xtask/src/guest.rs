@@ -236,7 +236,10 @@ fn gather(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     entries.sort();
     for entry in entries {
         if entry.is_file() {
-            files.push(entry);
+            // A readme is no source.
+            if entry.extension().is_some_and(|extension| extension != "md") {
+                files.push(entry);
+            }
         } else if entry.file_name().is_some_and(|name| name != "target") {
             gather(&entry, files)?;
         }
