@@ -9,7 +9,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -80,6 +80,8 @@ pub struct Seat {
 struct Seats {
     capacity: u32,
     taken: AtomicU32,
+    /// How often the ticker has ticked. Moves just before the epoch does.
+    ticks: AtomicU64,
     /// The ticker's thread, woken by the first seat taken.
     ticker: Mutex<Option<std::thread::Thread>>,
 }
@@ -99,7 +101,12 @@ impl Engine {
         let wasmtime = wasmtime::Engine::new(&settings(capacity)).map_err(fault)?;
         let mut linker = Linker::new(&wasmtime);
         Scenario::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(fault)?;
-        let seats = Arc::new(Seats { capacity, taken: AtomicU32::new(0), ticker: Mutex::new(None) });
+        let seats = Arc::new(Seats {
+            capacity,
+            taken: AtomicU32::new(0),
+            ticks: AtomicU64::new(0),
+            ticker: Mutex::new(None),
+        });
         let ticker = Ticker::start(wasmtime.clone(), Arc::clone(&seats))?;
         Ok(Self(Arc::new(Inner { wasmtime, linker, cache, seats, _ticker: ticker })))
     }
@@ -158,6 +165,11 @@ impl Engine {
 
     pub(crate) fn owns(&self, seat: &Seat) -> bool {
         Arc::ptr_eq(&self.0.seats, &seat.seats)
+    }
+
+    /// How often the ticker has ticked.
+    pub(crate) fn ticks(&self) -> u64 {
+        self.0.seats.ticks.load(Ordering::Acquire)
     }
 
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -230,6 +242,7 @@ impl Ticker {
                         std::thread::park();
                     } else {
                         std::thread::sleep(TICK);
+                        seats.ticks.fetch_add(1, Ordering::Release);
                         engine.increment_epoch();
                     }
                 }

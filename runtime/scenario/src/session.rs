@@ -55,8 +55,9 @@ struct Meter {
     allowed: u32,
     /// Spent of `allowed`; time spent waiting gives it back.
     used: u32,
-    /// The epoch moved on while the host had the word, so the next tick is not the guest's.
-    forgive: bool,
+    /// The engine's ticks when the host last gave the word back. A tick that is no younger passed while the guest was
+    /// waiting, and is not the guest's.
+    resumed_at: u64,
 }
 
 /// A call of the guest to its host, being served.
@@ -103,7 +104,7 @@ impl State {
         let now = self.ports.clock.elapsed();
         let waited = now.saturating_sub(call.at).as_millis() / TICK.as_millis();
         self.meter.used = self.meter.used.saturating_sub(u32::try_from(waited).unwrap_or(u32::MAX));
-        self.meter.forgive = true;
+        self.meter.resumed_at = self.module.engine().ticks();
         if let Err(why @ (LineError::HungUp | LineError::Ended(_))) = answer {
             self.line_is_over(why.clone(), now);
         }
@@ -117,7 +118,7 @@ impl State {
     /// The instance was seen running at a tick of the epoch.
     fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
         self.mind_the_end(self.ports.clock.elapsed())?;
-        if std::mem::take(&mut self.meter.forgive) {
+        if self.module.engine().ticks() == self.meter.resumed_at {
             return Ok(UpdateDeadline::Continue(1));
         }
         self.trace.tick();
@@ -176,7 +177,7 @@ pub(crate) async fn run(module: &Arc<Module>, start: Start) -> SessionEnd {
             card_writes: 0,
             host_calls: 0,
             memory_bytes: 0,
-            meter: Meter { allowed: limits.cpu_ticks(), used: 0, forgive: false },
+            meter: Meter { allowed: limits.cpu_ticks(), used: 0, resumed_at: module.engine().ticks() },
         },
     );
     store.limiter(|state| state);
