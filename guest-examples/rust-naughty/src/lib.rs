@@ -6,8 +6,8 @@ mod bindings;
 use std::hint::black_box;
 
 use bindings::Guest;
-use bindings::zvonar::scenario::line::{self, LineError, Part};
-use bindings::zvonar::scenario::{host, lead, outcome, settings};
+use bindings::zvonar::scenario::line::{self, Destination, LineError, Part, TransferOptions};
+use bindings::zvonar::scenario::{host, lead, outcome, settings, sms};
 
 struct Naughty;
 
@@ -30,6 +30,7 @@ impl Guest for Naughty {
             Some("after-hangup") => after_hangup(),
             Some("short-waits") => short_waits(),
             Some("behave") => return behave(),
+            Some("everything") => everything(),
             other => return Err(format!("there is no deed {other:?}")),
         }
         Ok(())
@@ -143,4 +144,24 @@ fn behave() -> Result<(), String> {
         }
     }
     outcome::set_result("Хорошо")
+}
+
+/// Not naughty: calls whatever else there is once, for the trace.
+fn everything() {
+    line::about();
+    host::now();
+    host::random();
+    host::log(host::Level::Warn, "a line");
+    lead::field("Имя");
+    let _ = lead::set_field("Имя", "Пётр");
+    lead::field("Имя");
+    let _ = lead::set_field("", "nobody");
+    lead::note("хочет перезвонить");
+    lead::block("просил не звонить");
+    let _ = sms::send(None, "Ждём вас");
+    let options = TransferOptions { longest_wait: 1_000, music: None, call_back_project: None };
+    let _ = line::transfer(&Destination::Operator(None), &options);
+    let _ = line::record_voice(1_000, 500);
+    let _ = line::play(&[Part::Pause(300)]);
+    let _ = line::wait(200);
 }

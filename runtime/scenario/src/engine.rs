@@ -31,6 +31,8 @@ const CORE_INSTANCES: u32 = 64;
 const TABLES: u32 = 8;
 /// Tables in the pool for each seat.
 const TABLES_PER_SEAT: u32 = 2;
+/// A pool of this size must fit; a larger one is halved until it does.
+const FEW_SESSIONS: u32 = 64;
 /// What a guest may use of its stack.
 pub(crate) const GUEST_STACK: usize = 512 << 10;
 /// The whole stack of a session: the guest's part, and what host functions need above it.
@@ -96,9 +98,19 @@ impl Engine {
     /// Sets up the sandbox: reserves the pool's address space, opens the cache, starts the ticker.
     pub fn new(config: &EngineConfig) -> Result<Self, ScenarioError> {
         let cache = Cache::open(&config.cache)?;
-        let capacity = config.max_sessions.min(sessions_by_maps(max_map_count())).max(1);
         let fault = |error: wasmtime::Error| ScenarioError::Engine(format!("{error:#}"));
-        let wasmtime = wasmtime::Engine::new(&settings(capacity)).map_err(fault)?;
+        let mut capacity = config.max_sessions.min(sessions_by_maps(max_map_count())).max(1);
+        let wasmtime = loop {
+            match wasmtime::Engine::new(&settings(capacity)) {
+                Ok(engine) => break engine,
+                // Some machines have, or give, less address space than others.
+                Err(error) if capacity > FEW_SESSIONS => {
+                    tracing::warn!(capacity, %error, "no room for so many sessions; trying half of it");
+                    capacity /= 2;
+                }
+                Err(error) => return Err(fault(error)),
+            }
+        };
         let mut linker = Linker::new(&wasmtime);
         Scenario::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(fault)?;
         let seats = Arc::new(Seats {
@@ -264,6 +276,20 @@ impl Drop for Ticker {
             thread.thread().unpark();
             // The thread holds no lock and cannot panic; there is nothing to do about an error here.
             let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pool_stays_below_the_number_of_maps_at_which_a_process_aborts() {
+        assert_eq!(sessions_by_maps(65_530), 9_588);
+        for maps in [0, 1_000, MAPS_FOR_OTHERS, 65_530, 262_144, u32::MAX] {
+            let used = u64::from(sessions_by_maps(maps)) * u64::from(MAPS_PER_SESSION);
+            assert!(used + u64::from(MAPS_FOR_OTHERS) <= u64::from(maps.max(MAPS_FOR_OTHERS)), "{maps}");
         }
     }
 }

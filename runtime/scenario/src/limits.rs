@@ -17,7 +17,7 @@ pub const AFTER_THE_CALL: Duration = Duration::from_secs(2);
 pub struct Limits {
     /// Linear memory of all the component's modules together, in bytes.
     pub memory_bytes: u64,
-    /// CPU time between two host calls that wait, counted in ticks of [`TICK`].
+    /// CPU time between two host calls that wait, counted in ticks of [`TICK`]. Time spent waiting gives as much back.
     pub cpu: Duration,
     /// The longest session.
     pub call: Duration,

@@ -51,6 +51,20 @@ async fn each_misdeed_ends_with_its_fault_its_place_and_the_fallback() {
 }
 
 #[tokio::test]
+async fn a_talkative_scenario_keeps_its_first_lines_and_a_count_of_the_rest() {
+    // Calls are what stops it here, whatever the machine does.
+    let limits = Limits { host_calls: 1_000, cpu: Duration::from_secs(60), ..Limits::default() };
+    let end = talk_within(&module("naughty"), &[("deed", "log")], &PretendLine::new(&[]), limits).await;
+    assert_eq!(spent(&end).0, Spent::HostCalls(1_000));
+    // The first call asked for the deed.
+    assert_eq!((end.trace.events.len(), end.trace.dropped), (201, 799));
+    let limits = Limits { trace_events: 10, ..limits };
+    let end =
+        talk_within(&module("naughty"), &[("deed", "host-calls")], &PretendLine::new(&[]), limits).await;
+    assert_eq!((end.trace.events.len(), end.trace.dropped), (10, 990));
+}
+
+#[tokio::test]
 async fn a_panic_and_an_error_are_told_with_their_words() {
     let end = do_deed("panic").await;
     let Ending::Faulted(Fault::Trap { what, place: Some(place) }) = &end.ending else {

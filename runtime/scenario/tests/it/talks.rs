@@ -1,11 +1,12 @@
 //! Whole talks of the menu, as the caller hears them and as the record keeps them.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use zvonar_model::{SystemResult, TalkEnd};
-use zvonar_scenario::{Ending, Limits, Registry};
+use zvonar_scenario::{Ending, LeadCard, Limits, Ports, Registry, Start};
 
-use crate::line::{Caller, PretendLine, module, talk, talk_within};
+use crate::line::{Caller, PretendLine, module, settings, talk, talk_within};
 
 /// Plays a script to the menu; gives what was heard, and the result.
 async fn menu(script: &[(u64, Caller)]) -> (String, TalkEnd) {
@@ -122,11 +123,58 @@ async fn a_swap_is_seen_by_new_calls_and_not_by_running_ones() {
     let slot = registry.slot(&tenant, "menu").unwrap();
     let running = slot.load();
     let replaced = registry.publish(&tenant, new.clone()).unwrap();
-    assert!(std::sync::Arc::ptr_eq(&replaced, &old) && std::sync::Arc::ptr_eq(&running, &old));
-    assert!(std::sync::Arc::ptr_eq(&slot.load(), &new));
+    assert!(Arc::ptr_eq(&replaced, &old) && Arc::ptr_eq(&running, &old));
+    assert!(Arc::ptr_eq(&slot.load(), &new));
     assert!(registry.get(&"other".parse().unwrap(), "menu").is_none(), "another tenant sees nothing");
     // The old version still serves the call that holds it.
     let line = PretendLine::new(&[(500, Caller::Presses('2'))]);
     assert_eq!(talk(&running, &[], &line).await.result.as_deref(), Some("Не интересно"));
     assert_eq!(running.live_sessions(), 0);
+}
+
+#[tokio::test]
+async fn every_function_of_the_world_is_answered_and_told() {
+    let card = Arc::new(Mutex::new(LeadCard::new([("Имя".to_owned(), "Иван".to_owned())].into())));
+    let module = module("naughty");
+    let line = PretendLine::new(&[]);
+    let ports = Ports {
+        line: Box::new(line.clone()),
+        lead: Box::new(Arc::clone(&card)),
+        clock: Box::new(line.clone()),
+        random: Box::new(|| u64::MAX),
+    };
+    let start =
+        Start { ports, settings: settings(&module, &[("deed", "everything")]), limits: Limits::default() };
+    let end = module.run(module.take_seat().unwrap(), start).await;
+    assert_eq!(end.ending, Ending::Returned);
+    let told: Vec<String> = end
+        .trace
+        .events
+        .iter()
+        .map(|event| format!("{} {} {} -> {}", event.at_ms, event.call, event.given, event.got))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            r#"0 settings.get "deed" -> "everything""#,
+            r#"0 line.about null -> {"attempt":1,"call":"call-1","callee":"+79001234517","caller":"+74950000000","direction":"outbound"}"#,
+            r#"0 host.now null -> "2026-03-01T10:00:00+03:00[Europe/Moscow]""#,
+            r#"0 host.random null -> "18446744073709551615""#,
+            r#"0 host.log ["warn","a line"] -> null"#,
+            r#"0 lead.field "Имя" -> "Иван""#,
+            r#"0 lead.set-field ["Имя","Пётр"] -> null"#,
+            r#"0 lead.field "Имя" -> "Пётр""#,
+            r#"0 lead.set-field ["","nobody"] -> {"err":"a field's name has 1 to 64 bytes, this one has 0"}"#,
+            r#"0 lead.note "хочет перезвонить" -> null"#,
+            r#"0 lead.block "просил не звонить" -> null"#,
+            r#"0 sms.send [null,"Ждём вас"] -> {"err":"not-configured"}"#,
+            r#"0 line.transfer {"operator":null} -> {"err":{"refused":"this host does not transfer calls yet"}}"#,
+            r#"0 line.record-voice [1000,500] -> {"err":{"refused":"this host keeps no recordings"}}"#,
+            r#"0 line.play [300] -> null"#,
+            r#"300 line.wait 200 -> null"#,
+        ]
+    );
+    let card = card.lock().unwrap();
+    assert_eq!(card.written, [("Имя".to_owned(), "Пётр".to_owned())].into());
+    assert_eq!((card.notes.len(), card.blocked.as_deref()), (1, Some("просил не звонить")));
 }
