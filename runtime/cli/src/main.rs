@@ -1,2 +1,70 @@
-//! The `zvonar` binary: commands, configuration, wiring.
-fn main() {}
+//! The `zvonar` binary: commands, configuration, wiring. The only place that names concrete engines.
+
+mod commands;
+mod config;
+mod host;
+mod leads;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// Zvonar: a host for telephone robots whose call logic is WebAssembly.
+#[derive(Debug, Parser)]
+#[command(name = "zvonar", version, about, propagate_version = true)]
+struct Arguments {
+    /// What to log to stderr: `info`, `debug`, or a filter as `zvonar_switch=debug,info`.
+    #[arg(long, global = true, env = "ZVONAR_LOG", default_value = "warn", value_name = "FILTER")]
+    log_filter: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the host: take calls, dial the projects of the configuration.
+    Serve(commands::serve::Arguments),
+    /// Place one call and run a scenario on it.
+    Call(commands::call::Arguments),
+    /// Answer calls as a farm of pretend callees, for demonstrations and tests.
+    #[command(after_help = commands::farm::table())]
+    Farm(commands::farm::Arguments),
+    /// Tell what became of the calls: a row per attempt, and the sum.
+    Report(commands::report::Arguments),
+    /// Look after the ledger.
+    #[command(subcommand)]
+    Ledger(commands::ledger::Command),
+    /// Make a component of a scenario's module and put it into its package.
+    Build(commands::build::Arguments),
+    /// Check a scenario package: every fault at once.
+    Check(commands::check::Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = match EnvFilter::try_new(&arguments.log_filter) {
+        Ok(filter) => filter,
+        Err(why) => {
+            eprintln!("--log-filter: `{}` is no filter: {why}", arguments.log_filter);
+            return ExitCode::from(2);
+        }
+    };
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let done = match arguments.command {
+        Command::Serve(arguments) => commands::serve::run(arguments),
+        Command::Call(arguments) => commands::call::run(arguments),
+        Command::Farm(arguments) => commands::farm::run(arguments),
+        Command::Report(arguments) => commands::report::run(arguments),
+        Command::Ledger(command) => commands::ledger::run(command),
+        Command::Build(arguments) => commands::build::run(arguments),
+        Command::Check(arguments) => commands::check::run(arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}

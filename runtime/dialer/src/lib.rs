@@ -13,6 +13,7 @@
 mod attempt;
 mod balance;
 mod caller;
+pub mod conversation;
 mod dialer;
 mod error;
 mod projects;

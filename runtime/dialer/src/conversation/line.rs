@@ -9,10 +9,11 @@ use futures::FutureExt;
 use tokio::sync::Mutex;
 use tokio::time::sleep_until;
 use zvonar_call::{Ended, Side};
-use zvonar_media::{Prompt, Report};
+use zvonar_media::amd::{Verdict, Who};
+use zvonar_media::{PlayId, Prompt, Report};
 use zvonar_scenario::ports::{About, Line, LineError, Part, Question};
 use zvonar_scenario::question::{Answer, KeyCollector};
-use zvonar_switch::{Call, CallEvent, MediaEvent, PlayId, clock};
+use zvonar_switch::{Call, CallEvent, MediaEvent, clock};
 
 use super::prompts::Clips;
 
@@ -37,15 +38,10 @@ pub(super) struct Talk {
     pub(super) meant_to_play: bool,
     /// The first packet of it left.
     pub(super) played: bool,
-    /// The far end is a machine, with the detector's words.
-    pub(super) machine: Option<String>,
-    over: Option<Over>,
-}
-
-/// How the call ended.
-#[derive(Debug, Clone)]
-pub(super) struct Over {
-    pub(super) how: Ended,
+    /// The far end is a machine.
+    pub(super) machine: Option<Verdict>,
+    /// How the call ended, once it has.
+    over: Option<Ended>,
 }
 
 /// The session's handle of a [`Talk`].
@@ -85,7 +81,8 @@ impl Talk {
 
     /// The session's side of it.
     pub(super) fn line(talk: &Arc<Mutex<Self>>) -> SharedLine {
-        let about = talk.try_lock().expect("the session has not begun, so nobody else holds it").about.clone();
+        let about =
+            talk.try_lock().expect("the session has not begun, so nobody else holds it").about.clone();
         SharedLine { talk: Arc::clone(talk), about }
     }
 
@@ -97,6 +94,10 @@ impl Talk {
             () = sleep_until(until.into()) => return Waited::Deadline,
         };
         self.notice(&event);
+        if matches!(&event, CallEvent::Media(MediaEvent::Machine(_))) && self.machine.is_some() {
+            // Dropped at once, as a machine costs by the second; whoever waits on the line hears of the end.
+            self.call.hang_up().await;
+        }
         Waited::Event(event)
     }
 
@@ -104,7 +105,10 @@ impl Talk {
         match event {
             CallEvent::Key { digit, .. } if self.keys.len() < KEYS_KEPT => self.keys.push(*digit),
             CallEvent::Media(MediaEvent::FirstPacketSent { .. }) => self.played = true,
-            CallEvent::Ended { how, .. } => self.over = Some(Over { how: how.clone() }),
+            CallEvent::Media(MediaEvent::Machine(verdict)) if verdict.who == Who::Machine => {
+                self.machine = Some(*verdict);
+            }
+            CallEvent::Ended { how, .. } => self.over = Some(how.clone()),
             _ => {}
         }
     }
@@ -121,7 +125,10 @@ impl Talk {
     fn standing(&self) -> Result<(), LineError> {
         match &self.over {
             None => Ok(()),
-            Some(Over { how: Ended::HungUp { by: Side::Near, .. } }) => Err(LineError::Ended("this side hung up".into())),
+            Some(Ended::HungUp { by: Side::Near, .. }) if self.machine.is_some() => {
+                Err(LineError::Ended("an answering machine picked up".into()))
+            }
+            Some(Ended::HungUp { by: Side::Near, .. }) => Err(LineError::Ended("this side hung up".into())),
             Some(_) => Err(LineError::HungUp),
         }
     }
@@ -135,7 +142,7 @@ impl Talk {
         LineError::Ended("the call reached its longest length".into())
     }
 
-    fn prompt(&self, parts: &[Part]) -> Result<Prompt, LineError> {
+    fn prompt(&self, parts: &[Part]) -> Result<Option<Prompt>, LineError> {
         self.clips.prompt(parts).map_err(LineError::Refused)
     }
 
@@ -146,16 +153,13 @@ impl Talk {
 
     async fn play(&mut self, parts: &[Part], until: Duration) -> Result<(), LineError> {
         self.catch_up()?;
-        let prompt = self.prompt(parts)?;
-        if prompt.is_empty() {
-            return Ok(());
-        }
+        let Some(prompt) = self.prompt(parts)? else { return Ok(()) };
         let playing = self.start(prompt, false);
         loop {
             match self.next(self.at(until)).await {
-                Waited::Event(CallEvent::Media(MediaEvent::Played { id, .. } | MediaEvent::Stopped { id, .. }))
-                    if id == playing =>
-                {
+                Waited::Event(CallEvent::Media(
+                    MediaEvent::Played { id, .. } | MediaEvent::Stopped { id, .. },
+                )) if id == playing => {
                     return Ok(());
                 }
                 Waited::Event(CallEvent::Ended { .. }) => return self.standing(),
@@ -169,12 +173,10 @@ impl Talk {
         self.catch_up()?;
         let prompt = self.prompt(&question.prompt)?;
         let mut collector = KeyCollector::new(question.keys, question.key_interrupts);
-        let playing = if prompt.is_empty() {
+        let playing = prompt.map(|prompt| self.start(prompt, question.key_interrupts));
+        if playing.is_none() {
             collector.prompt_over(self.elapsed(clock::now()));
-            None
-        } else {
-            Some(self.start(prompt, question.key_interrupts))
-        };
+        }
         loop {
             if let Some(answer) = collector.answer() {
                 return Ok(answer.clone());
@@ -189,9 +191,9 @@ impl Talk {
                         self.call.media().stop();
                     }
                 }
-                Waited::Event(CallEvent::Media(MediaEvent::Played { id, .. } | MediaEvent::Stopped { id, .. }))
-                    if Some(id) == playing =>
-                {
+                Waited::Event(CallEvent::Media(
+                    MediaEvent::Played { id, .. } | MediaEvent::Stopped { id, .. },
+                )) if Some(id) == playing => {
                     collector.prompt_over(self.elapsed(clock::now()));
                 }
                 Waited::Event(CallEvent::Ended { .. }) => {
@@ -233,7 +235,8 @@ impl Talk {
         let path = PathBuf::from(path);
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let silence = Some(stop_at_silence).filter(|silence| !silence.is_zero());
-        self.call.media().record_voice(path, longest, silence);
+        let recording = self.call.media().record_voice(path, longest, silence);
+        recording.map_err(|why| LineError::Refused(format!("nothing can be recorded: {why}")))?;
         loop {
             match self.next(self.at(until)).await {
                 Waited::Event(CallEvent::Media(MediaEvent::VoiceRecorded { .. })) => return Ok(name),
@@ -271,8 +274,8 @@ pub(super) struct Finished {
     pub(super) keys: String,
     pub(super) meant_to_play: bool,
     pub(super) played: bool,
-    pub(super) machine: Option<String>,
-    pub(super) over: Option<Over>,
+    pub(super) machine: Option<Verdict>,
+    pub(super) over: Option<Ended>,
 }
 
 #[async_trait]

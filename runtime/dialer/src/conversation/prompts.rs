@@ -4,21 +4,21 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use zvonar_media::{Clip, ClipError, Prompt};
-use zvonar_scenario::ports::Part;
+use zvonar_media::{Clip, ClipError, Part, Prompt};
+use zvonar_scenario::ports;
 
 /// All clips of one package by their names.
 #[derive(Debug, Default)]
-pub struct Clips(BTreeMap<String, Arc<Clip>>);
+pub struct Clips(BTreeMap<Arc<str>, Arc<Clip>>);
 
 impl Clips {
     /// Reads and encodes the files; every one that cannot be used has its sentence.
-    pub fn load(files: &BTreeMap<String, PathBuf>) -> Result<Self, Vec<ClipError>> {
+    pub fn load(files: &BTreeMap<Arc<str>, PathBuf>) -> Result<Self, Vec<ClipError>> {
         let (mut clips, mut faults) = (BTreeMap::new(), Vec::new());
         for (name, path) in files {
-            match Clip::from_wav_file(path) {
+            match Clip::load(path) {
                 Ok(clip) => {
-                    clips.insert(name.clone(), Arc::new(clip));
+                    clips.insert(Arc::clone(name), Arc::new(clip));
                 }
                 Err(fault) => faults.push(fault),
             }
@@ -26,18 +26,18 @@ impl Clips {
         if faults.is_empty() { Ok(Self(clips)) } else { Err(faults) }
     }
 
-    /// Puts a prompt together; the error is a sentence for the scenario's author.
-    pub(super) fn prompt(&self, parts: &[Part]) -> Result<Prompt, String> {
-        let mut prompt = Prompt::default();
+    /// Puts a prompt together; `None` for one without a part. The error is a sentence for the scenario's author.
+    pub(super) fn prompt(&self, parts: &[ports::Part]) -> Result<Option<Prompt>, String> {
+        let mut sounds = Vec::with_capacity(parts.len());
         for part in parts {
-            match part {
-                Part::Clip(name) => match self.0.get(&**name) {
-                    Some(clip) => prompt.push_clip(Arc::clone(clip)),
+            sounds.push(match part {
+                ports::Part::Clip(name) => match self.0.get(name) {
+                    Some(clip) => Part::Clip(Arc::clone(clip)),
                     None => return Err(format!("the package has no clip `{name}`")),
                 },
-                Part::Pause(time) => prompt.push_pause(*time),
-            }
+                ports::Part::Pause(time) => Part::Pause(*time),
+            });
         }
-        Ok(prompt)
+        Ok(Some(sounds).filter(|sounds| !sounds.is_empty()).map(Prompt::new))
     }
 }

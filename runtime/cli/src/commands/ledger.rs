@@ -1,0 +1,45 @@
+//! `zvonar ledger`: the books, checked.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use zvonar_dialer::Tables;
+
+use super::Failure;
+use crate::config::Config;
+use crate::host;
+
+/// What can be done with the ledger.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Work every charge out again from its record, and compare charges, lines and balances.
+    Verify {
+        /// The configuration of the host.
+        #[arg(long, value_name = "FILE", default_value = "zvonar.toml")]
+        config: PathBuf,
+    },
+}
+
+pub(crate) fn run(command: Command) -> Result<(), Failure> {
+    let Command::Verify { config } = command;
+    let config = Config::load(&config)?;
+    let prices = host::price_lists(&config)?;
+    let faults = super::runtime(1)?.block_on(async {
+        let store = host::open_store(&config.node.data)?;
+        let mut faults = 0;
+        for (tenant, prices) in prices {
+            let found = Tables::new(store.clone(), prices, tenant.clone()).verify().await?;
+            for fault in &found.faults {
+                println!("{tenant}: {fault}");
+            }
+            println!(
+                "{tenant}: {} records, {} charges, {} in all, {} faults",
+                found.records, found.charges, found.sum, found.fault_count
+            );
+            faults += found.fault_count;
+        }
+        host::close_store(store).await?;
+        Ok::<_, Failure>(faults)
+    })?;
+    if faults == 0 { Ok(()) } else { Err("the books are wrong: see the lines above".into()) }
+}

@@ -1,0 +1,26 @@
+//! One file a command.
+
+pub(crate) mod build;
+pub(crate) mod call;
+pub(crate) mod check;
+pub(crate) mod farm;
+pub(crate) mod ledger;
+pub(crate) mod report;
+pub(crate) mod serve;
+
+/// What stops a command: a sentence for the person who called it.
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// The runtime of the commands that talk to a network: `workers` threads for signalling, scenarios and storage.
+pub(crate) fn runtime(workers: usize) -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()
+}
+
+/// Comes back when somebody asks the process to stop (Ctrl-C, or SIGTERM).
+pub(crate) async fn stop_signal() -> std::io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed,
+        _ = terminate.recv() => Ok(()),
+    }
+}

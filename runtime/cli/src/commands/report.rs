@@ -1,0 +1,122 @@
+//! `zvonar report`: what became of the calls.
+
+use std::path::PathBuf;
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::json;
+use zvonar_dialer::{ReportRow, Tables};
+use zvonar_model::Kopecks;
+
+use super::Failure;
+use crate::config::Config;
+use crate::host;
+
+/// What `zvonar report` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The configuration of the host.
+    #[arg(long, value_name = "FILE", default_value = "zvonar.toml")]
+    config: PathBuf,
+    /// One JSON object an attempt, then one with the totals.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
+    let config = Config::load(&arguments.config)?;
+    let prices = host::price_lists(&config)?;
+    let rows = super::runtime(1)?.block_on(async {
+        let store = host::open_store(&config.node.data)?;
+        let mut rows = Vec::new();
+        for project in &config.projects {
+            let tables = Tables::new(store.clone(), prices[&project.tenant].clone(), project.tenant.clone());
+            if tables.project(&project.id).await?.is_some() {
+                rows.extend(tables.report(&project.id).await?.rows);
+            }
+        }
+        host::close_store(store).await?;
+        Ok::<_, Failure>(rows)
+    })?;
+    if arguments.json {
+        print_json(&rows)
+    } else {
+        print_table(&rows)
+    }
+    Ok(())
+}
+
+fn print_json(rows: &[ReportRow]) {
+    for row in rows {
+        println!(
+            "{}",
+            json!({
+                "lead": row.lead.as_str(),
+                "number": row.number,
+                "result": row.result,
+                "keys": row.keys,
+                "answered": row.answered,
+                "robot_s": row.robot_seconds,
+                "kopecks": row.kopecks.0,
+                "sum_of_ledger_lines": row.lines_sum.0,
+            })
+        );
+    }
+    let totals = Totals::of(rows);
+    println!(
+        "{}",
+        json!({
+            "attempts": rows.len(),
+            "answered": rows.iter().filter(|row| row.answered).count(),
+            "robot_s": totals.robot_seconds,
+            "kopecks": totals.kopecks.0,
+            "sum_of_ledger_lines": totals.lines.0,
+        })
+    );
+}
+
+fn print_table(rows: &[ReportRow]) {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["Контакт", "Номер", "Результат", "Робот, с", "Копеек", "По книге"]);
+    for row in rows {
+        table.add_row([
+            row.lead.to_string(),
+            row.number.clone(),
+            row.result.clone(),
+            row.robot_seconds.to_string(),
+            row.kopecks.0.to_string(),
+            row.lines_sum.0.to_string(),
+        ]);
+    }
+    let totals = Totals::of(rows);
+    table.add_row([
+        format!("Всего: {}", rows.len()),
+        String::new(),
+        totals.kopecks.to_string(),
+        totals.robot_seconds.to_string(),
+        totals.kopecks.0.to_string(),
+        totals.lines.0.to_string(),
+    ]);
+    for column in 3..6 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    println!("{table}");
+}
+
+struct Totals {
+    robot_seconds: u64,
+    kopecks: Kopecks,
+    lines: Kopecks,
+}
+
+impl Totals {
+    fn of(rows: &[ReportRow]) -> Self {
+        Self {
+            robot_seconds: rows.iter().map(|row| row.robot_seconds).sum(),
+            kopecks: rows.iter().map(|row| row.kopecks).sum(),
+            lines: rows.iter().map(|row| row.lines_sum).sum(),
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! The host's configuration: one TOML file, checked whole before anything starts.
+
+mod reader;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use toml::de::DeTable;
+use zvonar_model::{PhoneNumber, ProjectId, ScenarioName, TenantId, TrunkId};
+
+use reader::{Faults, Section};
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// The file cannot be read.
+    #[error("the configuration {} cannot be read: {source}", path.display())]
+    Unreadable {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// Everything that is wrong with it, a sentence each.
+    #[error("{}\n{} in the configuration; nothing was started", .0.join("\n"), faults(.0.len()))]
+    Faults(Vec<String>),
+}
+
+fn faults(n: usize) -> String {
+    if n == 1 { "1 fault".into() } else { format!("{n} faults") }
+}
+
+/// The whole configuration; every name in it that refers to another is known to exist.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) node: Node,
+    pub(crate) sip: Sip,
+    pub(crate) media: Media,
+    pub(crate) tenants: Vec<Tenant>,
+    pub(crate) trunks: Vec<Trunk>,
+    pub(crate) scenarios: Vec<Scenario>,
+    pub(crate) routes: Vec<Route>,
+    pub(crate) projects: Vec<Project>,
+}
+
+/// This machine.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// The store, recordings and compiled modules live here.
+    pub(crate) data: PathBuf,
+    /// Threads for scenarios, signalling and storage.
+    pub(crate) workers: usize,
+    /// Calls with a scenario at once; 0: as many as the kernel's memory maps allow.
+    pub(crate) calls: usize,
+}
+
+/// Signalling.
+#[derive(Debug)]
+pub(crate) struct Sip {
+    pub(crate) listen: SocketAddr,
+    /// The address that far ends should see, when it is not the one we listen on.
+    pub(crate) advertise: Option<IpAddr>,
+    /// Who may send to us, besides the trunks.
+    pub(crate) allow: Vec<IpNet>,
+    /// Datagrams a second that one address may send.
+    pub(crate) per_source: u32,
+}
+
+/// Sound.
+#[derive(Debug)]
+pub(crate) struct Media {
+    pub(crate) address: IpAddr,
+    pub(crate) ports: RangeInclusive<u16>,
+    pub(crate) threads: usize,
+    /// Record every call of a scenario into the data folder.
+    pub(crate) record: bool,
+    /// Hang up at once when an answering machine picks up.
+    pub(crate) drop_machines: bool,
+}
+
+/// One customer of the host.
+#[derive(Debug)]
+pub(crate) struct Tenant {
+    pub(crate) id: TenantId,
+    /// The tariff's file; `None`: the tariff that ships.
+    pub(crate) tariff: Option<PathBuf>,
+}
+
+/// Where calls leave to.
+#[derive(Debug)]
+pub(crate) struct Trunk {
+    pub(crate) id: TrunkId,
+    pub(crate) address: SocketAddr,
+    pub(crate) lines: u32,
+    pub(crate) calls_per_second: u32,
+    pub(crate) caller: String,
+    pub(crate) login: Option<(String, String)>,
+}
+
+/// A package of a tenant.
+#[derive(Debug)]
+pub(crate) struct Scenario {
+    pub(crate) tenant: TenantId,
+    pub(crate) name: ScenarioName,
+    pub(crate) package: PathBuf,
+}
+
+/// Which scenario answers a called user.
+#[derive(Debug)]
+pub(crate) struct Route {
+    /// `*`: whoever has no route of his own.
+    pub(crate) user: String,
+    pub(crate) tenant: TenantId,
+    pub(crate) scenario: ScenarioName,
+    pub(crate) settings: BTreeMap<String, String>,
+}
+
+/// A contact list to dial.
+#[derive(Debug)]
+pub(crate) struct Project {
+    pub(crate) id: ProjectId,
+    pub(crate) tenant: TenantId,
+    pub(crate) trunk: TrunkId,
+    pub(crate) scenario: ScenarioName,
+    pub(crate) lines: u32,
+    pub(crate) calls_per_second: u32,
+    pub(crate) ring: Duration,
+    pub(crate) leads: PathBuf,
+    pub(crate) settings: BTreeMap<String, String>,
+}
+
+/// `20000-29999`.
+struct Ports(RangeInclusive<u16>);
+
+impl std::str::FromStr for Ports {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (first, last) = text.split_once('-').ok_or("there is no dash")?;
+        let port = |text: &str| text.trim().parse::<u16>().map_err(|_| "a port is a number from 1 to 65535");
+        let (first, last) = (port(first)?, port(last)?);
+        match last.checked_sub(first) {
+            Some(1..) if first >= 1024 => Ok(Self(first..=last)),
+            Some(1..) => Err("ports below 1024 belong to other services"),
+            _ => Err("the range holds no pair of ports"),
+        }
+    }
+}
+
+/// Reads a range of ports as the configuration writes it, for command lines.
+pub(crate) fn parse_ports(text: &str) -> Result<RangeInclusive<u16>, String> {
+    text.parse::<Ports>().map(|ports| ports.0).map_err(String::from)
+}
+
+/// A `host` part is resolved later; an address in the file must be one.
+const ADDRESS: &str = "an address with a port, as 192.0.2.10:5060";
+const NAME: &str = "1 to 64 of a-z A-Z 0-9 - _";
+
+impl Config {
+    /// Reads and checks a file. Paths in it are relative to its folder.
+    pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |source| ConfigError::Unreadable { path: path.into(), source };
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        Self::parse(path, &text).map_err(ConfigError::Faults)
+    }
+
+    /// Checks a text that came from `path`; the faults come back as sentences with their lines.
+    fn parse(path: &Path, text: &str) -> Result<Self, Vec<String>> {
+        let faults = Faults::new(path, text);
+        let (document, syntax) = DeTable::parse_recoverable(text);
+        for fault in &syntax {
+            faults.add(&fault.span().unwrap_or(0..0), format!("not TOML: {}", fault.message()));
+        }
+        let config = if syntax.is_empty() {
+            let place = document.span();
+            let folder = path.parent().unwrap_or(Path::new("."));
+            Some(read(Section::new(&faults, "", document.into_inner(), place), &faults, folder))
+        } else {
+            None // half a document would only bring faults that are none
+        };
+        match (faults.into_sentences(), config.flatten()) {
+            (Some(sentences), _) => Err(sentences),
+            (None, Some(config)) => Ok(config),
+            (None, None) => unreachable!("a part that is missing has written down why"),
+        }
+    }
+}
+
+/// Reads every section before it gives up on any, so that all faults are told.
+fn read(mut root: Section<'_>, faults: &Faults, folder: &Path) -> Option<Config> {
+    let node = node(root.section("node"), folder);
+    let sip = sip(root.section("sip"));
+    let media = media(root.section("media"));
+    let tenants = named(root.sections("tenant"), faults, |section| {
+        let id: Option<TenantId> = section.needed_text("id", NAME);
+        let tariff =
+            section.text::<PathBuf>("tariff", "the path of a tariff file").map(|path| folder.join(path));
+        Some((id.as_ref()?.to_string(), Tenant { id: id?, tariff }))
+    });
+    let trunks = named(root.sections("trunk"), faults, trunk);
+    let scenarios = named(root.sections("scenario"), faults, |section| {
+        let tenant = known(section, "tenant", &tenants, |tenant| &tenant.id);
+        let name: Option<ScenarioName> = section.needed_text("name", NAME);
+        let package = section.needed_text::<PathBuf>("package", "the folder of a scenario package");
+        let (tenant, name, package) = (tenant?, name?, package?);
+        Some((format!("{tenant}/{name}"), Scenario { tenant, name, package: folder.join(package) }))
+    });
+    let routes = named(root.sections("route"), faults, |section| {
+        let user: Option<String> =
+            section.needed_text("user", "the called user or number, or * for all others");
+        let tenant = known(section, "tenant", &tenants, |tenant| &tenant.id);
+        let scenario = known_scenario(section, tenant.as_ref(), &scenarios);
+        let settings = section.settings("settings").into_iter().collect();
+        let (user, tenant, scenario) = (user?, tenant?, scenario?);
+        Some((user.clone(), Route { user, tenant, scenario, settings }))
+    });
+    let projects = named(root.sections("project"), faults, |section| {
+        let id: Option<ProjectId> = section.needed_text("id", NAME);
+        let tenant = known(section, "tenant", &tenants, |tenant| &tenant.id);
+        let trunk = known(section, "trunk", &trunks, |trunk| &trunk.id);
+        let scenario = known_scenario(section, tenant.as_ref(), &scenarios);
+        let lines = section.number("lines", 1..=1000, 1) as u32;
+        let calls_per_second = section.number("calls_per_second", 1..=1000, 10) as u32;
+        let ring = Duration::from_secs(section.number("ring_s", 5..=120, 30) as u64);
+        let leads =
+            section.needed_text::<PathBuf>("leads", "the path of a CSV file with the columns lead,phone");
+        let settings = section.settings("settings").into_iter().collect();
+        let (id, tenant, leads) = (id?, tenant?, folder.join(leads?));
+        let key = format!("{tenant}/{id}");
+        Some((
+            key,
+            Project {
+                id,
+                tenant,
+                trunk: trunk?,
+                scenario: scenario?,
+                lines,
+                calls_per_second,
+                ring,
+                leads,
+                settings,
+            },
+        ))
+    });
+    root.finish();
+    Some(Config { node: node?, sip: sip?, media: media?, tenants, trunks, scenarios, routes, projects })
+}
+
+fn node(section: Section<'_>, folder: &Path) -> Option<Node> {
+    let data =
+        section.needed_text::<PathBuf>("data", "the folder for the store, recordings and compiled modules");
+    let workers = section.number("workers", 1..=256, 2) as usize;
+    let calls = section.number("calls", 0..=100_000, 0) as usize;
+    section.finish();
+    Some(Node { data: folder.join(data?), workers, calls })
+}
+
+fn sip(section: Section<'_>) -> Option<Sip> {
+    let listen = section.needed_text("listen", ADDRESS);
+    let advertise = section.text("advertise", "an IP address");
+    let allow = section.texts("allow", "a network as 192.0.2.0/24");
+    let per_source = section.number("per_source", 1..=1_000_000, 2000) as u32;
+    section.finish();
+    Some(Sip { listen: listen?, advertise, allow, per_source })
+}
+
+fn media(section: Section<'_>) -> Option<Media> {
+    let address =
+        section.text("address", "an IP address of this machine").unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let ports = section.text::<Ports>("ports", "a range from 1024 to 65535, as 20000-29999");
+    let threads = section.number("threads", 1..=64, 1) as usize;
+    let record = section.switch("record", false);
+    let drop_machines = section.switch("drop_machines", true);
+    section.finish();
+    Some(Media {
+        address,
+        ports: ports.map_or(20_000..=29_999, |ports| ports.0),
+        threads,
+        record,
+        drop_machines,
+    })
+}
+
+fn trunk(section: &Section<'_>) -> Option<(String, Trunk)> {
+    let id: Option<TrunkId> = section.needed_text("id", NAME);
+    let address = section.needed_text("address", ADDRESS);
+    let lines = section.number("lines", 1..=100_000, 10) as u32;
+    let calls_per_second = section.number("calls_per_second", 1..=10_000, 5) as u32;
+    let caller: Option<String> =
+        section.needed_text("caller", "the number that far ends see, as +74950000000");
+    if let Some(Err(why)) = caller.as_deref().map(PhoneNumber::parse) {
+        section.fault("caller", why);
+    }
+    let username: Option<String> = section.text("username", "the login the carrier gave");
+    let password: Option<String> = section.text("password", "the password the carrier gave");
+    if username.is_some() != password.is_some() {
+        let missing = if username.is_some() { "password" } else { "username" };
+        section.fault(missing, "username and password go together; one of them is missing");
+    }
+    let (id, address, caller) = (id?, address?, caller?);
+    let login = username.zip(password);
+    Some((id.to_string(), Trunk { id, address, lines, calls_per_second, caller, login }))
+}
+
+/// Reads a list of tables and refuses the same name twice.
+fn named<'f, T>(
+    sections: Vec<Section<'f>>,
+    faults: &Faults,
+    mut read: impl FnMut(&Section<'f>) -> Option<(String, T)>,
+) -> Vec<T> {
+    let mut seen = BTreeSet::new();
+    let mut all = Vec::new();
+    for section in sections {
+        if let Some((name, thing)) = read(&section) {
+            if !seen.insert(name.clone()) {
+                faults
+                    .add(&section.place(), format!("`{name}` stands here a second time; names must differ"));
+            }
+            all.push(thing);
+        }
+        section.finish();
+    }
+    all
+}
+
+/// An id that must be one of those above it in the file.
+fn known<T, I>(section: &Section<'_>, key: &'static str, all: &[T], id: impl Fn(&T) -> &I) -> Option<I>
+where
+    I: std::str::FromStr + PartialEq + ToString + Clone,
+    I::Err: std::fmt::Display,
+{
+    let wanted: I = section.needed_text(key, NAME)?;
+    if all.iter().any(|thing| *id(thing) == wanted) {
+        return Some(wanted);
+    }
+    let names: Vec<_> = all.iter().map(|thing| id(thing).to_string()).collect();
+    let names = if names.is_empty() { format!("no [[{key}]] is declared") } else { names.join(", ") };
+    section.fault(key, format!("there is no {key} `{}`; declared: {names}", wanted.to_string()));
+    None
+}
+
+fn known_scenario(
+    section: &Section<'_>,
+    tenant: Option<&TenantId>,
+    all: &[Scenario],
+) -> Option<ScenarioName> {
+    let wanted: ScenarioName = section.needed_text("scenario", NAME)?;
+    let tenant = tenant?;
+    if all.iter().any(|scenario| scenario.name == wanted && scenario.tenant == *tenant) {
+        return Some(wanted);
+    }
+    let names: Vec<_> = all.iter().filter(|s| s.tenant == *tenant).map(|s| s.name.to_string()).collect();
+    let names = if names.is_empty() { "none".into() } else { names.join(", ") };
+    section.fault("scenario", format!("tenant {tenant} has no scenario `{wanted}`; declared: {names}"));
+    None
+}

@@ -1,0 +1,93 @@
+use std::path::Path;
+
+use super::Config;
+
+const GOOD: &str = r#"
+[node]
+data = "data"
+[sip]
+listen = "127.0.0.1:5060"
+allow = ["127.0.0.0/8"]
+[media]
+ports = "20000-29999"
+[[tenant]]
+id = "demo"
+[[trunk]]
+id = "farm"
+address = "127.0.0.1:5070"
+caller = "+74950000000"
+[[scenario]]
+tenant = "demo"
+name = "menu"
+package = "scenarios/menu"
+[[route]]
+user = "ivr"
+tenant = "demo"
+scenario = "menu"
+settings = { job = "ivr", repeats = 2 }
+[[project]]
+id = "first"
+tenant = "demo"
+trunk = "farm"
+scenario = "menu"
+leads = "leads.csv"
+"#;
+
+#[track_caller]
+fn check(text: &str, expected: &[&str]) {
+    let faults = Config::parse(Path::new("conf/zvonar.toml"), text).map(|_| ()).expect_err("it has faults");
+    assert_eq!(faults, expected);
+}
+
+#[test]
+fn a_good_file_is_taken_whole_with_paths_beside_it() {
+    let config = Config::parse(Path::new("conf/zvonar.toml"), GOOD).expect("it is good");
+    assert_eq!(config.node.data, Path::new("conf/data"));
+    assert_eq!(config.projects[0].leads, Path::new("conf/leads.csv"));
+    assert_eq!(config.routes[0].settings["repeats"], "2");
+    assert_eq!(config.media.ports, 20_000..=29_999);
+}
+
+#[test]
+fn every_fault_is_told_at_once_with_its_line_and_what_is_allowed() {
+    let text = GOOD
+        .replace("\"127.0.0.1:5060\"", "\"localhost\"")
+        .replace("20000-29999", "29999-20000")
+        .replace("trunk = \"farm\"", "trunk = \"fram\"\nlines = 0")
+        .replace("caller = ", "calls_per_secnd = 3\ncaller = ")
+        .replace("data = \"data\"", "data = 7");
+    check(
+        &text,
+        &[
+            "conf/zvonar.toml:3: node.data: this is a integer, and should be the folder for the store, recordings and compiled modules",
+            "conf/zvonar.toml:5: sip.listen: `localhost`: invalid socket address syntax; allowed: an address with a port, as 192.0.2.10:5060",
+            "conf/zvonar.toml:8: media.ports: `29999-20000`: the range holds no pair of ports; allowed: a range from 1024 to 65535, as 20000-29999",
+            "conf/zvonar.toml:14: `trunk.calls_per_secnd` is not known; did you mean `calls_per_second`?",
+            "conf/zvonar.toml:28: project.trunk: there is no trunk `fram`; declared: farm",
+            "conf/zvonar.toml:29: project.lines: 0 is out of range; allowed: a whole number from 1 to 1000",
+        ],
+    );
+}
+
+#[test]
+fn what_is_missing_is_told_with_what_belongs_there() {
+    check(
+        "[sip]\n[node]\ndata = \"x\"\n",
+        &["conf/zvonar.toml:1: sip.listen is missing: an address with a port, as 192.0.2.10:5060"],
+    );
+}
+
+#[test]
+fn a_file_that_is_no_toml_tells_where() {
+    let faults =
+        Config::parse(Path::new("z.toml"), "[node\ndata = = 3\n").map(|_| ()).expect_err("it is broken");
+    assert!(faults[0].starts_with("z.toml:1: not TOML: "), "{faults:?}");
+}
+
+#[test]
+fn a_name_may_stand_only_once() {
+    check(
+        &format!("{GOOD}\n[[tenant]]\nid = \"demo\"\n"),
+        &["conf/zvonar.toml:32: `demo` stands here a second time; names must differ"],
+    );
+}

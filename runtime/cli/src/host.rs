@@ -1,0 +1,197 @@
+//! What several commands need of a host: the sandbox, packages, their clips.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use zvonar_dialer::conversation::{Clips, Conversations, Scene};
+use zvonar_dialer::{Dialer, NewLead, NewProject};
+use zvonar_ledger::PriceList;
+use zvonar_model::{ScenarioName, TenantId};
+use zvonar_scenario::{Engine, EngineConfig, Package};
+use zvonar_store::{SharedStore, SledOptions, SledStore};
+use zvonar_switch::{MediaConfig, Network, SwitchConfig, TrunkConfig};
+
+use crate::commands::Failure;
+use crate::config::{Config, Project};
+use crate::leads;
+
+/// Where compiled scenarios are kept for commands that have no data folder: below the user's cache folder.
+pub(crate) fn module_cache() -> Result<PathBuf, Failure> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    let cache = cache.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
+    let cache =
+        cache.ok_or("neither XDG_CACHE_HOME nor HOME is set, so there is no place for compiled scenarios")?;
+    Ok(cache.join("zvonar").join("modules"))
+}
+
+/// A sandbox with room for so many sessions.
+pub(crate) fn engine(cache: &Path, sessions: u32) -> Result<Engine, Failure> {
+    Ok(Engine::new(&EngineConfig { max_sessions: sessions, ..EngineConfig::new(cache) })?)
+}
+
+/// Opens a package; all its faults are told at once.
+pub(crate) fn open_package(folder: &Path) -> Result<Package, Failure> {
+    Ok(Package::open(folder)?)
+}
+
+/// Encodes the package's clips; all faulty files are told at once.
+pub(crate) fn load_clips(package: &Package) -> Result<Clips, Failure> {
+    Clips::load(&package.prompts).map_err(|faults| {
+        let sentences: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        sentences.join("\n").into()
+    })
+}
+
+/// Compiles a package and makes it live.
+pub(crate) fn publish(
+    conversations: &Conversations,
+    engine: &Engine,
+    tenant: &TenantId,
+    package: &Package,
+) -> Result<(), Failure> {
+    let clips = load_clips(package)?;
+    conversations.publish(tenant, Scene { module: engine.load(package)?, clips: Arc::new(clips) });
+    Ok(())
+}
+
+/// The price list of each tenant; every faulty file is told.
+pub(crate) fn price_lists(config: &Config) -> Result<BTreeMap<TenantId, Arc<PriceList>>, Failure> {
+    let (mut lists, mut faults) = (BTreeMap::new(), Vec::new());
+    for tenant in &config.tenants {
+        let list = match &tenant.tariff {
+            None => Ok(PriceList::default()),
+            Some(path) => match std::fs::read_to_string(path) {
+                Ok(text) => PriceList::from_toml(&text).map_err(|why| format!("{}: {why}", path.display())),
+                Err(why) => Err(format!("the tariff {} cannot be read: {why}", path.display())),
+            },
+        };
+        match list {
+            Ok(list) => drop(lists.insert(tenant.id.clone(), Arc::new(list))),
+            Err(why) => faults.push(why),
+        }
+    }
+    told(lists, faults)
+}
+
+/// All packages of the configuration, and whether the settings of routes and projects fit them.
+pub(crate) fn open_packages(config: &Config) -> Result<Vec<(TenantId, Package)>, Failure> {
+    let (mut packages, mut faults) = (Vec::new(), Vec::new());
+    for scenario in &config.scenarios {
+        match Package::open(&scenario.package) {
+            Ok(package) if package.manifest.name != scenario.name.as_str() => faults.push(format!(
+                "the package {} calls itself `{}`, and the configuration calls it `{}`; one of them must give way",
+                scenario.package.display(),
+                package.manifest.name,
+                scenario.name
+            )),
+            Ok(package) => packages.push((scenario.tenant.clone(), package)),
+            Err(why) => faults.push(why.to_string()),
+        }
+    }
+    let find = |tenant: &TenantId, name: &ScenarioName| {
+        packages.iter().find(|(owner, package)| owner == tenant && package.manifest.name == name.as_str())
+    };
+    let routes = config.routes.iter().map(|route| {
+        (format!("route {}", route.user), find(&route.tenant, &route.scenario), &route.settings)
+    });
+    let projects = config.projects.iter().map(|project| {
+        (format!("project {}", project.id), find(&project.tenant, &project.scenario), &project.settings)
+    });
+    for (whose, package, settings) in routes.chain(projects) {
+        if let Some(Err(wrong)) = package.map(|(_, package)| package.manifest.fill_settings(settings)) {
+            faults.extend(wrong.into_iter().map(|why| format!("{whose}: {why}")));
+        }
+    }
+    told(packages, faults)
+}
+
+/// The contact lists of all projects, in their order.
+pub(crate) fn read_lists(config: &Config) -> Result<Vec<Vec<leads::Row>>, Failure> {
+    let (mut lists, mut faults) = (Vec::new(), Vec::new());
+    for project in &config.projects {
+        match leads::read(&project.leads) {
+            Ok(rows) => lists.push(rows),
+            Err(why) => faults.push(why.to_string()),
+        }
+    }
+    told(lists, faults)
+}
+
+fn told<T>(value: T, faults: Vec<String>) -> Result<T, Failure> {
+    if faults.is_empty() { Ok(value) } else { Err(faults.join("\n").into()) }
+}
+
+/// Sessions at once that the configuration asks for; the kernel's memory maps may allow fewer.
+pub(crate) fn seats(config: &Config) -> u32 {
+    if config.node.calls == 0 { u32::MAX } else { u32::try_from(config.node.calls).unwrap_or(u32::MAX) }
+}
+
+/// The switch that the configuration describes.
+pub(crate) fn switch_config(config: &Config) -> SwitchConfig {
+    let trunk = |trunk: &crate::config::Trunk| TrunkConfig {
+        id: trunk.id.clone(),
+        address: trunk.address,
+        lines: trunk.lines,
+        calls_per_second: trunk.calls_per_second,
+        caller: trunk.caller.clone(),
+        login: trunk.login.clone(),
+    };
+    let network = |net: &ipnet::IpNet| Network { address: net.addr(), prefix: net.prefix_len() };
+    SwitchConfig {
+        listen: config.sip.listen,
+        advertise: config.sip.advertise,
+        allow: config.sip.allow.iter().map(network).collect(),
+        per_source: config.sip.per_source,
+        trunks: config.trunks.iter().map(trunk).collect(),
+        media: MediaConfig {
+            ports: config.media.ports.clone(),
+            threads: config.media.threads,
+            ..MediaConfig::new(config.media.address)
+        },
+        calls: if config.node.calls == 0 { 10_000 } else { config.node.calls },
+        seed: rand::random(),
+    }
+}
+
+/// Opens the store below the data folder.
+pub(crate) fn open_store(data: &Path) -> Result<SharedStore, Failure> {
+    Ok(Arc::new(SledStore::open(&data.join("store"), SledOptions::default())?))
+}
+
+/// Waits until the last write of a store is on the disk, and closes it.
+pub(crate) async fn close_store(store: SharedStore) -> Result<(), Failure> {
+    // Closing joins the flusher's thread, which may wait for the disk.
+    tokio::task::spawn_blocking(move || drop(store)).await.map_err(Into::into)
+}
+
+/// Stores a project of the configuration and its list, unless they are there: a restart continues where it stopped.
+pub(crate) async fn load_project(
+    dialer: &Dialer,
+    project: &Project,
+    list: Vec<leads::Row>,
+) -> Result<(), Failure> {
+    let tables = dialer.tables(&project.tenant);
+    if tables.project(&project.id).await?.is_none() {
+        let new = NewProject {
+            project: project.id.clone(),
+            title: project.id.to_string(),
+            scenario: project.scenario.clone(),
+            settings: project.settings.clone(),
+            trunk: project.trunk.clone(),
+            lines: project.lines,
+            calls_per_second: project.calls_per_second,
+            ring: project.ring,
+        };
+        tables.create_project(new).await?;
+    }
+    let leads = list
+        .into_iter()
+        .map(|row| NewLead { lead: row.lead, number: row.phone, fields: row.fields })
+        .collect();
+    let added = tables.add_leads(&project.id, leads).await?;
+    for (lead, why) in &added.refused {
+        eprintln!("{}: {lead} is not dialled: {why}", project.id);
+    }
+    Ok(())
+}

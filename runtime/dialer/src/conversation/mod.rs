@@ -1,0 +1,395 @@
+//! One real call with its scenario: placed or taken, talked, recorded, and told as a [`CallReport`].
+//!
+//! Whatever happens is a report. A scenario that traps, a trunk that is down, a far end that leaves in mid-word: each has
+//! its outcome, and a person on the line hears the fallback rather than silence.
+
+mod line;
+mod prompts;
+mod world;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use zvonar_call::{Ended, Side};
+use zvonar_media::amd::MachineSettings;
+use zvonar_model::{
+    AttemptId, Direction, MediaReport, Millis, Outcome, Phases, ScenarioName, SystemResult, TalkEnd,
+    TenantId, Trace, TrunkId,
+};
+use zvonar_scenario::ports::{About, LeadCard, Line, Part, Ports};
+use zvonar_scenario::{Ending, Fallback, Limits, Module, Published, Registry, Seat, Start};
+use zvonar_switch::{Call, CallEvent, IncomingCall, Place, Switch, Target, clock};
+
+use crate::caller::{CallReport, Caller, Effects, Order};
+use line::{Finished, Talk};
+pub use prompts::Clips;
+
+/// How long a fallback prompt may take.
+const FALLBACK_LONGEST: Duration = Duration::from_secs(30);
+
+/// What all conversations of a host share.
+#[derive(Debug)]
+pub struct Conversations {
+    switch: Switch,
+    scenes: Registry<Scene>,
+    limits: Limits,
+    /// Where recordings go; `None`: nothing is recorded.
+    recordings: Option<PathBuf>,
+    /// By which numbers answering machines are told from people; `None`: nobody looks.
+    machines: Option<MachineSettings>,
+}
+
+/// The numbers by which the calls to leads are listened to. Ours speak at once, so silence from the answer on is no
+/// sign of a machine: a person who picks up and hears a voice listens. A greeting counts as a machine's only when it is
+/// longer than what people say into a telephone that talks.
+pub fn machine_settings() -> MachineSettings {
+    MachineSettings {
+        initial_silence: Duration::from_secs(60),
+        greeting: Duration::from_millis(2500),
+        ..MachineSettings::default()
+    }
+}
+
+/// A scenario that is ready for calls: its module, and its clips encoded.
+#[derive(Debug)]
+pub struct Scene {
+    /// The code.
+    pub module: Arc<Module>,
+    /// Its sounds.
+    pub clips: Arc<Clips>,
+}
+
+impl Published for Scene {
+    fn name(&self) -> &str {
+        self.module.name()
+    }
+}
+
+/// Whom a call is with, and what is to run on it.
+#[derive(Debug, Clone)]
+pub struct Brief {
+    /// Names the recording and the log lines.
+    pub attempt: AttemptId,
+    /// On whose behalf.
+    pub tenant: TenantId,
+    /// What runs once somebody picks up.
+    pub scenario: ScenarioName,
+    /// The scenario's settings.
+    pub settings: BTreeMap<String, String>,
+    /// The lead's fields.
+    pub fields: BTreeMap<String, String>,
+    /// Which try this is to reach the lead, from 1.
+    pub attempt_number: u32,
+}
+
+/// A call to place.
+#[derive(Debug, Clone)]
+pub struct Outbound {
+    /// What it is about.
+    pub brief: Brief,
+    /// By which trunk.
+    pub trunk: TrunkId,
+    /// Whom to call.
+    pub target: Target,
+    /// How long to let it ring.
+    pub ring: Duration,
+}
+
+/// All that a call needs before it may ring.
+struct Prepared {
+    scene: Arc<Scene>,
+    seat: Seat,
+    settings: Arc<BTreeMap<String, String>>,
+}
+
+impl Conversations {
+    /// `limits`: what the host grants each session.
+    pub fn new(
+        switch: Switch,
+        limits: Limits,
+        recordings: Option<PathBuf>,
+        machines: Option<MachineSettings>,
+    ) -> Self {
+        Self { switch, scenes: Registry::default(), limits, recordings, machines }
+    }
+
+    /// Makes a scenario the live one of its tenant and name. Calls in progress stay on the one they began with.
+    pub fn publish(&self, tenant: &TenantId, scene: Scene) {
+        self.scenes.publish(tenant, Arc::new(scene));
+    }
+
+    fn prepare(&self, brief: &Brief) -> Result<Prepared, String> {
+        let scene = self.scenes.get(&brief.tenant, brief.scenario.as_str());
+        let scene =
+            scene.ok_or_else(|| format!("tenant {} has no scenario {}", brief.tenant, brief.scenario))?;
+        let settings =
+            scene.module.manifest().fill_settings(&brief.settings).map_err(|faults| faults.join("; "))?;
+        let seat = scene.module.take_seat();
+        let seat =
+            seat.ok_or("all places for scenarios are taken: raise vm.max_map_count, or dial fewer lines")?;
+        Ok(Prepared { scene, seat, settings })
+    }
+
+    /// Places a call and lets the scenario talk.
+    pub async fn outbound(&self, order: Outbound) -> CallReport {
+        let prepared = match self.prepare(&order.brief) {
+            Ok(prepared) => prepared,
+            Err(why) => return CallReport::failed(clock::wall(), why),
+        };
+        let callee = match &order.target {
+            Target::Number(number) => number.reveal().to_owned(),
+            Target::Uri(uri) => uri.clone(),
+        };
+        let place = Place { trunk: order.trunk.clone(), target: order.target, ring: order.ring };
+        let call = match self.switch.place(place).await {
+            Ok(call) => call,
+            Err(why) => return CallReport::failed(clock::wall(), why.to_string()),
+        };
+        let about = About {
+            call: order.brief.attempt.to_string(),
+            direction: Direction::Outbound,
+            caller: self.switch.caller(&order.trunk).unwrap_or_default(),
+            callee: callee.clone(),
+            attempt: order.brief.attempt_number,
+        };
+        self.converse(call, about, order.brief, prepared, callee).await
+    }
+
+    /// Takes a call and lets the scenario talk.
+    pub async fn inbound(&self, incoming: IncomingCall, brief: Brief) -> CallReport {
+        let peer = incoming.about.from_uri.clone();
+        let prepared = match self.prepare(&brief) {
+            Ok(prepared) => prepared,
+            Err(why) => {
+                incoming.reject(503, "Service Unavailable").await;
+                return CallReport { peer, sip_code: Some(503), ..CallReport::failed(clock::wall(), why) };
+            }
+        };
+        let about = About {
+            call: brief.attempt.to_string(),
+            direction: Direction::Inbound,
+            caller: incoming.about.from_user.clone(),
+            callee: incoming.about.to_user.clone(),
+            attempt: 1,
+        };
+        match incoming.answer().await {
+            Ok(call) => self.converse(call, about, brief, prepared, peer).await,
+            Err(why) => {
+                CallReport { peer, sip_code: Some(503), ..CallReport::failed(clock::wall(), why.to_string()) }
+            }
+        }
+    }
+
+    async fn converse(
+        &self,
+        mut call: Call,
+        about: About,
+        brief: Brief,
+        prepared: Prepared,
+        peer: String,
+    ) -> CallReport {
+        let scenario = Some(prepared.scene.module.reference());
+        let dialled = clock::now();
+        let mut post_dial_delay = None;
+        let mut code = None;
+        let answered = loop {
+            match call.next().await {
+                CallEvent::Progress { code: provisional } => {
+                    code = Some(provisional);
+                    if provisional > 100 {
+                        post_dial_delay.get_or_insert_with(|| since(dialled));
+                    }
+                }
+                CallEvent::Answered { at } => break at,
+                CallEvent::Ended { how, .. } => {
+                    let (outcome, last) = unanswered(&how);
+                    let report = call.close().await;
+                    return CallReport {
+                        peer,
+                        post_dial_delay,
+                        sip_code: last.or(code),
+                        media: media_report(&report),
+                        ..CallReport::unanswered(clock::wall(), outcome)
+                    };
+                }
+                CallEvent::Key { .. } | CallEvent::Media(_) => {}
+            }
+        };
+        post_dial_delay.get_or_insert_with(|| since(dialled));
+        let answered_at = clock::wall();
+        let talked = self.talk(call, about, &brief, prepared, answered).await;
+        CallReport {
+            peer,
+            answered_at: Some(answered_at),
+            ended_at: clock::wall(),
+            post_dial_delay,
+            phases: Phases { robot: talked.robot, ..Phases::default() },
+            outcome: Outcome::Answered { result: talked.result },
+            sip_code: Some(200),
+            keys: talked.keys,
+            answers: Vec::new(),
+            transfer: None,
+            sms: Vec::new(),
+            scenario,
+            media: talked.media,
+            recording: talked.recording,
+            trace: talked.trace,
+            effects: talked.effects,
+        }
+    }
+
+    async fn talk(
+        &self,
+        call: Call,
+        about: About,
+        brief: &Brief,
+        prepared: Prepared,
+        answered: Instant,
+    ) -> Talked {
+        let Prepared { scene, seat, settings } = prepared;
+        let mut recording = self.recordings.as_ref().map(|folder| folder.join(brief.attempt.as_str()));
+        if let Some(stem) = &recording
+            && let Err(why) = call.media().record(stem.with_extension("wav"))
+        {
+            tracing::error!(%why, "a call is not recorded");
+            recording = None;
+        }
+        if let Some(settings) = self.machines.filter(|_| about.direction == Direction::Outbound) {
+            call.media().detect_machine(settings);
+        }
+        let card = Arc::new(Mutex::new(LeadCard::new(brief.fields.clone())));
+        let talk = Talk::new(call, about, Arc::clone(&scene.clips), answered, recording.clone());
+        let ports = Ports {
+            line: Box::new(Talk::line(&talk)),
+            lead: Box::new(Arc::clone(&card)),
+            clock: Box::new(world::Clock::new(answered, brief.fields.get(world::ZONE_FIELD))),
+            random: Box::new(rand::random),
+        };
+        let start = Start { ports, settings, limits: self.limits };
+        let mut end = scene.module.run(seat, start).await;
+        if let Ending::Failed(why) = &end.ending {
+            tracing::warn!(scenario = %brief.scenario, %why, "a scenario gave up");
+        } else if let Ending::Faulted(fault) = &end.ending {
+            tracing::warn!(scenario = %brief.scenario, %fault, "a scenario was stopped");
+        }
+        if end.wants_fallback() {
+            play_fallback(scene.module.fallback(), &mut *end.ports.line, end.ports.clock.elapsed()).await;
+        }
+        let result = end.talk_end();
+        let trace = end.trace;
+        drop(end.ports); // the session's handle of the line: the next lines take the line apart
+        let talk = Arc::into_inner(talk).expect("the session gave its handle back");
+        let (finished, report) = talk.into_inner().finish().await;
+        let card = card.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
+        Talked {
+            robot: robot_time(&finished, answered),
+            result: verdict(result, &finished),
+            keys: finished.keys,
+            recording: recording.map(|stem| file_name(&stem.with_extension("wav"))),
+            media: media_report(&report),
+            trace,
+            effects: Effects { set_fields: card.written, notes: card.notes, block: card.blocked },
+        }
+    }
+}
+
+struct Talked {
+    robot: Millis,
+    result: TalkEnd,
+    keys: String,
+    recording: Option<String>,
+    media: MediaReport,
+    trace: Trace,
+    effects: Effects,
+}
+
+#[async_trait]
+impl Caller for Conversations {
+    async fn call(&self, order: Order) -> CallReport {
+        let brief = Brief {
+            attempt: order.attempt,
+            tenant: order.tenant,
+            scenario: order.scenario,
+            settings: order.settings,
+            fields: order.fields,
+            attempt_number: order.attempt_number,
+        };
+        self.outbound(Outbound {
+            brief,
+            trunk: order.trunk,
+            target: Target::Number(order.number),
+            ring: order.ring,
+        })
+        .await
+    }
+}
+
+async fn play_fallback(fallback: &Fallback, line: &mut dyn Line, elapsed: Duration) {
+    let Some(clip) = &fallback.prompt else { return };
+    if let Err(why) = line.play(&[Part::Clip(Arc::clone(clip))], elapsed + FALLBACK_LONGEST).await {
+        tracing::debug!(%why, "the fallback was not heard out");
+    }
+}
+
+fn file_name(path: &std::path::Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn since(then: Instant) -> Millis {
+    clock::now().saturating_duration_since(then).into()
+}
+
+fn media_report(report: &zvonar_media::Report) -> MediaReport {
+    MediaReport {
+        packets_sent: report.packets_sent,
+        packets_heard: report.packets_heard,
+        packets_lost: report.packets_lost,
+        packets_late: report.packets_late,
+        packets_refused: report.packets_refused,
+        jitter_us: report.jitter_us,
+    }
+}
+
+/// The seconds that are charged: the leg's own measure from answer to BYE.
+fn robot_time(finished: &Finished, answered: Instant) -> Millis {
+    match finished.over.as_ref() {
+        Some(Ended::HungUp { talk, .. } | Ended::Lost { talk }) => (*talk).into(),
+        _ => since(answered),
+    }
+}
+
+/// What the line knows better than the session: a machine answered, or nothing was ever heard.
+fn verdict(result: TalkEnd, finished: &Finished) -> TalkEnd {
+    let far_left = !matches!(&finished.over, Some(Ended::HungUp { by: Side::Near, .. }) | None);
+    match result {
+        TalkEnd::Scenario(name) => TalkEnd::Scenario(name),
+        TalkEnd::System(_) if finished.machine.is_some() => TalkEnd::System(SystemResult::Machine),
+        TalkEnd::System(_) if finished.meant_to_play && !finished.played && far_left => {
+            TalkEnd::System(SystemResult::NothingPlayed)
+        }
+        other => other,
+    }
+}
+
+/// What a leg that ended before the answer means, and its SIP code.
+fn unanswered(how: &Ended) -> (Outcome, Option<u16>) {
+    let failed = |why: &str| Outcome::SystemError { why: why.into() };
+    match how {
+        Ended::Refused { code, .. } => (Outcome::of_sip_code(*code), Some(*code)),
+        // Picked up in the moment in which we gave up: he heard nothing, and pays nothing.
+        Ended::RangOut | Ended::AnsweredLate => (Outcome::NoAnswer, None),
+        Ended::CanceledByFarEnd => (Outcome::NoAnswer, Some(487)),
+        Ended::CanceledByUs => (failed("the host was stopped while the telephone rang"), None),
+        Ended::Unreachable => {
+            (failed("the trunk answers nothing: check its address, and that we may send to it"), None)
+        }
+        Ended::NoCommonCodec => (Outcome::of_sip_code(488), Some(488)),
+        Ended::TooManyCalls => (failed("this host has as many calls as it may"), None),
+        Ended::HungUp { .. } | Ended::Lost { .. } => {
+            (failed("the call was gone in the moment of its answer"), None)
+        }
+    }
+}
