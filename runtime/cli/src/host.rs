@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use zvonar_dialer::conversation::{Clips, Conversations, Scene};
+use zvonar_dialer::conversation::{Clips, Scene};
 use zvonar_dialer::{Dialer, NewLead, NewProject};
 use zvonar_ledger::PriceList;
 use zvonar_model::{ScenarioName, TenantId};
@@ -43,16 +43,10 @@ pub(crate) fn load_clips(package: &Package) -> Result<Clips, Failure> {
     })
 }
 
-/// Compiles a package and makes it live.
-pub(crate) fn publish(
-    conversations: &Conversations,
-    engine: &Engine,
-    tenant: &TenantId,
-    package: &Package,
-) -> Result<(), Failure> {
+/// Compiles a package, so that it is ready for calls.
+pub(crate) fn scene(engine: &Engine, package: &Package) -> Result<Scene, Failure> {
     let clips = load_clips(package)?;
-    conversations.publish(tenant, Scene { module: engine.load(package)?, clips: Arc::new(clips) });
-    Ok(())
+    Ok(Scene { module: engine.load(package)?, clips: Arc::new(clips) })
 }
 
 /// The price list of each tenant; every faulty file is told.
@@ -165,7 +159,8 @@ pub(crate) async fn close_store(store: SharedStore) -> Result<(), Failure> {
     tokio::task::spawn_blocking(move || drop(store)).await.map_err(Into::into)
 }
 
-/// Stores a project of the configuration and its list, unless they are there: a restart continues where it stopped.
+/// Stores a project of the configuration as it is written now, and the leads of its list that are not there yet: a
+/// restart continues where the last run stopped.
 pub(crate) async fn load_project(
     dialer: &Dialer,
     project: &Project,

@@ -179,7 +179,7 @@ impl<L: Fn(Sighting)> Callee<L> {
                 _ => {}
             }
         };
-        let packets_heard = call.close().await.packets_heard;
+        let packets_heard = call.close(|_| ()).await.report.packets_heard;
         let seconds = answered.map(|since| ended.saturating_duration_since(since).as_secs_f64());
         self.saw(Seen::End { seconds, packets_heard });
     }

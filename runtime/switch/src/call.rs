@@ -8,7 +8,7 @@ use zvonar_call::{CallId, Command, Ended, Event, Incoming};
 use zvonar_media::Report;
 
 use crate::endpoint::{Arrival, Request};
-use crate::media_io::{MediaError, MediaEvent, MediaEvents, MediaPort};
+use crate::media_io::{Closed, MediaError, MediaEvent, MediaEvents, MediaPort};
 use crate::trunk::Line;
 use crate::{Shared, clock};
 
@@ -161,17 +161,17 @@ impl Call {
                 End::Awaited(ended) => ended,
             };
             tokio::select! {
-                biased; // what came before the end is told before it
+                biased; // what came before the end is told before it: a key pressed while hanging up counts
                 Some(event) = self.events.recv() => if let Some(event) = self.take(event) { return event },
+                Some(sound) = self.sounds.recv() => return match sound {
+                    MediaEvent::Key { digit, at } => CallEvent::Key { digit, at },
+                    other => CallEvent::Media(other),
+                },
                 how = ended => {
                     // The endpoint task gone means that the host stops.
                     self.end = End::Come { how: how.unwrap_or(Ended::CanceledByUs), at: clock::now() };
                     self.leg.over = true;
                 }
-                Some(sound) = self.sounds.recv() => return match sound {
-                    MediaEvent::Key { digit, at } => CallEvent::Key { digit, at },
-                    other => CallEvent::Media(other),
-                },
             }
         }
     }
@@ -214,15 +214,20 @@ impl Call {
         tokio::time::timeout(longest, wait).await.ok()
     }
 
-    /// Closes the sound, once the call has ended, and says what crossed the wire. A call that has not ended hangs up.
-    pub async fn close(self) -> Report {
-        let Self { port, mut sounds, .. } = self;
+    /// Closes the sound, once the call has ended, and says what crossed the wire. What else happened until then, the
+    /// end of a prompt that was still playing among it, goes to `last`. A call that has not ended hangs up.
+    pub async fn close(self, mut last: impl FnMut(MediaEvent)) -> Closed {
+        let Self { leg, port, mut sounds, .. } = self;
+        drop(leg);
+        port.stop();
         port.close();
         while let Some(event) = sounds.recv().await {
-            if let MediaEvent::Closed(closed) = event {
-                return closed.report;
+            match event {
+                MediaEvent::Closed(closed) => return *closed,
+                other => last(other),
             }
         }
-        Report::default()
+        // The media engine has stopped in this very moment.
+        Closed { report: Report::default(), recording: None }
     }
 }

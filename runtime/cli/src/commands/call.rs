@@ -83,6 +83,12 @@ struct Told {
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let remote = resolve(&arguments.to)?;
+    if arguments.listen.is_some_and(|listen| listen.ip().is_unspecified()) {
+        return Err(
+            "--listen: give the address that the far end can reach; 0.0.0.0 would stand in our SIP and SDP"
+                .into(),
+        );
+    }
     let package = host::open_package(&arguments.scenario)?;
     let name = ScenarioName::new(&package.manifest.name)?;
     let recordings = arguments.record.as_ref().map(|_| tempfile::tempdir()).transpose()?;
@@ -115,7 +121,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         let machines = arguments.detect_machine.then(machine_settings);
         let folder = recordings.as_ref().map(|folder| folder.path().to_owned());
         let conversations = Conversations::new(switch, Limits::default(), folder, machines);
-        host::publish(&conversations, &engine, &tenant, &package)?;
+        conversations.publish(&tenant, host::scene(&engine, &package)?);
         let attempt = AttemptId::fresh(clock::wall(), rand::random());
         let order = Outbound {
             brief: Brief {
@@ -131,26 +137,30 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
             ring: Duration::from_secs(arguments.ring),
         };
         let report = tokio::select! {
-            report = conversations.outbound(order) => report,
+            report = conversations.outbound(order) => Ok(report),
+            // Dropped, the call hangs up; the BYE leaves with the shutdown below.
             signal = super::stop_signal() => {
                 signal?;
-                return Err(Failure::from("stopped; the call was hung up"));
+                Err(Failure::from("stopped; the call was hung up"))
             }
         };
         drop(conversations);
         doorway.shutdown().await?;
-        Ok::<_, Failure>(report)
+        report
     })?;
-    let recording = match (&arguments.record, &recordings, &told.recording) {
-        (Some(wanted), Some(folder), Some(made)) => {
-            // Across file systems a rename fails, so the file is copied.
-            std::fs::copy(folder.path().join(made), wanted)
-                .map_err(|why| format!("cannot write the recording {}: {why}", wanted.display()))?;
-            Some(wanted.clone())
+    let kept = match (&arguments.record, &recordings, &told.recording) {
+        // Across file systems a rename fails, so the file is copied.
+        (Some(wanted), Some(folder), Some(made)) => std::fs::copy(folder.path().join(made), wanted)
+            .map(|_| Some(wanted.clone()))
+            .map_err(|why| format!("cannot write the recording {}: {why}", wanted.display())),
+        (Some(_), Some(_), None) if told.answered_at.is_some() => {
+            Err("the recording failed; the log says why".into())
         }
-        _ => None,
+        _ => Ok(None),
     };
-    print(&tell(told, recording), arguments.json)
+    // What came of the call is told first: it was made, whatever became of its recording.
+    print(&tell(told, kept.clone().unwrap_or_default()), arguments.json)?;
+    kept.map(|_| ()).map_err(Into::into)
 }
 
 fn tell(report: CallReport, recording: Option<PathBuf>) -> Told {

@@ -42,6 +42,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         None => None,
     };
+    if arguments.listen.ip().is_unspecified() {
+        return Err(
+            "--listen: give an address that callers can reach; 0.0.0.0 would stand in our SIP and SDP".into(),
+        );
+    }
     let voices = Voices::load()?;
     super::runtime(2)?.block_on(async {
         let config = SwitchConfig {

@@ -30,12 +30,12 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         for (tenant, prices) in prices {
             let found = Tables::new(store.clone(), prices, tenant.clone()).verify().await?;
             for fault in &found.faults {
-                println!("{tenant}: {fault}");
+                super::say(format!("{tenant}: {fault}"))?;
             }
-            println!(
+            super::say(format!(
                 "{tenant}: {} records, {} charges, {} in all, {} faults",
                 found.records, found.charges, found.sum, found.fault_count
-            );
+            ))?;
             faults += found.fault_count;
         }
         host::close_store(store).await?;

@@ -24,3 +24,12 @@ pub(crate) async fn stop_signal() -> std::io::Result<()> {
         _ = terminate.recv() => Ok(()),
     }
 }
+
+/// Prints a line on stdout. A reader that has gone (`| head`) has seen enough: the process ends without a word.
+pub(crate) fn say(line: impl std::fmt::Display) -> Result<(), Failure> {
+    use std::io::Write;
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(why) if why.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        done => Ok(done?),
+    }
+}

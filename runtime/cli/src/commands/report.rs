@@ -37,44 +37,33 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         host::close_store(store).await?;
         Ok::<_, Failure>(rows)
     })?;
-    if arguments.json {
-        print_json(&rows)
-    } else {
-        print_table(&rows)
-    }
-    Ok(())
+    if arguments.json { print_json(&rows) } else { print_table(&rows) }
 }
 
-fn print_json(rows: &[ReportRow]) {
+fn print_json(rows: &[ReportRow]) -> Result<(), Failure> {
     for row in rows {
-        println!(
-            "{}",
-            json!({
-                "lead": row.lead.as_str(),
-                "number": row.number,
-                "result": row.result,
-                "keys": row.keys,
-                "answered": row.answered,
-                "robot_s": row.robot_seconds,
-                "kopecks": row.kopecks.0,
-                "sum_of_ledger_lines": row.lines_sum.0,
-            })
-        );
+        super::say(json!({
+            "lead": row.lead.as_str(),
+            "number": row.number,
+            "result": row.result,
+            "keys": row.keys,
+            "answered": row.answered,
+            "robot_s": row.robot_seconds,
+            "kopecks": row.kopecks.0,
+            "sum_of_ledger_lines": row.lines_sum.0,
+        }))?;
     }
     let totals = Totals::of(rows);
-    println!(
-        "{}",
-        json!({
-            "attempts": rows.len(),
-            "answered": rows.iter().filter(|row| row.answered).count(),
-            "robot_s": totals.robot_seconds,
-            "kopecks": totals.kopecks.0,
-            "sum_of_ledger_lines": totals.lines.0,
-        })
-    );
+    super::say(json!({
+        "attempts": rows.len(),
+        "answered": rows.iter().filter(|row| row.answered).count(),
+        "robot_s": totals.robot_seconds,
+        "kopecks": totals.kopecks.0,
+        "sum_of_ledger_lines": totals.lines.0,
+    }))
 }
 
-fn print_table(rows: &[ReportRow]) {
+fn print_table(rows: &[ReportRow]) -> Result<(), Failure> {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(["Контакт", "Номер", "Результат", "Робот, с", "Копеек", "По книге"]);
@@ -102,7 +91,7 @@ fn print_table(rows: &[ReportRow]) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    println!("{table}");
+    super::say(table)
 }
 
 struct Totals {

@@ -1,17 +1,19 @@
 //! `zvonar serve`: the host.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::Instrument;
 use zvonar_dialer::conversation::{Brief, Conversations, machine_settings};
-use zvonar_dialer::{Caller, Dialer, Inbound, RunEvent, RunStep, Settled};
+use zvonar_dialer::{CallReport, Caller, Dialer, Inbound, RunEvent, RunStep, Settled};
 use zvonar_model::{PhoneNumber, TenantId};
 use zvonar_scenario::Limits;
 use zvonar_store::SharedStore;
@@ -54,12 +56,16 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     let lists = host::read_lists(&config)?;
     let store = host::open_store(&config.node.data)?;
     let engine = host::engine(&config.node.data.join("modules"), host::seats(&config))?;
+    let mut scenes = Vec::new();
+    for (tenant, package) in &packages {
+        scenes.push((tenant.clone(), host::scene(&engine, package)?));
+    }
     let (switch, doorway) = Switch::start(host::switch_config(&config)).await?;
     let recordings = config.media.record.then(|| config.node.data.join("recordings"));
     let machines = config.media.drop_machines.then(machine_settings);
     let conversations = Arc::new(Conversations::new(switch.clone(), Limits::default(), recordings, machines));
-    for (tenant, package) in &packages {
-        host::publish(&conversations, &engine, tenant, package)?;
+    for (tenant, scene) in scenes {
+        conversations.publish(&tenant, scene);
     }
     let caller: Arc<dyn Caller> = conversations.clone();
     let mut dialers = BTreeMap::new();
@@ -109,46 +115,66 @@ async fn work(host: &Arc<Host>, mut doorway: Doorway, once: bool) -> Result<(), 
     });
     let mut talks: JoinSet<()> = JoinSet::new();
     let mut failure = None;
-    let mut dialling = !runs.is_empty();
+    let mut asked = 0;
     let stop_signal = super::stop_signal();
     tokio::pin!(stop_signal);
-    loop {
+    while !(once && runs.is_empty()) {
         tokio::select! {
             signal = &mut stop_signal => {
                 signal?;
+                asked = 1;
                 break;
             }
-            Some(ended) = runs.join_next(), if !runs.is_empty() => {
-                if let Err(why) = ended.unwrap_or_else(|bug| Err(bug.into())) {
-                    eprintln!("{why}");
-                    failure.get_or_insert(why);
+            Some(ended) = runs.join_next(), if !runs.is_empty() => note(ended, &mut failure),
+            call = doorway.next() => match call {
+                Some(call) => drop(talks.spawn(take(Arc::clone(host), call))),
+                None => {
+                    failure = Some("the SIP task is gone; the log says why".into());
+                    break;
                 }
-                dialling = !runs.is_empty();
-            }
-            Some(call) = doorway.next() => {
-                talks.spawn(take(Arc::clone(host), call));
-            }
-            Some(_) = talks.join_next(), if !talks.is_empty() => {}
-        }
-        if once && !dialling {
-            break;
+            },
+            Some(ended) = talks.join_next(), if !talks.is_empty() => note(ended.map(Ok), &mut failure),
         }
     }
     // No new attempt begins; those in progress may end by themselves, and are then hung up and settled.
     stop.send_replace(true);
-    let quiet = async {
-        while talks.join_next().await.is_some() {}
-        while runs.join_next().await.is_some() {}
-    };
-    let in_time = tokio::time::timeout(LAST_WORDS, quiet).await.is_ok();
-    doorway.shutdown().await?;
-    if !in_time {
-        // The switch has hung up, so every conversation ends by itself now, and is settled.
-        while talks.join_next().await.is_some() {}
-        while runs.join_next().await.is_some() {}
+    let deadline = tokio::time::sleep(if failure.is_some() { Duration::ZERO } else { LAST_WORDS });
+    tokio::pin!(deadline);
+    while !(talks.is_empty() && runs.is_empty()) {
+        tokio::select! {
+            () = &mut deadline => break,
+            // Whoever asks a second time does not want to wait.
+            signal = super::stop_signal(), if asked > 0 => {
+                signal?;
+                break;
+            }
+            Some(call) = doorway.next() => call.reject(503, "Shutting Down").await,
+            Some(ended) = runs.join_next(), if !runs.is_empty() => note(ended, &mut failure),
+            Some(ended) = talks.join_next(), if !talks.is_empty() => note(ended.map(Ok), &mut failure),
+        }
     }
-    teller.await?;
+    if let Err(why) = doorway.shutdown().await {
+        failure.get_or_insert_with(|| format!("the SIP task failed: {why}").into());
+    }
+    // The switch has hung up, so every conversation has ended or ends now, and is settled.
+    while let Some(ended) = runs.join_next().await {
+        note(ended, &mut failure);
+    }
+    while let Some(ended) = talks.join_next().await {
+        note(ended.map(Ok), &mut failure);
+    }
+    if teller.await.is_err() {
+        tracing::error!("the progress could not be shown");
+    }
     failure.map_or(Ok(()), Err)
+}
+
+/// Tells a failure of a task at once; the first one is what the process ends with.
+fn note(ended: Result<Result<(), Failure>, tokio::task::JoinError>, failure: &mut Option<Failure>) {
+    if let Err(why) = ended.unwrap_or_else(|bug| Err(bug.into())) {
+        tracing::error!(%why, "a task of the host failed");
+        failure.get_or_insert(why);
+    }
 }
 
 /// Runs one project of the configuration.
@@ -183,11 +209,13 @@ async fn take(host: Arc<Host>, call: IncomingCall) {
         return call.reject(404, "Not Found").await;
     };
     let dialer = &host.dialers[&route.tenant];
+    let source = call.about.flow.remote.ip();
+    let trunk = host.config.trunks.iter().find(|trunk| trunk.address.ip() == source);
     let inbound = Inbound {
         attempt: dialer.attempt_id(),
         number: PhoneNumber::parse(&call.about.from_user).ok(),
         peer: call.about.from_uri.clone(),
-        trunk: None,
+        trunk: trunk.map(|trunk| trunk.id.clone()),
         started_at: clock::wall(),
     };
     let brief = Brief {
@@ -200,7 +228,11 @@ async fn take(host: Arc<Host>, call: IncomingCall) {
     };
     let span = tracing::info_span!("attempt", attempt = %brief.attempt, tenant = %route.tenant);
     let talk = async {
-        let report = host.conversations.inbound(call, brief).await;
+        let report = AssertUnwindSafe(host.conversations.inbound(call, brief)).catch_unwind().await;
+        let report = report.unwrap_or_else(|_| {
+            tracing::error!("a bug stopped a call that came in");
+            CallReport::failed(clock::wall(), "a bug of ours stopped the call; the log says more")
+        });
         match dialer.settle_inbound(&route.tenant, inbound, report).await {
             Ok(Settled::Done { .. }) => {}
             Ok(Settled::Orphan { .. }) => tracing::warn!("a call that came in was settled before"),
@@ -244,11 +276,11 @@ impl Screen {
                 outcome.title(),
                 total.0
             );
+            // Nobody looking on any more is no reason to stop dialling.
             if self.terminal {
-                // A terminal that is gone is no reason to stop dialling.
                 let _ = self.bars.println(line);
             } else {
-                eprintln!("{line}");
+                let _ = writeln!(std::io::stderr(), "{line}");
             }
         }
     }

@@ -156,7 +156,6 @@ pub(crate) fn parse_ports(text: &str) -> Result<RangeInclusive<u16>, String> {
     text.parse::<Ports>().map(|ports| ports.0).map_err(String::from)
 }
 
-/// A `host` part is resolved later; an address in the file must be one.
 const ADDRESS: &str = "an address with a port, as 192.0.2.10:5060";
 const NAME: &str = "1 to 64 of a-z A-Z 0-9 - _";
 
@@ -194,7 +193,7 @@ impl Config {
 fn read(mut root: Section<'_>, faults: &Faults, folder: &Path) -> Option<Config> {
     let node = node(root.section("node"), folder);
     let sip = sip(root.section("sip"));
-    let media = media(root.section("media"));
+    let media = media(root.section("media"), sip.as_ref());
     let tenants = named(root.sections("tenant"), faults, |section| {
         let id: Option<TenantId> = section.needed_text("id", NAME);
         let tariff =
@@ -261,16 +260,32 @@ fn node(section: Section<'_>, folder: &Path) -> Option<Node> {
 
 fn sip(section: Section<'_>) -> Option<Sip> {
     let listen = section.needed_text("listen", ADDRESS);
-    let advertise = section.text("advertise", "an IP address");
+    let advertise: Option<IpAddr> = section.text("advertise", "an IP address");
+    if listen.is_some_and(|listen: SocketAddr| listen.ip().is_unspecified()) && advertise.is_none() {
+        section.fault(
+            "listen",
+            "every address of this machine, so far ends must be told which: set sip.advertise",
+        );
+    }
     let allow = section.texts("allow", "a network as 192.0.2.0/24");
     let per_source = section.number("per_source", 1..=1_000_000, 2000) as u32;
     section.finish();
     Some(Sip { listen: listen?, advertise, allow, per_source })
 }
 
-fn media(section: Section<'_>) -> Option<Media> {
-    let address =
-        section.text("address", "an IP address of this machine").unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+/// Sound goes by the address of SIP, unless another is given.
+fn media(section: Section<'_>, sip: Option<&Sip>) -> Option<Media> {
+    let beside_sip = sip.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |sip| sip.listen.ip());
+    let address: IpAddr = section.text("address", "an IP address of this machine").unwrap_or(beside_sip);
+    if sip.is_some_and(|sip| sip.advertise.is_none()) && address.is_unspecified() {
+        section.fault(
+            "address",
+            "every address of this machine, so far ends must be told which: set sip.advertise",
+        );
+    }
+    if sip.is_some_and(|sip| sip.listen.is_ipv4() != address.is_ipv4()) {
+        section.fault("address", "sound and SIP must both be IPv4 or both IPv6");
+    }
     let ports = section.text::<Ports>("ports", "a range from 1024 to 65535, as 20000-29999");
     let threads = section.number("threads", 1..=64, 1) as usize;
     let record = section.switch("record", false);

@@ -43,7 +43,7 @@ impl Faults {
     }
 }
 
-/// One table of the file. When it is dropped, the keys that nobody asked for are told as unknown.
+/// One table of the file. [`Section::finish`] tells the keys that nobody asked for.
 pub(crate) struct Section<'f> {
     faults: &'f Faults,
     name: String,

@@ -91,3 +91,15 @@ fn a_name_may_stand_only_once() {
         &["conf/zvonar.toml:32: `demo` stands here a second time; names must differ"],
     );
 }
+
+/// «Every address» in the configuration went into every SDP as 0.0.0.0: calls were answered, charged and silent.
+#[test]
+fn an_address_that_far_ends_cannot_reach_is_refused() {
+    check(
+        &GOOD.replace("127.0.0.1:5060", "0.0.0.0:5060").replace("[media]", "[media]\naddress = \"::1\""),
+        &[
+            "conf/zvonar.toml:5: sip.listen: every address of this machine, so far ends must be told which: set sip.advertise",
+            "conf/zvonar.toml:8: media.address: sound and SIP must both be IPv4 or both IPv6",
+        ],
+    );
+}

@@ -9,11 +9,11 @@ use futures::FutureExt;
 use tokio::sync::Mutex;
 use tokio::time::sleep_until;
 use zvonar_call::{Ended, Side};
+use zvonar_media::Prompt;
 use zvonar_media::amd::{Verdict, Who};
-use zvonar_media::{PlayId, Prompt, Report};
 use zvonar_scenario::ports::{About, Line, LineError, Part, Question};
 use zvonar_scenario::question::{Answer, KeyCollector};
-use zvonar_switch::{Call, CallEvent, MediaEvent, clock};
+use zvonar_switch::{Call, CallEvent, Closed, MediaEvent, clock};
 
 use super::prompts::Clips;
 
@@ -34,9 +34,7 @@ pub(super) struct Talk {
     voice_path: Option<PathBuf>,
     voices: u32,
     pub(super) keys: String,
-    /// Something was to be played.
-    pub(super) meant_to_play: bool,
-    /// The first packet of it left.
+    /// Something of a prompt has left.
     pub(super) played: bool,
     /// The far end is a machine.
     pub(super) machine: Option<Verdict>,
@@ -72,7 +70,6 @@ impl Talk {
             voice_path,
             voices: 0,
             keys: String::new(),
-            meant_to_play: false,
             played: false,
             machine: None,
             over: None,
@@ -93,20 +90,18 @@ impl Talk {
             event = self.call.next() => event,
             () = sleep_until(until.into()) => return Waited::Deadline,
         };
-        self.notice(&event);
-        if matches!(&event, CallEvent::Media(MediaEvent::Machine(_))) && self.machine.is_some() {
-            // Dropped at once, as a machine costs by the second; whoever waits on the line hears of the end.
-            self.call.hang_up().await;
-        }
+        self.notice(&event).await;
         Waited::Event(event)
     }
 
-    fn notice(&mut self, event: &CallEvent) {
+    async fn notice(&mut self, event: &CallEvent) {
         match event {
             CallEvent::Key { digit, .. } if self.keys.len() < KEYS_KEPT => self.keys.push(*digit),
-            CallEvent::Media(MediaEvent::FirstPacketSent { .. }) => self.played = true,
+            CallEvent::Media(event) if left_sound(event) => self.played = true,
             CallEvent::Media(MediaEvent::Machine(verdict)) if verdict.who == Who::Machine => {
                 self.machine = Some(*verdict);
+                // Dropped at once, as a machine costs by the second; whoever waits on the line hears of the end.
+                self.call.hang_up().await;
             }
             CallEvent::Ended { how, .. } => self.over = Some(how.clone()),
             _ => {}
@@ -114,10 +109,10 @@ impl Talk {
     }
 
     /// Takes in what has already happened: keys of before do not answer what is asked now.
-    fn catch_up(&mut self) -> Result<(), LineError> {
+    async fn catch_up(&mut self) -> Result<(), LineError> {
         while self.over.is_none() {
             let Some(event) = self.call.next().now_or_never() else { return Ok(()) };
-            self.notice(&event);
+            self.notice(&event).await;
         }
         self.standing()
     }
@@ -146,15 +141,10 @@ impl Talk {
         self.clips.prompt(parts).map_err(LineError::Refused)
     }
 
-    fn start(&mut self, prompt: Prompt, stop_on_key: bool) -> PlayId {
-        self.meant_to_play = true;
-        self.call.media().play(prompt, stop_on_key)
-    }
-
     async fn play(&mut self, parts: &[Part], until: Duration) -> Result<(), LineError> {
-        self.catch_up()?;
+        self.catch_up().await?;
         let Some(prompt) = self.prompt(parts)? else { return Ok(()) };
-        let playing = self.start(prompt, false);
+        let playing = self.call.media().play(prompt, false);
         loop {
             match self.next(self.at(until)).await {
                 Waited::Event(CallEvent::Media(
@@ -170,10 +160,10 @@ impl Talk {
     }
 
     async fn ask(&mut self, question: &Question, until: Duration) -> Result<Answer, LineError> {
-        self.catch_up()?;
+        self.catch_up().await?;
         let prompt = self.prompt(&question.prompt)?;
         let mut collector = KeyCollector::new(question.keys, question.key_interrupts);
-        let playing = prompt.map(|prompt| self.start(prompt, question.key_interrupts));
+        let playing = prompt.map(|prompt| self.call.media().play(prompt, question.key_interrupts));
         if playing.is_none() {
             collector.prompt_over(self.elapsed(clock::now()));
         }
@@ -207,7 +197,7 @@ impl Talk {
     }
 
     async fn wait(&mut self, time: Duration, until: Duration) -> Result<(), LineError> {
-        self.catch_up()?;
+        self.catch_up().await?;
         let end = self.elapsed(clock::now()).saturating_add(time);
         loop {
             match self.next(self.at(end.min(until))).await {
@@ -225,7 +215,7 @@ impl Talk {
         stop_at_silence: Duration,
         until: Duration,
     ) -> Result<String, LineError> {
-        self.catch_up()?;
+        self.catch_up().await?;
         let Some(stem) = &self.voice_path else {
             return Err(LineError::Refused("this host keeps no recordings".into()));
         };
@@ -239,7 +229,12 @@ impl Talk {
         recording.map_err(|why| LineError::Refused(format!("nothing can be recorded: {why}")))?;
         loop {
             match self.next(self.at(until)).await {
-                Waited::Event(CallEvent::Media(MediaEvent::VoiceRecorded { .. })) => return Ok(name),
+                Waited::Event(CallEvent::Media(MediaEvent::VoiceRecorded { length, .. })) => {
+                    return match length {
+                        Ok(_) => Ok(name),
+                        Err(why) => Err(LineError::Refused(format!("the recording failed: {why}"))),
+                    };
+                }
                 Waited::Event(CallEvent::Ended { .. }) => return self.standing().map(|()| name),
                 Waited::Event(_) => {}
                 Waited::Deadline => return Err(self.too_long()),
@@ -252,7 +247,7 @@ impl Talk {
     }
 
     /// Hangs up if nobody has yet, and says how the call ended and what crossed the wire.
-    pub(super) async fn finish(mut self) -> (Finished, Report) {
+    pub(super) async fn finish(mut self) -> (Finished, Closed) {
         if self.over.is_none() {
             self.call.hang_up().await;
             let deadline = clock::now() + BYE_WAIT;
@@ -262,9 +257,19 @@ impl Talk {
                 }
             }
         }
-        // Events of the last moment, a key say, may still wait behind the end.
-        let Self { call, keys, meant_to_play, played, machine, over, .. } = self;
-        (Finished { keys, meant_to_play, played, machine, over }, call.close().await)
+        let Self { call, keys, mut played, machine, over, .. } = self;
+        // A prompt that was still playing tells now how much of it left.
+        let closed = call.close(|event| played |= left_sound(&event)).await;
+        (Finished { keys, played, machine, over }, closed)
+    }
+}
+
+/// Whether the event says that some of a prompt has left.
+fn left_sound(event: &MediaEvent) -> bool {
+    match event {
+        MediaEvent::Played { .. } => true,
+        MediaEvent::Stopped { played, .. } => !played.is_zero(),
+        _ => false,
     }
 }
 
@@ -272,7 +277,6 @@ impl Talk {
 #[derive(Debug)]
 pub(super) struct Finished {
     pub(super) keys: String,
-    pub(super) meant_to_play: bool,
     pub(super) played: bool,
     pub(super) machine: Option<Verdict>,
     pub(super) over: Option<Ended>,

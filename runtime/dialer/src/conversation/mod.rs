@@ -21,6 +21,7 @@ use zvonar_model::{
 };
 use zvonar_scenario::ports::{About, LeadCard, Line, Part, Ports};
 use zvonar_scenario::{Ending, Fallback, Limits, Module, Published, Registry, Seat, Start};
+use zvonar_switch::media_io::Recorded;
 use zvonar_switch::{Call, CallEvent, IncomingCall, Place, Switch, Target, clock};
 
 use crate::caller::{CallReport, Caller, Effects, Order};
@@ -206,7 +207,7 @@ impl Conversations {
                 CallEvent::Answered { at } => break at,
                 CallEvent::Ended { how, .. } => {
                     let (outcome, last) = unanswered(&how);
-                    let report = call.close().await;
+                    let report = call.close(|_| ()).await.report;
                     return CallReport {
                         peer,
                         post_dial_delay,
@@ -282,14 +283,14 @@ impl Conversations {
         let trace = end.trace;
         drop(end.ports); // the session's handle of the line: the next lines take the line apart
         let talk = Arc::into_inner(talk).expect("the session gave its handle back");
-        let (finished, report) = talk.into_inner().finish().await;
+        let (finished, closed) = talk.into_inner().finish().await;
         let card = card.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
         Talked {
             robot: robot_time(&finished, answered),
             result: verdict(result, &finished),
             keys: finished.keys,
-            recording: recording.map(|stem| file_name(&stem.with_extension("wav"))),
-            media: media_report(&report),
+            recording: closed.recording.and_then(kept),
+            media: media_report(&closed.report),
             trace,
             effects: Effects { set_fields: card.written, notes: card.notes, block: card.blocked },
         }
@@ -334,6 +335,17 @@ async fn play_fallback(fallback: &Fallback, line: &mut dyn Line, elapsed: Durati
     }
 }
 
+/// The recording's name, if there is a file behind it.
+fn kept(recorded: Recorded) -> Option<String> {
+    match recorded.length {
+        Ok(_) => Some(file_name(&recorded.path)),
+        Err(why) => {
+            tracing::error!(%why, file = %recorded.path.display(), "a recording failed");
+            None
+        }
+    }
+}
+
 fn file_name(path: &std::path::Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
@@ -367,9 +379,7 @@ fn verdict(result: TalkEnd, finished: &Finished) -> TalkEnd {
     match result {
         TalkEnd::Scenario(name) => TalkEnd::Scenario(name),
         TalkEnd::System(_) if finished.machine.is_some() => TalkEnd::System(SystemResult::Machine),
-        TalkEnd::System(_) if finished.meant_to_play && !finished.played && far_left => {
-            TalkEnd::System(SystemResult::NothingPlayed)
-        }
+        TalkEnd::System(_) if !finished.played && far_left => TalkEnd::System(SystemResult::NothingPlayed),
         other => other,
     }
 }
@@ -378,7 +388,10 @@ fn verdict(result: TalkEnd, finished: &Finished) -> TalkEnd {
 fn unanswered(how: &Ended) -> (Outcome, Option<u16>) {
     let failed = |why: &str| Outcome::SystemError { why: why.into() };
     match how {
-        Ended::Refused { code, .. } => (Outcome::of_sip_code(*code), Some(*code)),
+        Ended::Refused { code, by: Side::Far, .. } => (Outcome::of_sip_code(*code), Some(*code)),
+        Ended::Refused { reason, by: Side::Near, .. } => {
+            (failed(&format!("no INVITE could be made: {reason}")), None)
+        }
         // Picked up in the moment in which we gave up: he heard nothing, and pays nothing.
         Ended::RangOut | Ended::AnsweredLate => (Outcome::NoAnswer, None),
         Ended::CanceledByFarEnd => (Outcome::NoAnswer, Some(487)),
@@ -386,7 +399,7 @@ fn unanswered(how: &Ended) -> (Outcome, Option<u16>) {
         Ended::Unreachable => {
             (failed("the trunk answers nothing: check its address, and that we may send to it"), None)
         }
-        Ended::NoCommonCodec => (Outcome::of_sip_code(488), Some(488)),
+        Ended::NoCommonCodec => (Outcome::of_sip_code(488), Some(200)),
         Ended::TooManyCalls => (failed("this host has as many calls as it may"), None),
         Ended::HungUp { .. } | Ended::Lost { .. } => {
             (failed("the call was gone in the moment of its answer"), None)
