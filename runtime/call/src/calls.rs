@@ -118,9 +118,14 @@ impl Calls {
     }
 
     fn try_dial(&mut self, now: Instant, call: CallId, dial: Dial) -> Result<(), Ended> {
-        if Uri::parse(&dial.to_uri).is_none() {
-            let reason = "the address to call is no URI".into();
-            return Err(Ended::Refused { code: 400, reason, by: Side::Near });
+        let refused = match Uri::parse(&dial.to_uri) {
+            None => Some("the address to call is no URI"),
+            // Headers are for links in pages; a request URI may have none (RFC 3261 §19.1.1).
+            Some(uri) if uri.headers.is_some() => Some("the address to call has headers (after its ?)"),
+            Some(_) => None,
+        };
+        if let Some(reason) = refused {
+            return Err(Ended::Refused { code: 400, reason: reason.into(), by: Side::Near });
         }
         if self.calls.len() >= self.config.max_calls {
             return Err(Ended::TooManyCalls);

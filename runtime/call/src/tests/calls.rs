@@ -307,3 +307,19 @@ fn the_callee_learns_who_calls() {
     );
     assert!(incoming.has_offer);
 }
+
+/// An address with headers (`?Subject=x`) went out as the request URI, which no end may accept (RFC 3261 §19.1.1); ours
+/// did not either, and the answer to that call stopped the calls of the whole host.
+#[test]
+fn an_address_with_headers_is_refused_before_anything_leaves() {
+    let mut world = World::new(7, Weather::default());
+    let to_uri = "sip:+79161234567@10.0.0.2?Subject=x".into();
+    let call = world.dial(crate::Dial { to_uri, ..dial(Duration::from_secs(20)) });
+    assert!(world.ended.contains_key(&(CALLER, call)), "it is over at once");
+    let events: Vec<_> = world.events.iter().map(|(.., event)| event).collect();
+    assert!(
+        matches!(events[..], [Event::Ended(Ended::Refused { code: 400, by: Side::Near, .. })]),
+        "{events:?}"
+    );
+    assert_eq!(world.hosts[CALLER].remembered(), 0);
+}

@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{Agent, AgentEvent, ClientKey, SessionId, session::State, timers::Owner};
+use super::{Agent, AgentEvent, ClientKey, SessionId, sent::SentInvite, session::State, timers::Owner};
 use crate::{
-    Flow, Transport,
-    message::{MAGIC_COOKIE, Message, Method, read},
+    Flow,
+    message::{MAGIC_COOKIE, Message, Method},
     transaction::{Client, ClientDue, Reaction},
 };
 
@@ -25,6 +25,7 @@ pub(super) struct ClientEntry {
 #[derive(Debug)]
 pub(super) enum Purpose {
     Invite {
+        sent: Box<SentInvite>,
         /// The ACK to a refusal.
         refusal_ack: Option<Bytes>,
         /// The ACK to each 2xx, by its tag.
@@ -50,9 +51,12 @@ impl Purpose {
 }
 
 impl ClientEntry {
-    /// The request, to be asked for its headers.
-    pub(super) fn message(&self) -> Message {
-        read(&self.request, Transport::Udp).expect("what we print we can read")
+    /// The INVITE, if this is its transaction.
+    pub(super) fn invite(&self) -> Option<&SentInvite> {
+        match &self.purpose {
+            Purpose::Invite { sent, .. } => Some(sent),
+            _ => None,
+        }
     }
 }
 

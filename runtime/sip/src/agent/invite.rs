@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::{
     ALLOW, Agent, AgentEvent, ClientKey, Full, SessionId,
     clients::Purpose,
+    sent::SentInvite,
     session::{Cancel, Session, State},
 };
 use crate::{
@@ -83,16 +84,16 @@ impl Outbound {
         true
     }
 
-    /// Adds what the challenges so far ask for.
-    fn authorize(&mut self, writer: &mut Writer, method: &Method, uri: &str, body: &[u8]) {
-        let Some(credentials) = &self.invite.credentials else { return };
-        for (name, slot) in
-            [(Name::Authorization, &mut self.server), (Name::ProxyAuthorization, &mut self.proxy)]
-        {
-            if let Some(attempt) = slot {
-                writer.header(name, attempt.answer.header(credentials, method.text(), uri, body));
-            }
-        }
+    /// The headers that the challenges so far ask for.
+    fn authorize(&mut self, method: &Method, uri: &str, body: &[u8]) -> Vec<(Name, String)> {
+        let Some(credentials) = &self.invite.credentials else { return Vec::new() };
+        [(Name::Authorization, &mut self.server), (Name::ProxyAuthorization, &mut self.proxy)]
+            .into_iter()
+            .filter_map(|(name, slot)| {
+                let answer = &mut slot.as_mut()?.answer;
+                Some((name, answer.header(credentials, method.text(), uri, body)))
+            })
+            .collect()
     }
 }
 
@@ -133,14 +134,27 @@ impl Agent {
         let flow = session.flow;
         let Some(mut outbound) = session.outbound.take() else { return };
         outbound.cseq += 1;
+        let (uri, sdp) = (outbound.invite.uri.clone(), outbound.invite.sdp.clone());
+        let credentials = outbound.authorize(&Method::Invite, &uri, sdp.as_bytes());
         let Outbound { invite, call_id, cseq, .. } = &*outbound;
-        let mut writer = Writer::request("INVITE", &invite.uri);
+        let routes = invite.headers.iter().filter(|(name, _)| Name::of(name) == Name::Route);
+        let sent = SentInvite {
+            via: self.via(&flow, new_branch),
+            from: format!("{};tag={}", invite.from, id.tag()),
+            to: format!("<{uri}>"),
+            call_id: call_id.clone(),
+            cseq: *cseq,
+            routes: routes.map(|(_, value)| value.clone()).collect(),
+            credentials,
+            uri,
+        };
+        let mut writer = Writer::request("INVITE", &sent.uri);
         writer
-            .header(Name::Via, self.via(&flow, new_branch))
+            .header(Name::Via, &sent.via)
             .header(Name::MaxForwards, 70)
-            .header(Name::From, format_args!("{};tag={}", invite.from, id.tag()))
-            .header(Name::To, format_args!("<{}>", invite.uri))
-            .header(Name::CallId, call_id)
+            .header(Name::From, &sent.from)
+            .header(Name::To, &sent.to)
+            .header(Name::CallId, &sent.call_id)
             .header(Name::CSeq, format_args!("{cseq} INVITE"))
             .header(Name::Contact, self.contact(&flow))
             .header(Name::Allow, ALLOW)
@@ -150,13 +164,14 @@ impl Agent {
                 writer.header_named(name, value);
             }
         }
-        let (uri, sdp) = (invite.uri.clone(), invite.sdp.clone());
-        outbound.authorize(&mut writer, &Method::Invite, &uri, sdp.as_bytes());
+        for (name, value) in &sent.credentials {
+            writer.header(*name, value);
+        }
         let bytes = writer.finish_typed("application/sdp", sdp.as_bytes());
         if let Some(session) = self.sessions.get_mut(&id) {
             session.outbound = Some(outbound);
         }
-        let purpose = Purpose::Invite { refusal_ack: None, acks: Vec::new() };
+        let purpose = Purpose::Invite { sent: Box::new(sent), refusal_ack: None, acks: Vec::new() };
         self.start_client(now, new_branch, flow, bytes, id, purpose);
     }
 
@@ -175,8 +190,8 @@ impl Agent {
     /// RFC 3261 §9.1: everything as in the INVITE.
     fn send_cancel(&mut self, now: Instant, id: SessionId, key: ClientKey) {
         let Some(entry) = self.clients.get(&key) else { return };
-        let (flow, invite) = (entry.flow, entry.message());
-        let mut writer = like(&invite, &Method::Cancel, invite.header(Name::To).unwrap_or(""));
+        let (flow, Some(invite)) = (entry.flow, entry.invite()) else { return };
+        let mut writer = invite.like(&Method::Cancel, &invite.to);
         writer.header(Name::UserAgent, &self.config.user_agent);
         if let Some(Session { state: State::Inviting { cancel, .. }, .. }) = self.sessions.get_mut(&id) {
             *cancel = Cancel::Sent;
@@ -224,8 +239,8 @@ impl Agent {
     /// Acknowledges a reliable provisional response (RFC 3262 §4). We do not ask for them, but some trunks insist.
     fn send_prack(&mut self, now: Instant, id: SessionId, branch: u64, response: &Message, number: u32) {
         let Some(entry) = self.clients.get(&ClientKey { branch, is_cancel: false }) else { return };
-        let invite = entry.message();
-        let dialog = Dialog::from_response(&invite, response);
+        let Some(invite) = entry.invite() else { return };
+        let (dialog, invite_cseq) = (invite.dialog(response), invite.cseq);
         let flow = dialog.next_hop(entry.flow);
         let new_branch = self.random();
         let via = self.via(&flow, new_branch);
@@ -236,7 +251,7 @@ impl Agent {
         outbound.cseq += 1;
         let cseq = outbound.cseq;
         let mut writer = dialog.request(&Method::Prack, cseq, &via);
-        writer.header(Name::RAck, format_args!("{number} {} INVITE", invite.cseq()));
+        writer.header(Name::RAck, format_args!("{number} {invite_cseq} INVITE"));
         self.authorize(id, &mut writer, &Method::Prack, dialog.request_uri());
         self.start_client(now, new_branch, flow, writer.finish(), id, Purpose::Prack);
     }
@@ -244,7 +259,9 @@ impl Agent {
     fn authorize(&mut self, id: SessionId, writer: &mut Writer, method: &Method, uri: &str) {
         writer.header(Name::UserAgent, &self.config.user_agent);
         if let Some(outbound) = self.sessions.get_mut(&id).and_then(|session| session.outbound.as_mut()) {
-            outbound.authorize(writer, method, uri, b"");
+            for (name, value) in outbound.authorize(method, uri, b"") {
+                writer.header(name, value);
+            }
         }
     }
 
@@ -258,7 +275,7 @@ impl Agent {
         let is_first = self.is_inviting(id, key.branch);
         let ack_branch = self.random();
         let Some(entry) = self.clients.get(&key) else { return };
-        let Purpose::Invite { acks, .. } = &entry.purpose else { return };
+        let Purpose::Invite { sent: invite, acks, .. } = &entry.purpose else { return };
         if let Some((_, flow, ack)) = acks.iter().find(|(tag, ..)| tag.as_deref() == response.to_tag()) {
             // The ACK was lost.
             let (flow, ack) = (*flow, ack.clone());
@@ -268,16 +285,14 @@ impl Agent {
         if acks.len() == MAX_FORKS {
             return;
         }
-        let (invite_flow, invite) = (entry.flow, entry.message());
-        let dialog = Dialog::from_response(&invite, response);
+        let invite_flow = entry.flow;
+        let dialog = invite.dialog(response);
         let flow = dialog.next_hop(invite_flow);
-        let mut writer = dialog.request(&Method::Ack, invite.cseq(), &self.via(&flow, ack_branch));
+        let mut writer = dialog.request(&Method::Ack, invite.cseq, &self.via(&flow, ack_branch));
         writer.header(Name::UserAgent, &self.config.user_agent);
-        for name in [Name::Authorization, Name::ProxyAuthorization] {
-            // The same credentials as in the INVITE: an ACK cannot be challenged (RFC 3261 §22.1).
-            for value in invite.headers(name) {
-                writer.header(name, value);
-            }
+        // The same credentials as in the INVITE: an ACK cannot be challenged (RFC 3261 §22.1).
+        for (name, value) in &invite.credentials {
+            writer.header(*name, value);
         }
         let ack = writer.finish();
         self.send(flow, ack.clone());
@@ -319,8 +334,8 @@ impl Agent {
     /// RFC 3261 §17.1.1.3: the ACK to a refusal is part of the INVITE's transaction.
     pub(super) fn acknowledge_refusal(&mut self, key: ClientKey, response: &Message) {
         let Some(entry) = self.clients.get(&key) else { return };
-        let (flow, invite) = (entry.flow, entry.message());
-        let ack = like(&invite, &Method::Ack, response.header(Name::To).unwrap_or("")).finish();
+        let (flow, Some(invite)) = (entry.flow, entry.invite()) else { return };
+        let ack = invite.like(&Method::Ack, response.header(Name::To).unwrap_or("")).finish();
         self.send(flow, ack.clone());
         if let Some(Purpose::Invite { refusal_ack, .. }) =
             self.clients.get_mut(&key).map(|entry| &mut entry.purpose)
@@ -410,21 +425,6 @@ impl Outbound {
         }
         self.take_challenge(response, cnonce)
     }
-}
-
-/// A request with the request URI, the `Via`, the routes and the ends of an INVITE: its CANCEL, or the ACK to a refusal.
-fn like(invite: &Message, method: &Method, to: &str) -> Writer {
-    let mut writer = Writer::request(method.text(), invite.uri());
-    writer.header(Name::Via, invite.header(Name::Via).unwrap_or("")).header(Name::MaxForwards, 70);
-    for route in invite.headers(Name::Route) {
-        writer.header(Name::Route, route);
-    }
-    writer
-        .header(Name::From, invite.header(Name::From).unwrap_or(""))
-        .header(Name::To, to)
-        .header(Name::CallId, invite.call_id())
-        .header(Name::CSeq, format_args!("{} {method}", invite.cseq()));
-    writer
 }
 
 /// Headers that the agent writes and nobody may write for it.

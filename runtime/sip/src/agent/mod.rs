@@ -22,6 +22,7 @@ mod answer;
 mod clients;
 mod in_dialog;
 mod invite;
+mod sent;
 mod servers;
 mod session;
 mod timers;

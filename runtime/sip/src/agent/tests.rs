@@ -248,6 +248,89 @@ fn without_credentials_a_challenge_is_a_refusal() {
     assert!(matches!(events[..], [AgentEvent::Refused { code: 401, .. }]));
 }
 
+/// The INVITE that echoed such a challenge was longer than what we read ourselves, and it was read again at the next
+/// response: any trunk could stop the SIP task, and with it every call of the host.
+#[test]
+fn a_challenge_too_long_to_echo_is_a_refusal() {
+    for long in
+        [r#"realm="LONG", nonce="n""#, r#"realm="r", nonce="LONG""#, r#"realm="r", nonce="n", opaque="LONG""#]
+    {
+        let mut bench = Bench::new();
+        let (_, first) = bench.dial(Some(("u", "p")));
+        let challenge = format!("Digest {}", long.replace("LONG", &"x".repeat(2048)));
+        bench.answer(&first, 401, "t", &[("WWW-Authenticate", &challenge)]);
+        let (messages, events) = bench.out();
+        assert_eq!(messages.len(), 1, "only the ACK: {messages:?}");
+        assert!(matches!(events[..], [AgentEvent::Refused { code: 401, .. }]), "{events:?}");
+        bench.is_empty_at_last();
+    }
+}
+
+/// Bytes that are no UTF-8 grow threefold when they are read, quotes twofold when they are echoed. The size that counts
+/// is that of the echo.
+#[test]
+fn a_challenge_that_grows_under_our_hands_does_not_stop_us() {
+    for byte in [0xff, b'\\'] {
+        let mut bench = Bench::new();
+        let (_, first) = bench.dial(Some(("u", "p")));
+        let mut bytes = b"SIP/2.0 407 Who\r\nVia: ".to_vec();
+        bytes.extend_from_slice(first.header(Name::Via).unwrap().as_bytes());
+        let rest = "\r\nFrom: <sip:robot@example.com>;tag=a\r\nTo: <sip:bob@x>;tag=t\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\n\
+                    Proxy-Authenticate: Digest realm=\"r\", nonce=\"";
+        bytes.extend_from_slice(rest.as_bytes());
+        bytes.extend(std::iter::repeat_n(byte, 12_000));
+        bytes.extend_from_slice(b"\"\r\n\r\n");
+        bench.agent.handle_bytes(bench.now, bench.flow, &bytes);
+        let mut events = Vec::new();
+        let mut sent = 0;
+        while let Some(output) = bench.agent.poll_output() {
+            match output {
+                AgentOutput::Send { bytes, .. } => {
+                    sent += 1;
+                    // The next response is where it went wrong, whatever the request was like.
+                    let again = String::from_utf8_lossy(&bytes).into_owned();
+                    if again.starts_with("INVITE") {
+                        let via = again.lines().find(|line| line.starts_with("Via")).unwrap();
+                        let ok = format!(
+                            "SIP/2.0 200 OK\r\n{via}\r\nFrom: <sip:a@x>;tag=a\r\nTo: <sip:b@x>;tag=t\r\nCall-ID: c\r\n\
+                             CSeq: 2 INVITE\r\n\r\n"
+                        );
+                        bench.agent.handle_bytes(bench.now, bench.flow, ok.as_bytes());
+                    }
+                }
+                AgentOutput::Event { event, .. } => events.push(event),
+            }
+        }
+        assert_eq!(sent, 1, "only the ACK");
+        assert!(matches!(events[..], [AgentEvent::Refused { code: 407, .. }]), "{events:?}");
+    }
+}
+
+/// The same host-wide stop, by way of an address that its own reader refuses. Whoever drives the agent may ask for
+/// anything: it is sent, and answered by the far end.
+#[test]
+fn an_invite_that_we_would_not_accept_ourselves_still_has_its_answers() {
+    let mut bench = Bench::new();
+    let invite = Invite {
+        flow: bench.flow,
+        uri: "sip:bob@203.0.113.5?Subject=x".into(),
+        from: "<sip:robot@example.com>".into(),
+        credentials: None,
+        sdp: OFFER.into(),
+        headers: vec![("X-Long".into(), "x".repeat(20_000))],
+    };
+    bench.agent.invite(bench.now, invite).expect("there is room");
+    let Some(AgentOutput::Send { bytes, .. }) = bench.agent.poll_output() else { panic!("nothing was sent") };
+    let text = String::from_utf8(bytes.to_vec()).unwrap();
+    let via = text.lines().find(|line| line.starts_with("Via")).unwrap();
+    let ends = "From: <sip:robot@example.com>;tag=a\r\nTo: <sip:bob@x>;tag=t\r\nCall-ID: c\r\nCSeq: 1 INVITE";
+    let ok = format!("SIP/2.0 200 OK\r\n{via}\r\n{ends}\r\nContact: <sip:bob@203.0.113.5>\r\n\r\n");
+    bench.agent.handle_bytes(bench.now, bench.flow, ok.as_bytes());
+    let (messages, events) = bench.out();
+    assert_eq!(messages.iter().map(|message| message.method()).collect::<Vec<_>>(), [&Method::Ack]);
+    assert_eq!(events, [AgentEvent::Accepted { code: 200, sdp: None }]);
+}
+
 #[test]
 fn a_challenged_bye_is_sent_again_once() {
     let mut bench = Bench::new();

@@ -24,6 +24,10 @@ impl Hash {
     }
 }
 
+/// What a challenge wants echoed (realm, nonce, opaque together) may not be longer, in bytes. Honest ones have some
+/// hundred; every request of the call carries them, and has to stay below what far ends read.
+pub const MAX_ECHO: usize = 2048;
+
 /// `algorithm=` of a challenge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Algorithm {
@@ -79,7 +83,7 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    /// Reads one header; `None` if it is none that we can answer.
+    /// Reads one header; `None` if it is none that we can answer, or longer than [`MAX_ECHO`].
     pub fn parse(value: &str) -> Option<Self> {
         let (scheme, params) = value.trim().split_once([' ', '\t'])?;
         if !scheme.eq_ignore_ascii_case("Digest") {
@@ -107,10 +111,14 @@ impl Challenge {
             }
             None => None,
         };
+        let (realm, nonce, opaque) = (find("realm")?, find("nonce")?, find("opaque"));
+        if realm.len() + nonce.len() + opaque.as_ref().map_or(0, String::len) > MAX_ECHO {
+            return None;
+        }
         Some(Self {
-            realm: find("realm")?,
-            nonce: find("nonce")?,
-            opaque: find("opaque"),
+            realm,
+            nonce,
+            opaque,
             algorithm,
             qop,
             stale: find("stale").is_some_and(|value| value.eq_ignore_ascii_case("true")),

@@ -6,7 +6,7 @@
 mod challenge;
 mod credentials;
 
-pub use challenge::{Algorithm, Challenge, Hash, Qop};
+pub use challenge::{Algorithm, Challenge, Hash, MAX_ECHO, Qop};
 pub use credentials::{Answer, Credentials};
 
 #[cfg(test)]
