@@ -5,6 +5,9 @@ use std::{fs, io, path::Path, time::Duration};
 /// The dynamic payload type that our peers offer for telephone events.
 pub const EVENT_PAYLOAD_TYPE: u8 = 101;
 
+/// Whose stream it is.
+const SSRC: u32 = 0x5a56_4f4e;
+
 /// One RTP packet at its time.
 pub struct Packet {
     /// Since the capture's start.
@@ -44,9 +47,10 @@ fn frame(rtp: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// One pressed key as RFC 4733 has it: an event packet every 20 ms with growing duration, the last one three times with
-/// the end bit, all of one timestamp (§2.5.1).
-pub fn key(key: char, held: Duration) -> Vec<Packet> {
+/// A caller who says nothing, presses one key after `before`, and says nothing again for `after`: one stream, whose
+/// sequence numbers have no hole. The key is as RFC 4733 has it: an event packet every 20 ms with growing duration, the
+/// last one three times with the end bit, all of one timestamp (§2.5.1).
+pub fn silence_with_key(before: Duration, key: char, held: Duration, after: Duration) -> Vec<Packet> {
     let event = match key {
         '0'..='9' => key as u8 - b'0',
         '*' => 10,
@@ -54,30 +58,33 @@ pub fn key(key: char, held: Duration) -> Vec<Packet> {
         _ => panic!("`{key}` is no key of a telephone"),
     };
     let steps = (held.as_millis() / 20).max(1) as u16;
-    let mut packets: Vec<Packet> = Vec::new();
-    for index in 1..=steps + 3 {
-        let (end, duration) = (index > steps, index.min(steps) * 160);
-        let mut rtp = vec![0x80, EVENT_PAYLOAD_TYPE | if index == 1 { 0x80 } else { 0 }];
-        rtp.extend((1000 + index).to_be_bytes());
-        rtp.extend(20_000_u32.to_be_bytes());
-        rtp.extend(0x5a56_4f4e_u32.to_be_bytes());
+    let mut packets = silence(before);
+    let first = packets.len() as u16;
+    for index in 0..steps + 2 {
+        let (end, duration) = (index + 1 >= steps, (index + 1).min(steps) * 160);
+        let mut rtp = vec![0x80, EVENT_PAYLOAD_TYPE | if index == 0 { 0x80 } else { 0 }];
+        rtp.extend((first + index).to_be_bytes());
+        rtp.extend((u32::from(first) * 160).to_be_bytes());
+        rtp.extend(SSRC.to_be_bytes());
         rtp.extend([event, if end { 0x80 } else { 0 } | 10]);
         rtp.extend(duration.to_be_bytes());
-        packets.push(Packet { at: Duration::from_millis(20 * u64::from(index)), rtp });
+        packets.push(Packet { at: Duration::from_millis(20 * u64::from(first + index)), rtp });
     }
+    let next = packets.len() as u32;
+    packets.extend((0..(after.as_millis() / 20) as u32).map(|index| quiet(next + index)));
     packets
 }
 
 /// G.711 A-law silence, for a caller who is there but says nothing: one packet each 20 ms.
 pub fn silence(length: Duration) -> Vec<Packet> {
-    (0..(length.as_millis() / 20) as u32)
-        .map(|index| {
-            let mut rtp = vec![0x80, 8 | if index == 0 { 0x80 } else { 0 }];
-            rtp.extend((index as u16).to_be_bytes());
-            rtp.extend((index * 160).to_be_bytes());
-            rtp.extend(0x5a56_4f4e_u32.to_be_bytes());
-            rtp.extend([0xd5; 160]);
-            Packet { at: Duration::from_millis(20 * u64::from(index)), rtp }
-        })
-        .collect()
+    (0..(length.as_millis() / 20) as u32).map(quiet).collect()
+}
+
+fn quiet(index: u32) -> Packet {
+    let mut rtp = vec![0x80, 8 | if index == 0 { 0x80 } else { 0 }];
+    rtp.extend((index as u16).to_be_bytes());
+    rtp.extend((index * 160).to_be_bytes());
+    rtp.extend(SSRC.to_be_bytes());
+    rtp.extend([0xd5; 160]);
+    Packet { at: Duration::from_millis(20 * u64::from(index)), rtp }
 }

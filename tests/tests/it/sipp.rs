@@ -18,8 +18,8 @@ fn a_person_who_presses_1_is_understood_recorded_and_charged() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let (key, silence) = captures(folder.path(), '1');
-    let values = [("after_ms", "1500"), ("key_pcap", key.as_str()), ("silence_pcap", silence.as_str())];
+    let capture = capture(folder.path(), '1');
+    let values = [("capture", capture.as_str())];
     let Some(sipp) = Sipp::answer(folder.path(), "press_key", &values, true).unwrap() else { return };
     let file = recording(folder.path());
     let called = call("79000000001", sipp.address, &["--record", &file]).unwrap().ended().unwrap();
@@ -144,12 +144,9 @@ fn nothing_was_spent(called: &Called) {
 }
 
 /// The key and half a minute of silence as captures for SIPp.
-fn captures(folder: &Path, key: char) -> (String, String) {
-    let (pressed, silence) = (folder.join("key.pcap"), folder.join("silence.pcap"));
-    pcap::write(&pressed, &pcap::key(key, Duration::from_millis(120))).unwrap();
-    pcap::write(&silence, &pcap::silence(Duration::from_secs(30))).unwrap();
-    for file in [&pressed, &silence] {
-        assert!(fs::metadata(file).is_ok_and(|file| file.len() > 24));
-    }
-    (pressed.display().to_string(), silence.display().to_string())
+fn capture(folder: &Path, key: char) -> String {
+    let file = folder.join("caller.pcap");
+    let (before, after) = (Duration::from_millis(1500), Duration::from_secs(30));
+    pcap::write(&file, &pcap::silence_with_key(before, key, Duration::from_millis(120), after)).unwrap();
+    file.display().to_string()
 }

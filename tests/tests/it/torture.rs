@@ -179,7 +179,7 @@ fn bytes_that_are_no_sip_are_not_answered() {
 fn strangers_are_not_answered() {
     let _machine = machine::shared();
     let home = tempfile::tempdir().unwrap();
-    let mut config = Config::new("127.0.0.1:9".parse().unwrap());
+    let mut config = Config::new("192.0.2.9:5060".parse().unwrap());
     config.allow = vec!["192.0.2.0/24".into()];
     let mut host = Host::serve(&config, home.path()).unwrap();
     let mut prober = Prober::new();
