@@ -175,6 +175,11 @@ impl Switch {
         self.shared.trunks.get(trunk).map(|trunk| trunk.config.caller.clone())
     }
 
+    /// Where calls by this trunk go.
+    pub fn address(&self, trunk: &TrunkId) -> Option<SocketAddr> {
+        self.shared.trunks.get(trunk).map(|trunk| trunk.config.address)
+    }
+
     /// What the media threads counted so far.
     pub fn media_stats(&self) -> MediaStats {
         self.shared.media.stats()

@@ -156,7 +156,11 @@ impl Conversations {
             callee: callee.clone(),
             attempt: order.brief.attempt_number,
         };
-        self.converse(call, about, order.brief, prepared, callee).await
+        let far = match self.switch.address(&order.trunk) {
+            Some(address) => format!("trunk {} at {address}", order.trunk),
+            None => callee.clone(),
+        };
+        self.converse(call, about, order.brief, prepared, callee, far).await
     }
 
     /// Takes a call and lets the scenario talk.
@@ -177,7 +181,7 @@ impl Conversations {
             attempt: 1,
         };
         match incoming.answer().await {
-            Ok(call) => self.converse(call, about, brief, prepared, peer).await,
+            Ok(call) => self.converse(call, about, brief, prepared, peer.clone(), peer).await,
             Err(why) => {
                 CallReport { peer, sip_code: Some(503), ..CallReport::failed(clock::wall(), why.to_string()) }
             }
@@ -191,6 +195,7 @@ impl Conversations {
         brief: Brief,
         prepared: Prepared,
         peer: String,
+        far: String,
     ) -> CallReport {
         let scenario = Some(prepared.scene.module.reference());
         let dialled = clock::now();
@@ -206,7 +211,7 @@ impl Conversations {
                 }
                 CallEvent::Answered { at } => break at,
                 CallEvent::Ended { how, .. } => {
-                    let (outcome, last) = unanswered(&how);
+                    let (outcome, last) = unanswered(&how, &far);
                     let report = call.close(|_| ()).await.report;
                     return CallReport {
                         peer,
@@ -384,8 +389,8 @@ fn verdict(result: TalkEnd, finished: &Finished) -> TalkEnd {
     }
 }
 
-/// What a leg that ended before the answer means, and its SIP code.
-fn unanswered(how: &Ended) -> (Outcome, Option<u16>) {
+/// What a leg that ended before the answer means, and its SIP code. `far`: where the INVITE went.
+fn unanswered(how: &Ended, far: &str) -> (Outcome, Option<u16>) {
     let failed = |why: &str| Outcome::SystemError { why: why.into() };
     match how {
         Ended::Refused { code, by: Side::Far, .. } => (Outcome::of_sip_code(*code), Some(*code)),
@@ -397,7 +402,7 @@ fn unanswered(how: &Ended) -> (Outcome, Option<u16>) {
         Ended::CanceledByFarEnd => (Outcome::NoAnswer, Some(487)),
         Ended::CanceledByUs => (failed("the host was stopped while the telephone rang"), None),
         Ended::Unreachable => {
-            (failed("the trunk answers nothing: check its address, and that we may send to it"), None)
+            (failed(&format!("{far} answers nothing: check the address, and that we may send to it")), None)
         }
         Ended::NoCommonCodec => (Outcome::of_sip_code(488), Some(200)),
         Ended::TooManyCalls => (failed("this host has as many calls as it may"), None),
