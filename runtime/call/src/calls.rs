@@ -203,6 +203,12 @@ impl Calls {
         self.calls.is_empty()
     }
 
+    /// What far ends have yet to confirm, also of calls that have ended: a BYE that waits for its answer, or for the ACK
+    /// before it may leave, and refusals. Whoever stops before it is 0 may leave somebody on the line. Not cheap.
+    pub fn unconfirmed(&self) -> usize {
+        self.agent.unconfirmed()
+    }
+
     /// Transactions and dialogs that SIP still remembers, for a while after the calls ended too: 0 when all is quiet.
     pub fn remembered(&self) -> usize {
         self.agent.sessions() + self.agent.transactions() + self.agent.timers()

@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::net::UdpSocket;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -30,14 +31,42 @@ const RESERVED: usize = 2;
 /// The largest datagram there is.
 const DATAGRAM: usize = 65_535;
 
+/// How long far ends may take to confirm the last BYEs when the host stops: time for three repetitions.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 /// What a handle asks of the task.
 pub(crate) enum Request {
-    /// Place a call.
-    Dial { dial: Box<Dial>, ends: Ends, reply: oneshot::Sender<CallId> },
+    /// Place a call, unless nobody waits for the reply any more.
+    Dial { dial: Box<Dial>, ends: Ends, reply: oneshot::Sender<Placed> },
     /// Do something with a call.
     Call { call: CallId, command: Command },
-    /// Hang up everything and end the task.
+    /// Hang up everything, and end the task once that is confirmed.
     Stop,
+}
+
+/// A call just placed, on its way to whoever asked for it. It is hung up if it never gets there: he may be cancelled
+/// between the reply and his next turn, and then nobody has the call's number.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    call: CallId,
+    dropped: Arc<Dropped>,
+    is_taken: bool,
+}
+
+impl Placed {
+    /// From here on the caller has to hang up.
+    pub(crate) fn take(mut self) -> CallId {
+        self.is_taken = true;
+        self.call
+    }
+}
+
+impl Drop for Placed {
+    fn drop(&mut self) {
+        if !self.is_taken {
+            self.dropped.add(self.call);
+        }
+    }
 }
 
 /// The task's side of one call's handle.
@@ -90,14 +119,22 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Runs until it is told to stop, or every handle is gone, and the last call has ended.
+    /// Runs until it is told to stop, or every handle is gone, and the last call has ended and its far end knows, or had
+    /// [`LAST_WORDS`] to learn it.
     pub(crate) async fn run(mut self) -> io::Result<()> {
         let mut live: HashMap<CallId, Ends> = HashMap::new();
         let mut buffer = vec![0; DATAGRAM];
         let mut open = true;
-        while open || !live.is_empty() {
+        let mut stop_by = None;
+        loop {
             self.deliver(&mut live).await;
-            let deadline = self.calls.poll_timeout();
+            if !open && live.is_empty() {
+                let now = clock::now();
+                if now >= *stop_by.get_or_insert(now + LAST_WORDS) || self.calls.unconfirmed() == 0 {
+                    return Ok(());
+                }
+            }
+            let deadline = self.calls.poll_timeout().into_iter().chain(stop_by).min();
             tokio::select! {
                 ready = self.socket.readable() => {
                     ready?;
@@ -123,23 +160,22 @@ impl Endpoint {
                 }
             }
         }
-        self.deliver(&mut live).await;
-        Ok(())
     }
 
     fn dial(
         &mut self,
         dial: Dial,
         ends: Ends,
-        reply: oneshot::Sender<CallId>,
+        reply: oneshot::Sender<Placed>,
         live: &mut HashMap<CallId, Ends>,
     ) {
+        if reply.is_closed() {
+            return; // whoever wanted the call has gone before the INVITE left
+        }
         let call = self.calls.dial(clock::now(), dial);
         live.insert(call, ends);
-        if reply.send(call).is_err() {
-            // Whoever wanted the call has gone before the INVITE left.
-            self.calls.command(clock::now(), call, Command::Hangup);
-        }
+        // A reply that nobody receives hangs up.
+        let _ = reply.send(Placed { call, dropped: Arc::clone(&self.dropped), is_taken: false });
     }
 
     async fn read_batch(&mut self, buffer: &mut [u8], live: &mut HashMap<CallId, Ends>) {
@@ -206,3 +242,6 @@ impl Endpoint {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -211,7 +211,7 @@ impl Switch {
         let (ends, events, ended) = ends();
         let (reply, id) = oneshot::channel();
         self.shared.ask(Request::Dial { dial: Box::new(dial), ends, reply }).await;
-        let id = id.await.map_err(|_| DialError::Closed)?;
+        let id = id.await.map_err(|_| DialError::Closed)?.take();
         Ok(Call::new(id, Arc::clone(&self.shared), (events, ended), (port, sounds), Some(line)))
     }
 }

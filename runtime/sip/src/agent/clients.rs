@@ -58,6 +58,10 @@ impl ClientEntry {
             _ => None,
         }
     }
+
+    pub(super) fn is_unanswered_orphan(&self) -> bool {
+        matches!(self.purpose, Purpose::Orphan) && self.machine.is_unanswered()
+    }
 }
 
 impl Agent {

@@ -230,6 +230,13 @@ impl Agent {
         self.clients.len() + self.servers.len()
     }
 
+    /// What far ends have yet to confirm, so that whoever stops now may leave somebody on the line: sessions, BYEs to
+    /// those who answered second, refusals without their ACK. Counts them one by one.
+    pub fn unconfirmed(&self) -> usize {
+        let orphans = self.clients.values().filter(|entry| entry.is_unanswered_orphan()).count();
+        self.sessions.len() + orphans + self.servers.unacknowledged()
+    }
+
     /// Timers that are set: never more than sessions and transactions.
     pub fn timers(&self) -> usize {
         self.timers.len()

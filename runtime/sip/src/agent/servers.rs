@@ -36,6 +36,11 @@ impl Servers {
         self.entries.len()
     }
 
+    /// Refusals of ours that nobody acknowledged yet.
+    pub(super) fn unacknowledged(&self) -> usize {
+        self.entries.values().filter(|entry| entry.machine.awaits_ack()).count()
+    }
+
     pub(super) fn find(&self, key: &str) -> Option<u64> {
         self.ids.get(key).copied()
     }

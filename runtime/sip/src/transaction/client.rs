@@ -154,6 +154,11 @@ impl Client {
         matches!(self.state, State::Proceeding { .. })
     }
 
+    /// Whether no final response came yet.
+    pub fn is_unanswered(&self) -> bool {
+        matches!(self.state, State::Calling { .. } | State::Proceeding { .. })
+    }
+
     /// Whether it is over.
     pub fn is_terminated(&self) -> bool {
         self.state == State::Terminated

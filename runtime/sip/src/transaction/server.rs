@@ -129,6 +129,11 @@ impl Server {
         matches!(self.state, State::Proceeding { .. })
     }
 
+    /// Whether a refusal of an INVITE left and its ACK is not here: it may have been lost.
+    pub fn awaits_ack(&self) -> bool {
+        self.is_invite && matches!(self.state, State::Completed { .. })
+    }
+
     /// Whether it is over.
     pub fn is_terminated(&self) -> bool {
         self.state == State::Terminated
