@@ -123,7 +123,9 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
     shell::cargo(&[
         "build",
         "--release",
-        "--package",
+        // All packages are selected, so that shared dependencies have the features that tests compile them with.
+        "--workspace",
+        "--bin",
         "zvonar",
         "--target-dir",
         &target.display().to_string(),
@@ -293,8 +295,9 @@ fn rows(runs: &[Value]) -> Vec<Row> {
         ("ivr", "INVITE to 200, p50, ms", |run| run["pdd_ms"]["p50"].as_f64()),
         ("ivr", "INVITE to 200, p99, ms", |run| run["pdd_ms"]["p99"].as_f64()),
         ("ivr", "INVITE to the first packet, p99, ms", |run| run["first_rtp_ms"]["p99"].as_f64()),
-        ("ivr", "digit to the next prompt, p50, ms", |run| run["dtmf2b_ms"]["p50"].as_f64()),
-        ("ivr", "digit to the next prompt, p99, ms", |run| run["dtmf2b_ms"]["p99"].as_f64()),
+        // From the first packet of the event: the host acts on it, and does not wait for its end 100 ms later.
+        ("ivr", "digit's begin to the next prompt, p50, ms", |run| run["dtmf2b_start_ms"]["p50"].as_f64()),
+        ("ivr", "digit's begin to the next prompt, p99, ms", |run| run["dtmf2b_start_ms"]["p99"].as_f64()),
         ("ivr", "packets more than 20 ms late, %", |run| run["rtp"]["late_20ms_pct"].as_f64()),
         ("idle", "memory of a call without sound, KiB", |run| {
             let grown = run["sut"]["rss_peak_mb"].as_f64()? - run["sut"]["rss_before_mb"].as_f64()?;
