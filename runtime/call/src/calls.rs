@@ -421,7 +421,7 @@ impl Calls {
         {
             match action {
                 Action::Cancel => self.agent.cancel(now, session),
-                Action::Abandon => self.agent.abandon(session),
+                Action::Abandon => self.agent.abandon(now, session),
                 Action::Bye => self.agent.bye(now, session),
                 Action::Reject { code, reason } => self.agent.reject(now, session, code, &reason),
                 Action::Accept => self.accept(now, call),

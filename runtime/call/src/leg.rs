@@ -96,7 +96,7 @@ pub enum Input {
 pub enum Action {
     /// Take the INVITE back.
     Cancel,
-    /// Stop waiting for what the CANCEL does.
+    /// Stop waiting for what the CANCEL does. `sip` closes the call of whoever picks up after that.
     Abandon,
     /// Send 200.
     Accept,

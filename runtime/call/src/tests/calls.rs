@@ -168,6 +168,30 @@ fn an_answer_that_crosses_our_cancel_is_acknowledged_and_closed() {
     );
 }
 
+/// A carrier that lost our CANCELs rang on after we had given up. The person who then picked up heard nobody, for as long
+/// as he held on: his answer was neither acknowledged nor closed.
+#[test]
+fn whoever_picks_up_after_we_gave_up_on_our_cancel_is_not_left_on_the_line() {
+    let world = play(&[(20, Ring), (1000, Swallow(CALLER, "CANCEL")), (70_000, Calm), (80_000, Answer)]);
+    let gave_up = world.log.iter().position(|line| line.contains("RangOut")).expect("the caller gives up");
+    let late = &world.log[gave_up..];
+    assert_eq!(
+        late,
+        [
+            "52.000 0: Ended(RangOut)",
+            "80.000 1: Answered",
+            "80.000 1 200 INVITE",
+            "80.010 0 ACK",
+            "80.010 0 BYE",
+            "80.020 1: Confirmed",
+            "80.020 1 200 BYE",
+            "80.020 1: Ended(HungUp { by: Far, talk: 20ms })",
+        ],
+        "{:#?}",
+        world.log
+    );
+}
+
 #[test]
 fn a_cancel_waits_for_the_first_provisional_response() {
     check(

@@ -4,7 +4,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{Agent, AgentEvent, ClientKey, SessionId, sent::SentInvite, session::State, timers::Owner};
+use super::{
+    Agent, AgentEvent, ClientKey, SessionId, invite::Outbound, sent::SentInvite, session::State,
+    timers::Owner,
+};
 use crate::{
     Flow,
     message::{MAGIC_COOKIE, Message, Method},
@@ -30,6 +33,8 @@ pub(super) enum Purpose {
         refusal_ack: Option<Bytes>,
         /// The ACK to each 2xx, by its tag.
         acks: Vec<(Option<Box<str>>, Flow, Bytes)>,
+        /// Nobody waits for the answer any more: what it takes to close the call of whoever still picks up.
+        abandoned: Option<Box<Outbound>>,
     },
     Cancel,
     /// The session waits for its answer.
@@ -82,13 +87,6 @@ impl Agent {
         self.timers.move_to(Owner::Client(key), None, due);
         self.send(flow, request.clone());
         self.clients.insert(key, ClientEntry { machine, due, request, flow, session, purpose });
-    }
-
-    /// Forgets a transaction at once.
-    pub(super) fn drop_client(&mut self, key: ClientKey) {
-        if let Some(entry) = self.clients.remove(&key) {
-            self.timers.move_to(Owner::Client(key), entry.due, None);
-        }
     }
 
     /// Responses that match nothing are ignored: they are late, forged, or somebody else's.
@@ -148,7 +146,7 @@ impl Agent {
     }
 
     /// After anything that may have moved a transaction's timer, or ended it.
-    fn settle_client(&mut self, key: ClientKey) {
+    pub(super) fn settle_client(&mut self, key: ClientKey) {
         let Some(entry) = self.clients.get_mut(&key) else { return };
         let due = entry.machine.due();
         self.timers.move_to(Owner::Client(key), entry.due, due);

@@ -1,6 +1,6 @@
 //! Calling: the INVITE, its challenges, its cancelling, the ACK, and the BYE of either role.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{
     ALLOW, Agent, AgentEvent, ClientKey, Full, SessionId,
@@ -21,6 +21,9 @@ const MAX_FORKS: usize = 8;
 const MAX_STALE: u8 = 3;
 /// Reliable provisional responses to one INVITE that are acknowledged.
 const MAX_PRACKS: u8 = 20;
+/// How long the answer to an abandoned INVITE is still looked for. With the 64 × T1 that a CANCEL was given before, that
+/// is about the three minutes after which proxies on the way give up themselves (timer C, RFC 3261 §16.6).
+const LATE_ANSWER: Duration = Duration::from_secs(120);
 /// A phrase beside a code is cut to so many letters.
 const MAX_REASON: usize = 200;
 
@@ -171,7 +174,8 @@ impl Agent {
         if let Some(session) = self.sessions.get_mut(&id) {
             session.outbound = Some(outbound);
         }
-        let purpose = Purpose::Invite { sent: Box::new(sent), refusal_ack: None, acks: Vec::new() };
+        let purpose =
+            Purpose::Invite { sent: Box::new(sent), refusal_ack: None, acks: Vec::new(), abandoned: None };
         self.start_client(now, new_branch, flow, bytes, id, purpose);
     }
 
@@ -199,14 +203,20 @@ impl Agent {
         self.start_client(now, key.branch, flow, writer.finish(), id, Purpose::Cancel);
     }
 
-    /// Stops waiting for the answer to an INVITE. No event follows. An answer that still comes is not acknowledged; its
-    /// sender closes it then (RFC 3261 §13.3.1.4).
-    pub fn abandon(&mut self, id: SessionId) {
-        if let Some(Session { state: State::Inviting { branch, .. }, .. }) = self.sessions.get(&id) {
-            let key = ClientKey { branch: *branch, is_cancel: false };
-            self.drop_client(key);
-            self.drop_session(id);
+    /// Stops waiting for the answer to an INVITE. No event follows, and there is no session any more. Whoever still picks
+    /// up within the next two minutes is acknowledged and closed, so he is not left on the line.
+    pub fn abandon(&mut self, now: Instant, id: SessionId) {
+        let Some(Session { state: State::Inviting { branch, .. }, .. }) = self.sessions.get(&id) else {
+            return;
+        };
+        let key = ClientKey { branch: *branch, is_cancel: false };
+        let outbound = self.drop_session(id).and_then(|session| session.outbound);
+        let Some(entry) = self.clients.get_mut(&key) else { return };
+        entry.machine.outstay(now + LATE_ANSWER);
+        if let Purpose::Invite { abandoned, .. } = &mut entry.purpose {
+            *abandoned = outbound;
         }
+        self.settle_client(key);
     }
 
     pub(super) fn invite_progressed(&mut self, now: Instant, id: SessionId, branch: u64, response: &Message) {
@@ -296,15 +306,42 @@ impl Agent {
         }
         let ack = writer.finish();
         self.send(flow, ack.clone());
-        if let Some(Purpose::Invite { acks, .. }) = self.clients.get_mut(&key).map(|entry| &mut entry.purpose)
+        let mut late = None;
+        if let Some(Purpose::Invite { acks, abandoned, .. }) =
+            self.clients.get_mut(&key).map(|entry| &mut entry.purpose)
         {
             acks.push((response.to_tag().map(Into::into), flow, ack));
+            late = abandoned.take();
         }
-        if is_first {
-            self.begin_talk(id, dialog, response);
-        } else {
-            self.close_fork(now, id, dialog, invite_flow);
+        match late {
+            _ if is_first => self.begin_talk(id, dialog, response),
+            Some(outbound) => self.close_late(now, id, dialog, invite_flow, outbound),
+            None => self.close_fork(now, id, dialog, invite_flow),
         }
+    }
+
+    /// Somebody picked up after we gave up. His call is closed like one of ours that was up, challenges to the BYE
+    /// included; the one who asked for the call is not told any more.
+    fn close_late(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        mut dialog: Dialog,
+        flow: Flow,
+        outbound: Box<Outbound>,
+    ) {
+        dialog.count_from(outbound.cseq);
+        let session = Session {
+            flow,
+            state: State::Talking { dialog: Box::new(dialog) },
+            outbound: Some(outbound),
+            unacknowledged: None,
+            offer: None,
+            bye_wanted: false,
+            requests: 0,
+        };
+        self.sessions.insert(id, session);
+        self.send_bye(now, id);
     }
 
     fn begin_talk(&mut self, id: SessionId, mut dialog: Dialog, response: &Message) {

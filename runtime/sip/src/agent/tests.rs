@@ -374,6 +374,73 @@ fn the_first_answer_of_a_forked_call_wins_and_the_others_are_closed() {
     assert!(bench.messages().len() <= 2 * 6, "there is an end to forks");
 }
 
+/// The far end let our CANCEL pass without a word, so the call was given up and forgotten. Then the person picked up all
+/// the same: the answer was neither acknowledged nor closed, and he stayed on the line with nobody.
+#[test]
+fn whoever_picks_up_after_we_gave_up_is_acknowledged_and_closed() {
+    let mut bench = Bench::new();
+    let (id, first) = bench.dial(Some(("u", "p")));
+    bench.answer(&first, 407, "t", &[PROXY]);
+    let invite = bench.messages().pop().unwrap();
+    bench.answer(&invite, 180, "t", &[]);
+    bench.agent.cancel(bench.now, id);
+    bench.wait(Duration::from_secs(32));
+    bench.agent.abandon(bench.now, id);
+    assert_eq!(bench.agent.sessions(), 0, "a silent far end takes up no session");
+    bench.out();
+    // It rings on: that neither tells anybody nor makes it last.
+    bench.wait(Duration::from_secs(60));
+    bench.answer(&invite, 180, "t", &[]);
+    assert_eq!(bench.out(), (vec![], vec![]));
+    bench.answer(&invite, 200, "t", &[("Contact", "<sip:late@203.0.113.5>")]);
+    let (messages, events) = bench.out();
+    let [ack, bye] = &messages[..] else { panic!("{messages:?}") };
+    assert_eq!((ack.method(), ack.uri()), (&Method::Ack, "sip:late@203.0.113.5"));
+    assert_eq!((bye.method(), bye.uri(), bye.to_tag()), (&Method::Bye, "sip:late@203.0.113.5", Some("t")));
+    assert!(bye.cseq() > invite.cseq());
+    // Our BYE may be challenged like any other.
+    bench.answer(bye, 407, "t", &[PROXY]);
+    let again = bench.message();
+    assert!(again.method() == &Method::Bye && again.header(Name::ProxyAuthorization).is_some());
+    bench.answer(&again, 200, "t", &[]);
+    // A lost ACK is sent again, and nobody is closed twice.
+    bench.answer(&invite, 200, "t", &[("Contact", "<sip:late@203.0.113.5>")]);
+    assert_eq!(bench.message().method(), &Method::Ack);
+    assert_eq!(events, []);
+    bench.is_empty_at_last();
+}
+
+#[test]
+fn an_invite_that_we_gave_up_is_not_remembered_for_ever() {
+    for rings_on in [false, true] {
+        let mut bench = Bench::new();
+        let (id, invite) = bench.dial(None);
+        bench.answer(&invite, 180, "t", &[]);
+        bench.agent.abandon(bench.now, id);
+        for _ in 0..30 {
+            bench.wait(Duration::from_secs(10));
+            if rings_on {
+                bench.answer(&invite, 180, "t", &[]);
+            }
+        }
+        assert_eq!((bench.agent.transactions(), bench.agent.timers()), (0, 0), "rings on: {rings_on}");
+        assert!(!bench.out().1.contains(&AgentEvent::NoResponse));
+    }
+}
+
+/// Nothing had come back yet: the INVITE must not be sent again once nobody wants its answer.
+#[test]
+fn an_unheard_invite_is_not_repeated_after_we_gave_up() {
+    let mut bench = Bench::new();
+    let (id, invite) = bench.dial(None);
+    bench.agent.abandon(bench.now, id);
+    bench.wait(Duration::from_secs(20));
+    assert_eq!(bench.out(), (vec![], vec![]));
+    bench.answer(&invite, 486, "t", &[]);
+    assert_eq!(bench.message().method(), &Method::Ack);
+    bench.is_empty_at_last();
+}
+
 #[test]
 fn a_bye_that_overtakes_the_answer_is_not_forgotten() {
     let mut bench = Bench::new();

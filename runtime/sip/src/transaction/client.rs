@@ -21,7 +21,8 @@ enum State {
         pause: Duration,
         give_up_at: Instant,
     },
-    /// A provisional response came. An INVITE waits for as long as its sender likes; others keep timers E and F.
+    /// A provisional response came. An INVITE waits for as long as its sender likes, and once he has lost interest until
+    /// a time of his; others keep timers E and F.
     Proceeding {
         resend_at: Option<Instant>,
         give_up_at: Option<Instant>,
@@ -77,11 +78,7 @@ impl Client {
     /// Takes the code of a response that matches.
     pub fn handle_response(&mut self, now: Instant, code: u16) -> Reaction {
         match (self.state, code) {
-            (
-                State::Calling { resend_at, give_up_at, .. }
-                | State::Proceeding { resend_at, give_up_at: Some(give_up_at) },
-                ..=199,
-            ) => {
+            (State::Calling { resend_at, give_up_at, .. }, ..=199) => {
                 self.state = if self.is_invite {
                     State::Proceeding { resend_at: None, give_up_at: None }
                 } else {
@@ -103,6 +100,13 @@ impl Client {
             (State::Completed { .. }, 300..) if self.is_invite => Reaction::AcknowledgeAgain,
             (State::Accepted { .. }, 200..=299) => Reaction::Deliver,
             (State::Completed { .. } | State::Accepted { .. } | State::Terminated, _) => Reaction::Ignore,
+        }
+    }
+
+    /// Nobody waits for the answer any more: nothing is sent again, and a final response is still taken until then.
+    pub fn outstay(&mut self, until: Instant) {
+        if self.is_unanswered() {
+            self.state = State::Proceeding { resend_at: None, give_up_at: Some(until) };
         }
     }
 
