@@ -233,7 +233,7 @@ impl Tables {
                 if let Some(Read { row, revision }) = &lead
                     && row.claim.as_ref() == Some(&intent.attempt)
                 {
-                    let next = next_lead(row, &record, &effects);
+                    let next = next_lead(row, &record, &effects, ROOM);
                     writes.push(Write::replace(self.keys.lead(project, id), *revision, encode(&next)));
                 }
             }
@@ -378,9 +378,12 @@ fn record(tenant: &TenantId, begun: Begun, report: CallReport) -> AttemptRecord 
     }
 }
 
+/// What a row may weigh as it is stored. JSON is longer than the text in it: a quote is two bytes there, a control
+/// character six, so limits of the text alone promise nothing.
+const ROOM: usize = MAX_VALUE_BYTES - 1024;
+
 /// Shortens a trace until the record fits into the store. What is charged for is never cut.
 fn fitted(mut record: AttemptRecord) -> AttemptRecord {
-    const ROOM: usize = MAX_VALUE_BYTES - 1024;
     while encode(&record).len() > ROOM && !record.trace.events.is_empty() {
         let kept = record.trace.events.len() / 2;
         let cut = record.trace.events.len() - kept;
@@ -390,20 +393,40 @@ fn fitted(mut record: AttemptRecord) -> AttemptRecord {
     record
 }
 
-/// The lead after its attempt.
-fn next_lead(lead: &Lead, record: &AttemptRecord, effects: &Effects) -> Lead {
+/// The lead after its attempt, not heavier than `room` when it is stored: the oldest notes go first, then what this
+/// call wrote into the fields. Its progress always stays, as the commit that carries it carries the charge too.
+fn next_lead(lead: &Lead, record: &AttemptRecord, effects: &Effects, room: usize) -> Lead {
     let mut next = lead.clone();
     next.claim = None;
     next.progress = after(&lead.progress, record);
+    let mut written = Vec::new();
     for (name, value) in &effects.set_fields {
         let name = cut(name, MAX_FIELD_NAME);
         if next.fields.len() < MAX_FIELDS || next.fields.contains_key(&name) {
-            next.fields.insert(name, cut(value, MAX_TEXT));
+            next.fields.insert(name.clone(), cut(value, MAX_TEXT));
+            written.push(name);
         }
     }
     next.notes.extend(effects.notes.iter().map(|note| cut(note, MAX_TEXT)));
     let surplus = next.notes.len().saturating_sub(MAX_NOTES);
     next.notes.drain(..surplus);
+    let mut dropped = 0;
+    while encode(&next).len() > room {
+        if !next.notes.is_empty() {
+            next.notes.remove(0);
+        } else if let Some(name) = written.pop() {
+            match lead.fields.get(&name) {
+                Some(before) => next.fields.insert(name, before.clone()),
+                None => next.fields.remove(&name),
+            };
+        } else {
+            break;
+        }
+        dropped += 1;
+    }
+    if dropped > 0 {
+        tracing::warn!(attempt = %record.attempt, dropped, "notes and fields did not fit on the card");
+    }
     next
 }
 

@@ -27,7 +27,9 @@ pub use attempt::{Inbound, Settled, rate_report};
 pub use caller::{CallReport, Caller, Effects, Order};
 pub use dialer::{Dialer, WallClock};
 pub use error::{DialerError, Result};
-pub use projects::{Added, MAX_FIELD_NAME, MAX_FIELDS, MAX_NOTES, MAX_TEXT, NewLead, NewProject};
+pub use projects::{
+    Added, MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_NOTES, MAX_TEXT, NewLead, NewProject,
+};
 pub use recovery::{Abandoned, CUT_OFF, Recovered};
 pub use report::{Report, ReportRow, Totals};
 pub use run::{Counts, Finished, RunEvent, RunStep, Stop};

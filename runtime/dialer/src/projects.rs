@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use zvonar_campaign::{NumberRefused, Progress, check_number};
 use zvonar_model::{LeadId, PhoneNumber, ProjectId, ScenarioName, TrunkId, UnixMillis};
-use zvonar_store::{Commit, Write};
+use zvonar_store::{Commit, MAX_VALUE_BYTES, Write};
 
 use crate::tables::{Blocked, Lead, Project, Read, TRIES, Tables, encode};
 use crate::{DialerError, Result};
@@ -18,6 +18,9 @@ pub const MAX_FIELD_NAME: usize = 64;
 pub const MAX_TEXT: usize = 2048;
 /// The most notes of a lead; older ones go first.
 pub const MAX_NOTES: usize = 32;
+/// The most that the fields of a lead may weigh as JSON: three quarters of what the store takes, so that there is always
+/// room for what becomes of the lead.
+pub const MAX_CARD_BYTES: usize = MAX_VALUE_BYTES / 4 * 3;
 
 /// How many leads are added in one commit: with the project's own row, below the store's limit of writes.
 const BATCH: usize = 90;
@@ -211,6 +214,10 @@ fn check_size(lead: &NewLead) -> Result<()> {
         if value.len() > MAX_TEXT {
             return too_large(format!("the field `{name}` is longer than {MAX_TEXT} bytes"));
         }
+    }
+    let bytes = serde_json::to_vec(&lead.fields).expect("text keys and values").len();
+    if bytes > MAX_CARD_BYTES {
+        return too_large(format!("its fields are {bytes} bytes as JSON; at most {MAX_CARD_BYTES} are kept"));
     }
     Ok(())
 }

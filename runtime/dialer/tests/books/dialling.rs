@@ -298,6 +298,40 @@ async fn an_order_carries_what_the_scenario_needs_and_its_wishes_are_remembered(
     assert!(kept > 100 && kept + record.trace.dropped as usize == 4_000, "{kept}");
 }
 
+/// A scenario wrote quotes and control characters up to every limit. As JSON that was more than the store takes, so the
+/// settling failed, the project stopped, and a person who had been talked to was in no book.
+#[tokio::test(start_paused = true)]
+async fn a_card_that_outgrows_the_store_loses_its_notes_and_not_the_charge() {
+    let heavy = |length: usize| "\u{1}".repeat(length);
+    let phone = Phone(move |_| async move {
+        let mut report = answered(32_000);
+        report.effects.set_fields = (0..40).map(|i| (format!("field {i:02}"), heavy(2_000))).collect();
+        report.effects.notes = (0..40).map(|_| heavy(2_000)).collect();
+        report
+    });
+    let dialer = dialer(memory(), Arc::new(phone), 1);
+    make_list(&dialer, 2, 1).await;
+    let finished = dialer.run(&tenant(), &project(), None, never()).await.unwrap();
+    assert_eq!((finished.counts.attempts, finished.counts.spent), (2, Kopecks(2 * 128)));
+    let tables = dialer.tables(&tenant());
+    assert!(tables.verify().await.unwrap().is_sound());
+    let row = tables.lead(&project(), &lead(0)).await.unwrap().unwrap();
+    assert_eq!(row.fields["name"], "Анна 0");
+    assert_eq!((row.notes.len(), row.progress.state), (0, LeadState::Reached));
+    assert!(row.fields.len() > 15, "what fits stays: {}", row.fields.len());
+}
+
+/// Such a lead could be added, and then never be settled.
+#[tokio::test(start_paused = true)]
+async fn a_lead_that_would_not_fit_into_the_store_is_refused_with_a_sentence() {
+    let dialer = dialer(memory(), Arc::new(Phone(|_| async { answered(1) })), 1);
+    make_list(&dialer, 1, 1).await;
+    let fields = (0..40).map(|i| (format!("{i}"), "\u{1}".repeat(2_000))).collect();
+    let heavy = NewLead { lead: lead(9), number: number(9), fields };
+    let refused = dialer.tables(&tenant()).add_leads(&project(), vec![heavy]).await;
+    assert!(matches!(refused, Err(DialerError::LeadTooLarge { .. })), "{refused:?}");
+}
+
 /// Somebody edits the lead in the console while it is being called: neither the edit nor the call is lost.
 #[tokio::test(start_paused = true)]
 async fn an_edit_in_mid_call_survives_and_so_does_the_call() {
