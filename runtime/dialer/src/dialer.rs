@@ -8,7 +8,7 @@ use futures::FutureExt;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use zvonar_ledger::PriceList;
-use zvonar_model::{AttemptId, TenantId, UnixMillis};
+use zvonar_model::{AttemptId, Outcome, TenantId, UnixMillis};
 use zvonar_store::SharedStore;
 
 use crate::recovery::{Abandoned, Recovered};
@@ -74,12 +74,18 @@ impl Dialer {
     }
 
     /// Places one call by hand: intent, call, settling. `None`: the attempt's id was used before, and nobody was called.
+    /// A number on the blacklist is not called either: its record says so.
     pub async fn call_by_hand(&self, order: Order) -> Result<Option<Settled>> {
         let tables = self.tables(&order.tenant);
+        let blocked = tables.blocked(&order.number).await?.is_some();
         let Some(claimed) = tables.start_by_hand(order, self.epoch(), self.now()).await? else {
             return Ok(None);
         };
-        let report = self.place(claimed.order.clone()).await;
+        let report = if blocked {
+            CallReport::unanswered(self.now(), Outcome::Blacklisted)
+        } else {
+            self.place(claimed.order.clone()).await
+        };
         tables.settle(claimed, report).await.map(Some)
     }
 

@@ -455,6 +455,18 @@ async fn a_call_by_hand_and_a_call_that_came_in_are_charged_once() {
     assert_eq!(other.record(&record.attempt).await.unwrap(), None);
 }
 
+/// Calls by hand went past the blacklist: a person who had asked not to be called was called.
+#[tokio::test(start_paused = true)]
+async fn a_blocked_number_is_not_rung_by_hand_either() {
+    let phone = Phone(|_| async { panic!("the telephone rang") });
+    let dialer = dialer(memory(), Arc::new(phone), 1);
+    dialer.tables(&tenant()).block(&number(7), "asked not to be called", UnixMillis(5)).await.unwrap();
+    let Some(Settled::Done { record, charge }) = dialer.call_by_hand(by_hand(&dialer)).await.unwrap() else {
+        panic!("not settled")
+    };
+    assert_eq!((record.outcome, charge.total), (Outcome::Blacklisted, Kopecks::ZERO));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_call_by_hand_that_a_crash_cut_off_is_in_the_books() {
     let store = memory();
