@@ -113,12 +113,14 @@ pub enum RetryClass {
     Machine,
 }
 
-/// What an outcome means for redialling.
+/// What a finished attempt means for redialling.
 ///
 /// An answer reaches the lead unless a machine gave it, nothing was played, or the scenario broke: the person has heard
 /// nothing of what the call was for then.
-pub fn meaning(outcome: &Outcome) -> Meaning {
-    match outcome {
+pub fn meaning(record: &AttemptRecord) -> Meaning {
+    match &record.outcome {
+        // The scenario may have set its result before anybody knew to whom it spoke.
+        Outcome::Answered { .. } if record.machine => Meaning::Retried(RetryClass::Machine),
         Outcome::Answered { result: TalkEnd::System(result) } => match result {
             SystemResult::Machine => Meaning::Retried(RetryClass::Machine),
             SystemResult::NothingPlayed | SystemResult::SystemError => Meaning::Retried(RetryClass::System),
@@ -138,7 +140,7 @@ pub fn meaning(outcome: &Outcome) -> Meaning {
 /// Every lead is dialled once for now, so whoever was not reached is «не дозвонились».
 #[must_use]
 pub fn after(progress: &Progress, record: &AttemptRecord) -> Progress {
-    let meaning = meaning(&record.outcome);
+    let meaning = meaning(record);
     let mut tries = progress.tries.clone();
     tries.push(Try { attempt: record.attempt.clone(), meaning, at: record.ended_at });
     let state = match meaning {
@@ -150,7 +152,39 @@ pub fn after(progress: &Progress, record: &AttemptRecord) -> Progress {
 
 #[cfg(test)]
 mod tests {
+    use zvonar_model::{Direction, MediaReport, Phases, RECORD_VERSION, TenantId, Trace};
+
     use super::*;
+
+    fn record(outcome: Outcome, machine: bool) -> AttemptRecord {
+        AttemptRecord {
+            version: RECORD_VERSION,
+            attempt: AttemptId::new("a1").unwrap(),
+            tenant: TenantId::new("acme").unwrap(),
+            project: None,
+            lead: None,
+            direction: Direction::Outbound,
+            number: None,
+            peer: String::new(),
+            trunk: None,
+            started_at: UnixMillis(1_000),
+            answered_at: outcome.is_answered().then_some(UnixMillis(5_000)),
+            ended_at: UnixMillis(9_000),
+            post_dial_delay: None,
+            phases: Phases::default(),
+            outcome,
+            machine,
+            sip_code: None,
+            keys: String::new(),
+            answers: Vec::new(),
+            transfer: None,
+            sms: Vec::new(),
+            scenario: None,
+            media: MediaReport::default(),
+            recording: None,
+            trace: Trace::default(),
+        }
+    }
 
     #[test]
     fn only_a_person_who_heard_something_counts_as_reached() {
@@ -174,8 +208,18 @@ mod tests {
             (Outcome::Blacklisted, Never),
         ];
         for (outcome, expected) in table {
-            assert_eq!(meaning(&outcome), expected, "{outcome:?}");
+            let record = record(outcome, false);
+            assert_eq!(meaning(&record), expected, "{:?}", record.outcome);
         }
+    }
+
+    /// A scenario that sets its result first and talks afterwards made every answering machine a reached person.
+    #[test]
+    fn a_machine_is_not_reached_whatever_the_scenario_said_of_the_call() {
+        let outcome = Outcome::Answered { result: TalkEnd::Scenario("Согласен".into()) };
+        let after = after(&Progress::new(), &record(outcome, true));
+        assert_eq!(after.tries[0].meaning, Meaning::Retried(RetryClass::Machine));
+        assert_eq!(after.state, LeadState::Unreached);
     }
 
     #[test]

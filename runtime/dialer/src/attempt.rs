@@ -9,7 +9,8 @@ use std::time::Duration;
 use zvonar_campaign::after;
 use zvonar_ledger::{Charge, Tariff, rate, rate_by};
 use zvonar_model::{
-    AttemptId, AttemptRecord, Direction, Kopecks, PhoneNumber, RECORD_VERSION, TenantId, TrunkId, UnixMillis,
+    AttemptId, AttemptRecord, Direction, Kopecks, Outcome, PhoneNumber, RECORD_VERSION, SystemResult,
+    TenantId, TrunkId, UnixMillis,
 };
 use zvonar_store::{Commit, Expect, MAX_VALUE_BYTES, Write};
 
@@ -365,6 +366,7 @@ fn record(tenant: &TenantId, begun: Begun, report: CallReport) -> AttemptRecord 
         ended_at: report.ended_at,
         post_dial_delay: report.post_dial_delay,
         phases: report.phases,
+        machine: report.outcome == Outcome::answered(SystemResult::Machine),
         outcome: report.outcome,
         sip_code: report.sip_code,
         keys: report.keys,

@@ -1,7 +1,7 @@
 //! What one attempt costs, line by line.
 
 use serde::{Deserialize, Serialize};
-use zvonar_model::{AttemptId, AttemptRecord, Kopecks, Millis, Outcome, SystemResult, TalkEnd};
+use zvonar_model::{AttemptId, AttemptRecord, Kopecks, Millis, Outcome, SystemResult};
 
 use crate::{PriceList, Tariff};
 
@@ -148,7 +148,8 @@ pub fn rate_by(tariff: &Tariff, record: &AttemptRecord) -> Charge {
 }
 
 fn robot_line(tariff: &Tariff, record: &AttemptRecord, quantity: u64) -> Option<Line> {
-    let machine = record.outcome == Outcome::Answered { result: TalkEnd::System(SystemResult::Machine) };
+    let named = Outcome::answered(SystemResult::Machine);
+    let machine = record.machine || record.outcome == named;
     if machine && !tariff.bill_machine {
         let why = format!("Робот: {quantity} с на автоответчике, по тарифу бесплатно");
         return line(Kind::Robot, quantity, Unit::Second, Kopecks::ZERO, why);

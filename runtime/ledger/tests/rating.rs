@@ -87,6 +87,7 @@ fn record(input: &Input) -> AttemptRecord {
         post_dial_delay: None,
         phases: Phases { robot: Millis(input.robot), wait: Millis(input.wait), talk: Millis(input.talk) },
         outcome,
+        machine: false,
         sip_code: None,
         keys: String::new(),
         answers: input.answers.iter().map(|&speech| RecognisedAnswer { speech: Millis(speech) }).collect(),
@@ -170,6 +171,10 @@ fn a_machine_costs_nothing_when_the_tariff_says_so() {
     assert_eq!(rate(&PriceList::default(), &record).total, Kopecks(16));
     record.outcome = Outcome::answered(SystemResult::Connected);
     assert_eq!(rate(&free, &record).total, Kopecks(16));
+    // The scenario named its result before the machine was recognised.
+    record.machine = true;
+    assert_eq!(rate(&free, &record).total, Kopecks(0));
+    assert_eq!(rate(&PriceList::default(), &record).total, Kopecks(16));
 }
 
 #[test]

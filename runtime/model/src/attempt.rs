@@ -54,6 +54,10 @@ pub struct AttemptRecord {
     pub phases: Phases,
     /// How it ended.
     pub outcome: Outcome,
+    /// A machine was recognised at the far end, whatever the scenario made of the call: the outcome shows the scenario's
+    /// words, but neither redialling nor the tariff takes a machine for a person.
+    #[serde(default)]
+    pub machine: bool,
     /// The last SIP status of the INVITE.
     pub sip_code: Option<u16>,
     /// All keys that were heard, in order.
