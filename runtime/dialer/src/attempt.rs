@@ -9,8 +9,7 @@ use std::time::Duration;
 use zvonar_campaign::after;
 use zvonar_ledger::{Charge, Tariff, rate, rate_by};
 use zvonar_model::{
-    AttemptId, AttemptRecord, Direction, Kopecks, Outcome, PhoneNumber, RECORD_VERSION, SystemResult,
-    TenantId, TrunkId, UnixMillis,
+    AttemptId, AttemptRecord, Direction, Kopecks, PhoneNumber, RECORD_VERSION, TenantId, TrunkId, UnixMillis,
 };
 use zvonar_store::{Commit, Expect, MAX_VALUE_BYTES, Write};
 
@@ -282,6 +281,12 @@ impl Tables {
         Ok(Settled::Orphan { record: Box::new(record) })
     }
 
+    /// Gives a lead back that this process claimed and for whom nothing was started.
+    pub(crate) async fn give_back(&self, claimed: Claimed) -> Result<bool> {
+        let Claimed { intent, intent_revision, lead, .. } = claimed;
+        self.free(Left { intent, intent_revision, lead }).await
+    }
+
     /// Gives a lead back whose attempt never started. `false`: its owner was quicker.
     pub(crate) async fn free(&self, left: Left) -> Result<bool> {
         let Left { intent, intent_revision, .. } = left;
@@ -366,7 +371,7 @@ fn record(tenant: &TenantId, begun: Begun, report: CallReport) -> AttemptRecord 
         ended_at: report.ended_at,
         post_dial_delay: report.post_dial_delay,
         phases: report.phases,
-        machine: report.outcome == Outcome::answered(SystemResult::Machine),
+        machine: report.machine,
         outcome: report.outcome,
         sip_code: report.sip_code,
         keys: report.keys,

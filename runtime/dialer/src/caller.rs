@@ -11,15 +11,36 @@ use zvonar_model::{
     ScenarioName, ScenarioRef, TenantId, Trace, Transfer, TrunkId, UnixMillis,
 };
 
-/// Places calls.
-///
-/// The intent is on the disk when [`Caller::call`] is called, so the phone may ring from then on. It is called at most
-/// once for an attempt. Dropping the future hangs up.
+/// Places calls, in two steps, so that nothing is stored as started that has to wait for a line.
 #[async_trait]
 pub trait Caller: Send + Sync {
+    /// Waits until the call could leave at once: a line of the trunk, a place for the scenario, a port for the sound.
+    /// Dropping the future takes nothing.
+    ///
+    /// # Errors
+    /// No INVITE has left and none will: the lead can be tried again as if nothing had been.
+    async fn reserve(&self, order: &Order) -> Result<Box<dyn Reserved + '_>, NotPlaced>;
+}
+
+/// A call that may leave at once. What was reserved comes free when it is dropped.
+#[async_trait]
+pub trait Reserved: Send {
     /// Calls, lets the scenario talk, and comes back when both legs and the session are over. Whatever happens is a
     /// report: failures of ours are [`Outcome::SystemError`].
-    async fn call(&self, order: Order) -> CallReport;
+    ///
+    /// The intent is on the disk by now, so the phone may ring. Dropping the future hangs up.
+    async fn call(self: Box<Self>, order: Order) -> CallReport;
+}
+
+/// Why a call could not be reserved.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotPlaced {
+    /// Something is short; it may be there in a few seconds.
+    #[error("{0}")]
+    NotNow(String),
+    /// Something must be mended first: the trunk or the scenario does not exist.
+    #[error("{0}")]
+    Never(String),
 }
 
 /// What a call needs to know.
@@ -65,6 +86,8 @@ pub struct CallReport {
     pub phases: Phases,
     /// How it ended.
     pub outcome: Outcome,
+    /// A machine was recognised at the far end.
+    pub machine: bool,
     /// The last SIP status of the INVITE.
     pub sip_code: Option<u16>,
     /// All keys that were heard.
@@ -97,6 +120,7 @@ impl CallReport {
             post_dial_delay: None,
             phases: Phases::default(),
             outcome,
+            machine: false,
             sip_code: None,
             keys: String::new(),
             answers: Vec::new(),

@@ -13,7 +13,7 @@ use zvonar_store::SharedStore;
 
 use crate::recovery::{Abandoned, Recovered};
 use crate::tables::Epoch;
-use crate::{CallReport, Caller, Inbound, Order, Result, Settled, Tables};
+use crate::{CallReport, Caller, Inbound, Order, Reserved, Result, Settled, Tables};
 
 /// Tells what time it is in the world.
 pub type WallClock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
@@ -63,6 +63,10 @@ impl Dialer {
         AttemptId::fresh(self.now(), chance)
     }
 
+    pub(crate) fn caller(&self) -> &dyn Caller {
+        &*self.inner.caller
+    }
+
     pub(crate) fn epoch(&self) -> Epoch {
         self.inner.epoch
     }
@@ -84,7 +88,10 @@ impl Dialer {
         let report = if blocked {
             CallReport::unanswered(self.now(), Outcome::Blacklisted)
         } else {
-            self.place(claimed.order.clone()).await
+            match self.caller().reserve(&claimed.order).await {
+                Ok(reserved) => self.place(reserved, claimed.order.clone()).await,
+                Err(why) => CallReport::failed(self.now(), why.to_string()),
+            }
         };
         tables.settle(claimed, report).await.map(Some)
     }
@@ -100,9 +107,9 @@ impl Dialer {
     }
 
     /// Places a call; a bug in it is a failed call, since its lead must be settled all the same.
-    pub(crate) async fn place(&self, order: Order) -> CallReport {
+    pub(crate) async fn place(&self, reserved: Box<dyn Reserved + '_>, order: Order) -> CallReport {
         let attempt = order.attempt.clone();
-        match AssertUnwindSafe(self.inner.caller.call(order)).catch_unwind().await {
+        match AssertUnwindSafe(reserved.call(order)).catch_unwind().await {
             Ok(report) => report,
             Err(_) => {
                 tracing::error!(%attempt, "a bug stopped a call");

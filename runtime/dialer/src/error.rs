@@ -46,6 +46,9 @@ pub enum DialerError {
     /// Others kept changing the same thing.
     #[error("{0} kept changing under our hands: try again")]
     Contended(Key),
+    /// Nobody can be called before something is mended.
+    #[error("nobody is called: {0}")]
+    CannotCall(String),
     /// Somebody's task stopped at a broken invariant.
     #[error("a task of the dialler stopped: {0}")]
     Bug(String),

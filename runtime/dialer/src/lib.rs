@@ -24,7 +24,7 @@ mod tables;
 mod verify;
 
 pub use attempt::{Inbound, Settled, rate_report};
-pub use caller::{CallReport, Caller, Effects, Order};
+pub use caller::{CallReport, Caller, Effects, NotPlaced, Order, Reserved};
 pub use dialer::{Dialer, WallClock};
 pub use error::{DialerError, Result};
 pub use projects::{

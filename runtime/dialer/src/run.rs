@@ -15,13 +15,18 @@ use tracing::Instrument;
 use zvonar_campaign::LeadState;
 use zvonar_model::{AttemptId, Kopecks, LeadId, Outcome, PhoneNumber, ProjectId, TenantId, UnixMillis};
 
-use crate::attempt::Claimed;
 use crate::recovery::Abandoned;
 use crate::tables::{Lead, Project, Tables};
-use crate::{CallReport, Dialer, DialerError, Result, Settled};
+use crate::{CallReport, Dialer, DialerError, NotPlaced, Result, Settled};
 
 /// The longest sleep until a lead is due: the clock of the world may be set meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// How long an attempt may wait for a line before its lead goes back: a claim holds for a minute.
+const LONGEST_WAIT: Duration = Duration::from_secs(45);
+
+/// How long a lead rests when something was short.
+const SHORT_PAUSE: Duration = Duration::from_secs(5);
 
 /// Turns true when a run should begin no more attempts; those in progress are finished. To stop at once, drop the run:
 /// its calls hang up, and the next recovery counts them as failed. A sender that is gone means: never.
@@ -100,6 +105,12 @@ enum Attempted {
     },
     /// Another runner has the lead.
     Lost,
+    /// The call could not leave, so the lead is as it was: the run stops, a line was not to be had, or for what reason.
+    GivenBack {
+        lead: LeadId,
+        position: u64,
+        why: Option<NotPlaced>,
+    },
 }
 
 struct Run {
@@ -111,6 +122,8 @@ struct Run {
     tasks: JoinSet<Result<Attempted>>,
     counts: Counts,
     elsewhere: u64,
+    /// What was short the last time; told once.
+    short_of: Option<String>,
 }
 
 impl Dialer {
@@ -142,6 +155,7 @@ impl Dialer {
             tasks: JoinSet::new(),
             counts: Counts::default(),
             elsewhere: 0,
+            short_of: None,
         };
         run.read_list().await?;
         run.tell(RunStep::Begun);
@@ -206,6 +220,7 @@ impl Run {
                             self.settled(lead, number, settled).await
                         }
                         Ok(Attempted::Lost) => Ok(()),
+                        Ok(Attempted::GivenBack { lead, position, why }) => self.given_back(lead, position, why),
                         Err(error) => Err(error),
                     };
                     if let Err(error) = ended {
@@ -213,7 +228,7 @@ impl Run {
                         failure.get_or_insert(error);
                     }
                 }
-                _ = pace.tick(), if wait == Some(Duration::ZERO) => self.begin(),
+                _ = pace.tick(), if wait == Some(Duration::ZERO) => self.begin(&stop),
                 () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some_and(|wait| !wait.is_zero()) => {}
             }
         }
@@ -225,16 +240,32 @@ impl Run {
     }
 
     /// Begins an attempt to reach the lead that is due first.
-    fn begin(&mut self) {
+    fn begin(&mut self, stop: &Stop) {
         let Some(Reverse((_, _, lead))) = self.heap.pop() else { return };
         let (dialer, tables, project) = (self.dialer.clone(), self.tables.clone(), self.project.clone());
         let attempt = dialer.attempt_id();
         let span = tracing::info_span!("attempt", %attempt, %lead, campaign = %project.project);
         let to = lead.clone();
-        self.tasks
-            .spawn(async move { attempt_once(dialer, tables, project, to, attempt).await }.instrument(span));
+        self.tasks.spawn(attempt_once(dialer, tables, project, to, attempt, stop.clone()).instrument(span));
         self.counts.lines = self.tasks.len() as u32;
         self.tell(RunStep::Started { lead });
+    }
+
+    /// A lead that could not be called is due again soon; what must be mended first ends the run.
+    fn given_back(&mut self, lead: LeadId, position: u64, why: Option<NotPlaced>) -> Result<()> {
+        let pause = match why {
+            Some(NotPlaced::Never(why)) => return Err(DialerError::CannotCall(why)),
+            Some(NotPlaced::NotNow(why)) => {
+                if self.short_of.as_ref() != Some(&why) {
+                    tracing::warn!(%why, "calls wait");
+                    self.short_of = Some(why);
+                }
+                SHORT_PAUSE
+            }
+            None => Duration::ZERO,
+        };
+        self.heap.push(Reverse((self.dialer.now().plus(pause), position, lead)));
+        Ok(())
     }
 
     async fn settled(&mut self, lead: LeadId, number: PhoneNumber, settled: Settled) -> Result<()> {
@@ -274,25 +305,37 @@ async fn attempt_once(
     project: Project,
     lead: LeadId,
     attempt: AttemptId,
+    mut stop: Stop,
 ) -> Result<Attempted> {
     let Some(read) = tables.get::<Lead>(&tables.keys.lead(&project.project, &lead)).await? else {
         return Ok(Attempted::Lost);
     };
-    let number = read.row.number.clone();
+    let (number, position) = (read.row.number.clone(), read.row.position);
     let claimed = tables.claim(&project, read, attempt, dialer.epoch(), dialer.now()).await?;
     let Some(mut claimed) = claimed else { return Ok(Attempted::Lost) };
+    let order = claimed.order.clone();
+    // Nothing is started yet: whoever waits for a line when the run stops is called by the next one.
+    let reserved = tokio::select! {
+        biased;
+        () = told(&mut stop) => Err(None),
+        reserved = dialer.caller().reserve(&order) => reserved.map_err(Some),
+        () = tokio::time::sleep(LONGEST_WAIT) => Err(None),
+    };
+    let reserved = match reserved {
+        Ok(reserved) => reserved,
+        Err(why) => {
+            tables.give_back(claimed).await?;
+            return Ok(Attempted::GivenBack { lead, position, why });
+        }
+    };
     let report = match tables.blocked(&number).await? {
         Some(_) => CallReport::unanswered(dialer.now(), Outcome::Blacklisted),
-        None if tables.start(&mut claimed, dialer.now()).await? => call(&dialer, &claimed).await,
+        // The phone rings from here on.
+        None if tables.start(&mut claimed, dialer.now()).await? => dialer.place(reserved, order).await,
         None => return Ok(Attempted::Lost),
     };
     let settled = tables.settle(claimed, report).await?;
     Ok(Attempted::Settled { lead, number, settled })
-}
-
-/// The phone rings from here on.
-async fn call(dialer: &Dialer, claimed: &Claimed) -> CallReport {
-    dialer.place(claimed.order.clone()).await
 }
 
 /// How long until a lead is due, as far as it is worth sleeping.

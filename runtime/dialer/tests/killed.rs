@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use zvonar_dialer::{CUT_OFF, CallReport, Caller, Dialer, NewLead, NewProject, Order};
+use zvonar_dialer::{CUT_OFF, CallReport, Caller, Dialer, NewLead, NewProject, NotPlaced, Order, Reserved};
 use zvonar_ledger::PriceList;
 use zvonar_model::{
     LeadId, Millis, Outcome, Phases, PhoneNumber, ProjectId, ScenarioName, SystemResult, TenantId, TrunkId,
@@ -42,7 +42,14 @@ impl Paper {
 
 #[async_trait]
 impl Caller for Paper {
-    async fn call(&self, order: Order) -> CallReport {
+    async fn reserve(&self, _: &Order) -> Result<Box<dyn Reserved + '_>, NotPlaced> {
+        Ok(Box::new(self))
+    }
+}
+
+#[async_trait]
+impl Reserved for &Paper {
+    async fn call(self: Box<Self>, order: Order) -> CallReport {
         self.write(&format!("rings {} {}", order.number.reveal(), order.attempt));
         let fate: u64 = order.number.digits().parse().unwrap();
         tokio::time::sleep(Duration::from_millis(fate % 5)).await;

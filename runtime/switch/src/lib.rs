@@ -21,5 +21,5 @@ pub use call::{Call, CallEvent, IncomingCall};
 pub use media_io::{Closed, MediaConfig, MediaError, MediaEvent, MediaStats};
 pub use screen::{Network, Screen};
 pub(crate) use switch::Shared;
-pub use switch::{DialError, Doorway, Place, Switch, SwitchConfig, SwitchError, Target};
+pub use switch::{DialError, Doorway, Reservation, Switch, SwitchConfig, SwitchError, Target};
 pub use trunk::{Line, Pacer, Trunk, TrunkConfig};

@@ -15,9 +15,9 @@ use zvonar_model::{PhoneNumber, TrunkId};
 
 use crate::call::{Call, IncomingCall};
 use crate::endpoint::{Arrival, Dropped, Endpoint, Request, ends};
-use crate::media_io::{MediaConfig, MediaEngine, MediaError, MediaStats};
+use crate::media_io::{MediaConfig, MediaEngine, MediaError, MediaEvents, MediaPort, MediaStats};
 use crate::screen::{Network, Screen};
-use crate::trunk::{Trunk, TrunkConfig};
+use crate::trunk::{Line, Trunk, TrunkConfig};
 
 /// What a switch is made of.
 #[derive(Debug)]
@@ -84,15 +84,12 @@ pub enum Target {
     Uri(String),
 }
 
-/// A call to place.
-#[derive(Debug, Clone)]
-pub struct Place {
-    /// By which trunk.
-    pub trunk: TrunkId,
-    /// Whom.
-    pub target: Target,
-    /// How long it may ring.
-    pub ring: Duration,
+/// What a call needs before its INVITE may leave: a line of the trunk and a port for the sound. Free again when dropped.
+#[derive(Debug)]
+pub struct Reservation {
+    trunk: TrunkId,
+    line: Line,
+    sound: (MediaPort, MediaEvents),
 }
 
 #[derive(Debug)]
@@ -185,14 +182,24 @@ impl Switch {
         self.shared.media.stats()
     }
 
-    /// Places a call: waits for a line of the trunk and its turn, then the INVITE leaves.
-    pub async fn place(&self, place: Place) -> Result<Call, DialError> {
-        let trunk =
-            self.shared.trunks.get(&place.trunk).ok_or_else(|| DialError::NoTrunk(place.trunk.clone()))?;
-        let line = trunk.line().await;
-        let (port, sounds) = self.shared.media.open()?;
+    /// Waits for a line of the trunk and its turn, and opens a port. Dropping the future takes nothing.
+    pub async fn reserve(&self, trunk: &TrunkId) -> Result<Reservation, DialError> {
+        let line = self.trunk(trunk)?.line().await;
+        let sound = self.shared.media.open()?;
+        Ok(Reservation { trunk: trunk.clone(), line, sound })
+    }
+
+    /// Places a call: the INVITE leaves at once. `ring`: how long it may ring.
+    pub async fn place(
+        &self,
+        reserved: Reservation,
+        target: Target,
+        ring: Duration,
+    ) -> Result<Call, DialError> {
+        let Reservation { trunk, line, sound: (port, sounds) } = reserved;
+        let trunk = self.trunk(&trunk)?;
         let address = trunk.config.address;
-        let to_uri = match place.target {
+        let to_uri = match target {
             Target::Number(number) => format!("sip:{}@{address}", number.reveal()),
             Target::Uri(uri) => uri,
         };
@@ -205,7 +212,7 @@ impl Switch {
             credentials: credentials.map(|(username, password)| Credentials { username, password }),
             local_media: self.shared.advertised(port.local_addr()),
             codecs: Codec::ALL.to_vec(),
-            ring: place.ring,
+            ring,
             headers: Vec::new(),
         };
         let (ends, events, ended) = ends();
@@ -213,6 +220,10 @@ impl Switch {
         self.shared.ask(Request::Dial { dial: Box::new(dial), ends, reply }).await;
         let id = id.await.map_err(|_| DialError::Closed)?.take();
         Ok(Call::new(id, Arc::clone(&self.shared), (events, ended), (port, sounds), Some(line)))
+    }
+
+    fn trunk(&self, trunk: &TrunkId) -> Result<&Trunk, DialError> {
+        self.shared.trunks.get(trunk).ok_or_else(|| DialError::NoTrunk(trunk.clone()))
     }
 }
 

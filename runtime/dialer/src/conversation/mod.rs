@@ -22,9 +22,9 @@ use zvonar_model::{
 use zvonar_scenario::ports::{About, LeadCard, Line, Part, Ports};
 use zvonar_scenario::{Ending, Fallback, Limits, Module, Published, Registry, Seat, Start};
 use zvonar_switch::media_io::Recorded;
-use zvonar_switch::{Call, CallEvent, IncomingCall, Place, Switch, Target, clock};
+use zvonar_switch::{Call, CallEvent, DialError, IncomingCall, Reservation, Switch, Target, clock};
 
-use crate::caller::{CallReport, Caller, Effects, Order};
+use crate::caller::{CallReport, Caller, Effects, NotPlaced, Order, Reserved};
 use line::{Finished, Talk};
 pub use prompts::Clips;
 
@@ -99,11 +99,18 @@ pub struct Outbound {
     pub ring: Duration,
 }
 
-/// All that a call needs before it may ring.
+/// A scenario, its settings, and a place to run it.
 struct Prepared {
     scene: Arc<Scene>,
     seat: Seat,
     settings: Arc<BTreeMap<String, String>>,
+}
+
+/// All that a call needs before it may ring.
+struct Ready<'c> {
+    conversations: &'c Conversations,
+    prepared: Prepared,
+    line: Reservation,
 }
 
 impl Conversations {
@@ -122,30 +129,44 @@ impl Conversations {
         self.scenes.publish(tenant, Arc::new(scene));
     }
 
-    fn prepare(&self, brief: &Brief) -> Result<Prepared, String> {
-        let scene = self.scenes.get(&brief.tenant, brief.scenario.as_str());
-        let scene =
-            scene.ok_or_else(|| format!("tenant {} has no scenario {}", brief.tenant, brief.scenario))?;
-        let settings =
-            scene.module.manifest().fill_settings(&brief.settings).map_err(|faults| faults.join("; "))?;
-        let seat = scene.module.take_seat();
-        let seat =
-            seat.ok_or("all places for scenarios are taken: raise vm.max_map_count, or dial fewer lines")?;
+    fn prepare(&self, brief: &Brief) -> Result<Prepared, NotPlaced> {
+        let (scene, settings) =
+            self.scene(&brief.tenant, &brief.scenario, &brief.settings).map_err(NotPlaced::Never)?;
+        let seat = scene.module.take_seat().ok_or_else(no_seat)?;
         Ok(Prepared { scene, seat, settings })
+    }
+
+    /// The live scenario of this name, and the settings filled into its form.
+    fn scene(
+        &self,
+        tenant: &TenantId,
+        name: &ScenarioName,
+        settings: &BTreeMap<String, String>,
+    ) -> Result<(Arc<Scene>, Arc<BTreeMap<String, String>>), String> {
+        let scene = self.scenes.get(tenant, name.as_str());
+        let scene = scene.ok_or_else(|| format!("tenant {tenant} has no scenario {name}"))?;
+        let settings = scene.module.manifest().fill_settings(settings).map_err(|faults| faults.join("; "))?;
+        Ok((scene, settings))
     }
 
     /// Places a call and lets the scenario talk.
     pub async fn outbound(&self, order: Outbound) -> CallReport {
-        let prepared = match self.prepare(&order.brief) {
-            Ok(prepared) => prepared,
-            Err(why) => return CallReport::failed(clock::wall(), why),
+        let reserved = async {
+            let line = self.switch.reserve(&order.trunk).await.map_err(not_placed)?;
+            Ok::<_, NotPlaced>((line, self.prepare(&order.brief)?))
         };
+        match reserved.await {
+            Ok((line, prepared)) => self.dial(order, prepared, line).await,
+            Err(why) => CallReport::failed(clock::wall(), why.to_string()),
+        }
+    }
+
+    async fn dial(&self, order: Outbound, prepared: Prepared, line: Reservation) -> CallReport {
         let callee = match &order.target {
             Target::Number(number) => number.reveal().to_owned(),
             Target::Uri(uri) => uri.clone(),
         };
-        let place = Place { trunk: order.trunk.clone(), target: order.target, ring: order.ring };
-        let call = match self.switch.place(place).await {
+        let call = match self.switch.place(line, order.target, order.ring).await {
             Ok(call) => call,
             Err(why) => return CallReport::failed(clock::wall(), why.to_string()),
         };
@@ -170,7 +191,8 @@ impl Conversations {
             Ok(prepared) => prepared,
             Err(why) => {
                 incoming.reject(503, "Service Unavailable").await;
-                return CallReport { peer, sip_code: Some(503), ..CallReport::failed(clock::wall(), why) };
+                let report = CallReport::failed(clock::wall(), why.to_string());
+                return CallReport { peer, sip_code: Some(503), ..report };
             }
         };
         let about = About {
@@ -234,6 +256,7 @@ impl Conversations {
             post_dial_delay,
             phases: Phases { robot: talked.robot, ..Phases::default() },
             outcome: Outcome::Answered { result: talked.result },
+            machine: talked.machine,
             sip_code: Some(200),
             keys: talked.keys,
             answers: Vec::new(),
@@ -293,6 +316,7 @@ impl Conversations {
         Talked {
             robot: robot_time(&finished, answered),
             result: verdict(result, &finished),
+            machine: finished.machine.is_some(),
             keys: finished.keys,
             recording: closed.recording.and_then(kept),
             media: media_report(&closed.report),
@@ -305,6 +329,7 @@ impl Conversations {
 struct Talked {
     robot: Millis,
     result: TalkEnd,
+    machine: bool,
     keys: String,
     recording: Option<String>,
     media: MediaReport,
@@ -314,7 +339,19 @@ struct Talked {
 
 #[async_trait]
 impl Caller for Conversations {
-    async fn call(&self, order: Order) -> CallReport {
+    async fn reserve(&self, order: &Order) -> Result<Box<dyn Reserved + '_>, NotPlaced> {
+        let (scene, settings) =
+            self.scene(&order.tenant, &order.scenario, &order.settings).map_err(NotPlaced::Never)?;
+        // The seat comes after the line: whoever waits for a line keeps nobody else out.
+        let line = self.switch.reserve(&order.trunk).await.map_err(not_placed)?;
+        let seat = scene.module.take_seat().ok_or_else(no_seat)?;
+        Ok(Box::new(Ready { conversations: self, prepared: Prepared { scene, seat, settings }, line }))
+    }
+}
+
+#[async_trait]
+impl Reserved for Ready<'_> {
+    async fn call(self: Box<Self>, order: Order) -> CallReport {
         let brief = Brief {
             attempt: order.attempt,
             tenant: order.tenant,
@@ -323,13 +360,23 @@ impl Caller for Conversations {
             fields: order.fields,
             attempt_number: order.attempt_number,
         };
-        self.outbound(Outbound {
-            brief,
-            trunk: order.trunk,
-            target: Target::Number(order.number),
-            ring: order.ring,
-        })
-        .await
+        let Ready { conversations, prepared, line } = *self;
+        let target = Target::Number(order.number);
+        let order = Outbound { brief, trunk: order.trunk, target, ring: order.ring };
+        conversations.dial(order, prepared, line).await
+    }
+}
+
+fn no_seat() -> NotPlaced {
+    NotPlaced::NotNow(
+        "all places for scenarios are taken: raise vm.max_map_count, or dial fewer lines".into(),
+    )
+}
+
+fn not_placed(why: DialError) -> NotPlaced {
+    match why {
+        DialError::NoTrunk(_) => NotPlaced::Never(why.to_string()),
+        DialError::Media(_) | DialError::Closed => NotPlaced::NotNow(why.to_string()),
     }
 }
 

@@ -10,14 +10,14 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
 use zvonar_campaign::{LeadState, NumberRefused};
 use zvonar_dialer::{
-    Abandoned, BookFault, CallReport, Caller, Dialer, DialerError, Effects, Inbound, NewLead, Order, RunStep,
-    Settled, TenantKeys,
+    Abandoned, BookFault, CallReport, Caller, Dialer, DialerError, Effects, Inbound, NewLead, NotPlaced,
+    Order, Reserved, RunStep, Settled, TenantKeys,
 };
 use zvonar_ledger::PriceList;
 use zvonar_model::trace::TraceEvent;
 use zvonar_model::{
-    Kopecks, LeadId, Millis, Outcome, Phases, PhoneNumber, ProjectId, ScenarioName, SystemResult, TenantId,
-    TrunkId, UnixMillis,
+    Kopecks, LeadId, Millis, Outcome, Phases, PhoneNumber, ProjectId, ScenarioName, SystemResult, TalkEnd,
+    TenantId, TrunkId, UnixMillis,
 };
 use zvonar_store::fault::FaultStore;
 use zvonar_store::{Key, MemoryStore, SharedStore, Write};
@@ -33,9 +33,64 @@ where
     F: Fn(Order) -> R + Send + Sync,
     R: Future<Output = CallReport> + Send,
 {
-    async fn call(&self, order: Order) -> CallReport {
+    async fn reserve(&self, _: &Order) -> Result<Box<dyn Reserved + '_>, NotPlaced> {
+        Ok(Box::new(self))
+    }
+}
+
+#[async_trait]
+impl<F, R> Reserved for &Phone<F>
+where
+    F: Fn(Order) -> R + Send + Sync,
+    R: Future<Output = CallReport> + Send,
+{
+    async fn call(self: Box<Self>, order: Order) -> CallReport {
         (self.0)(order).await
     }
+}
+
+/// A telephone without a free line.
+struct NoLine(NotPlaced);
+
+#[async_trait]
+impl Caller for NoLine {
+    async fn reserve(&self, _: &Order) -> Result<Box<dyn Reserved + '_>, NotPlaced> {
+        match &self.0 {
+            NotPlaced::NotNow(_) => std::future::pending().await,
+            never => Err(never.clone()),
+        }
+    }
+}
+
+/// Attempts that waited for a line when the host was told to stop were reported as failed, and their people never
+/// called.
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_line_at_the_stop_is_called_by_the_next_run() {
+    let store = memory();
+    let waiting = dialer(store.clone(), Arc::new(NoLine(NotPlaced::NotNow("no line".into()))), 1);
+    make_list(&waiting, 3, 2).await;
+    let (stop, stopped) = watch::channel(false);
+    let (tenant, project) = (tenant(), project());
+    let (finished, ()) = tokio::join!(waiting.run(&tenant, &project, None, stopped), async {
+        tokio::time::sleep(Duration::from_secs(200)).await;
+        stop.send_replace(true);
+    });
+    let counts = finished.unwrap().counts;
+    assert_eq!((counts.attempts, counts.finished), (0, 0), "nobody was called, nobody is finished");
+    let next = dialer(store, Arc::new(Phone(|_| async { answered(1_000) })), 2);
+    let finished = next.run(&tenant, &project, None, never()).await.unwrap();
+    assert_eq!((finished.counts.attempts, finished.counts.reached), (3, 3));
+}
+
+/// A trunk that was renamed in the configuration burned the whole list, one «Системная ошибка» after the other.
+#[tokio::test(start_paused = true)]
+async fn a_trunk_that_does_not_exist_ends_the_run_and_no_lead() {
+    let store = memory();
+    let wrong = dialer(store, Arc::new(NoLine(NotPlaced::Never("there is no trunk x".into()))), 1);
+    make_list(&wrong, 3, 2).await;
+    let told = wrong.run(&tenant(), &project(), None, never()).await.unwrap_err().to_string();
+    assert_eq!(told, "nobody is called: there is no trunk x");
+    assert_eq!(wrong.tables(&tenant()).report(&project()).await.unwrap().totals.new, 3);
 }
 
 fn answered(robot_ms: u64) -> CallReport {
@@ -241,6 +296,21 @@ async fn a_bug_in_a_call_fails_that_attempt_alone() {
     assert_eq!((finished.counts.attempts, finished.counts.reached), (6, 5));
     let row = dialer.tables(&tenant()).lead(&project(), &lead(3)).await.unwrap().unwrap();
     assert_eq!(row.progress.state, LeadState::Unreached);
+}
+
+/// The report shows the scenario's words, and the person is still to be reached.
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_heard_the_scenario_name_its_result_is_not_reached() {
+    let phone = Phone(|_| async {
+        let result = TalkEnd::Scenario("Согласен".into());
+        CallReport { machine: true, outcome: Outcome::Answered { result }, ..answered(3_000) }
+    });
+    let dialer = dialer(memory(), Arc::new(phone), 1);
+    make_list(&dialer, 1, 1).await;
+    let finished = dialer.run(&tenant(), &project(), None, never()).await.unwrap();
+    assert_eq!((finished.counts.finished, finished.counts.reached), (1, 0));
+    let report = dialer.tables(&tenant()).report(&project()).await.unwrap();
+    assert_eq!((report.rows[0].result.as_str(), report.totals.unreached), ("Согласен", 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use zvonar_dialer::{CallReport, Caller, Dialer, Effects, NewLead, NewProject, Order, WallClock};
+use zvonar_dialer::{
+    CallReport, Caller, Dialer, Effects, NewLead, NewProject, NotPlaced, Order, Reserved, WallClock,
+};
 use zvonar_ledger::PriceList;
 use zvonar_model::{
     AttemptId, Kopecks, LeadId, Millis, Outcome, Phases, PhoneNumber, ProjectId, RecognisedAnswer,
@@ -110,7 +112,14 @@ pub(crate) fn wall_clock() -> WallClock {
 
 #[async_trait]
 impl Caller for Carrier {
-    async fn call(&self, order: Order) -> CallReport {
+    async fn reserve(&self, _: &Order) -> Result<Box<dyn Reserved + '_>, NotPlaced> {
+        Ok(Box::new(self))
+    }
+}
+
+#[async_trait]
+impl Reserved for &Carrier {
+    async fn call(self: Box<Self>, order: Order) -> CallReport {
         let now = |at: Duration| UnixMillis(1_790_000_000_000).plus(at);
         let (ringing, talk, mut report) = self.fate(&order.number);
         let place = {
