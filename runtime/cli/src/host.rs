@@ -167,19 +167,17 @@ pub(crate) async fn load_project(
     list: Vec<leads::Row>,
 ) -> Result<(), Failure> {
     let tables = dialer.tables(&project.tenant);
-    if tables.project(&project.id).await?.is_none() {
-        let new = NewProject {
-            project: project.id.clone(),
-            title: project.id.to_string(),
-            scenario: project.scenario.clone(),
-            settings: project.settings.clone(),
-            trunk: project.trunk.clone(),
-            lines: project.lines,
-            calls_per_second: project.calls_per_second,
-            ring: project.ring,
-        };
-        tables.create_project(new).await?;
-    }
+    let new = NewProject {
+        project: project.id.clone(),
+        title: project.id.to_string(),
+        scenario: project.scenario.clone(),
+        settings: project.settings.clone(),
+        trunk: project.trunk.clone(),
+        lines: project.lines,
+        calls_per_second: project.calls_per_second,
+        ring: project.ring,
+    };
+    tables.put_project(new).await?;
     let leads = list
         .into_iter()
         .map(|row| NewLead { lead: row.lead, number: row.phone, fields: row.fields })

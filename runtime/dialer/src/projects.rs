@@ -68,28 +68,55 @@ pub struct Added {
     pub refused: Vec<(LeadId, NumberRefused)>,
 }
 
+/// A project without leads, as it is stored.
+fn stored(new: NewProject) -> Project {
+    Project {
+        project: new.project,
+        title: new.title,
+        scenario: new.scenario,
+        settings: new.settings,
+        trunk: new.trunk,
+        lines: new.lines.max(1),
+        calls_per_second: new.calls_per_second.max(1),
+        ring: new.ring.into(),
+        leads: 0,
+    }
+}
+
 impl Tables {
     /// Makes a project.
     ///
     /// # Errors
     /// [`DialerError::ProjectExists`] when its id is taken.
     pub async fn create_project(&self, new: NewProject) -> Result<Project> {
-        let row = Project {
-            project: new.project,
-            title: new.title,
-            scenario: new.scenario,
-            settings: new.settings,
-            trunk: new.trunk,
-            lines: new.lines.max(1),
-            calls_per_second: new.calls_per_second.max(1),
-            ring: new.ring.into(),
-            leads: 0,
-        };
+        let row = stored(new);
         let key = self.keys.project(&row.project);
         match self.commit(vec![Write::create(key, encode(&row))], 0).await? {
             Commit::Done(_) => Ok(row),
             Commit::Conflict => Err(DialerError::ProjectExists(row.project)),
         }
+    }
+
+    /// Makes a project, or brings a stored one up to what is wanted now. Its leads stay; a run takes up the change when it
+    /// begins.
+    pub async fn put_project(&self, new: NewProject) -> Result<Project> {
+        for _ in 0..TRIES {
+            let Some(Read { row, revision }) = self.read_project(&new.project).await? else {
+                match self.create_project(new.clone()).await {
+                    Err(DialerError::ProjectExists(_)) => continue,
+                    done => return done,
+                }
+            };
+            let wanted = Project { leads: row.leads, ..stored(new.clone()) };
+            if wanted == row {
+                return Ok(row);
+            }
+            let write = Write::replace(self.keys.project(&row.project), revision, encode(&wanted));
+            if let Commit::Done(_) = self.commit(vec![write], 0).await? {
+                return Ok(wanted);
+            }
+        }
+        Err(DialerError::Contended(self.keys.project(&new.project)))
     }
 
     /// A project by its id.

@@ -41,6 +41,7 @@ use zvonar_media::event::KeyTiming;
 use zvonar_media::{MediaPlan, PlayId, Prompt, Report, StreamSettings, VoiceEnd};
 
 mod engine;
+mod inbox;
 mod kernel;
 mod outlet;
 mod ports;

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
 use zvonar_campaign::{LeadState, NumberRefused};
 use zvonar_dialer::{
-    Abandoned, BookFault, CallReport, Caller, Dialer, DialerError, Effects, Inbound, NewLead, NotPlaced,
-    Order, Reserved, RunStep, Settled, TenantKeys,
+    Abandoned, BookFault, CallReport, Caller, Dialer, DialerError, Effects, Inbound, NewLead, NewProject,
+    NotPlaced, Order, Reserved, RunStep, Settled, TenantKeys,
 };
 use zvonar_ledger::PriceList;
 use zvonar_model::trace::TraceEvent;
@@ -80,6 +80,30 @@ async fn whoever_waits_for_a_line_at_the_stop_is_called_by_the_next_run() {
     let next = dialer(store, Arc::new(Phone(|_| async { answered(1_000) })), 2);
     let finished = next.run(&tenant, &project, None, never()).await.unwrap();
     assert_eq!((finished.counts.attempts, finished.counts.reached), (3, 3));
+}
+
+/// Whoever changed the configuration of a project that existed changed nothing.
+#[tokio::test(start_paused = true)]
+async fn a_project_that_is_put_again_is_as_it_is_written_now_and_keeps_its_leads() {
+    let dialer = dialer(memory(), Arc::new(Phone(|_| async { answered(1_000) })), 1);
+    make_list(&dialer, 3, 2).await;
+    let tables = dialer.tables(&tenant());
+    let before = tables.project(&project()).await.unwrap().unwrap();
+    let wanted = NewProject {
+        project: before.project.clone(),
+        title: before.title.clone(),
+        scenario: before.scenario.clone(),
+        settings: [("repeats".to_owned(), "2".to_owned())].into(),
+        trunk: TrunkId::new("other").unwrap(),
+        lines: 7,
+        calls_per_second: before.calls_per_second,
+        ring: before.ring(),
+    };
+    tables.put_project(wanted).await.unwrap();
+    let after = tables.project(&project()).await.unwrap().unwrap();
+    assert_eq!((after.lines, after.trunk.as_str(), after.leads), (7, "other", before.leads));
+    assert_eq!(after.settings["repeats"], "2");
+    assert_eq!(dialer.run(&tenant(), &project(), None, never()).await.unwrap().counts.reached, 3);
 }
 
 /// A trunk that was renamed in the configuration burned the whole list, one «Системная ошибка» after the other.

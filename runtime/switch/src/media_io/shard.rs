@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_queue::ArrayQueue;
 use zvonar_media::StreamEvent;
 use zvonar_media::recording::RecordingFrame;
 use zvonar_media::rtp::PacketBuf;
 use zvonar_media::stream::{Stream, Tap};
 
+use super::inbox::Inbox;
 use super::kernel::{self, Poll, Wake};
 use super::outlet::{Courier, LastWord, Outlet, Parcel};
 use super::ports::Lease;
@@ -78,7 +78,7 @@ pub(super) struct Place {
 /// What others see of a shard.
 #[derive(Debug)]
 pub(super) struct Handle {
-    pub(super) commands: ArrayQueue<Command>,
+    pub(super) commands: Inbox<Command>,
     pub(super) wake: Wake,
     pub(super) counters: Counters,
     pub(super) live: AtomicU64,
@@ -93,7 +93,7 @@ impl Handle {
     pub(super) fn new(capacity: usize) -> std::io::Result<Self> {
         let slots = u32::try_from(capacity).unwrap_or(u32::MAX - 1);
         Ok(Self {
-            commands: ArrayQueue::new(COMMANDS),
+            commands: Inbox::new(COMMANDS),
             wake: Wake::new()?,
             counters: Counters::default(),
             live: AtomicU64::new(0),
