@@ -1,6 +1,6 @@
 //! Single calls to SIPp, which answers, refuses, rings and asks for passwords by scenarios of ours.
 
-use std::{fs, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use zvonar_tests::{audio::Recording, machine, pcap, sip, sipp::Sipp};
 
