@@ -88,7 +88,7 @@ fn a_file_that_is_no_toml_tells_where() {
 fn a_name_may_stand_only_once() {
     check(
         &format!("{GOOD}\n[[tenant]]\nid = \"demo\"\n"),
-        &["conf/zvonar.toml:32: `demo` stands here a second time; names must differ"],
+        &["conf/zvonar.toml:31: `demo` stands here a second time; names must differ"],
     );
 }
 
