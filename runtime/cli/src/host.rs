@@ -35,12 +35,22 @@ pub(crate) fn open_package(folder: &Path) -> Result<Package, Failure> {
     Ok(Package::open(folder)?)
 }
 
-/// Encodes the package's clips; all faulty files are told at once.
+/// Encodes the package's clips; all that keeps it from being heard is told at once.
 pub(crate) fn load_clips(package: &Package) -> Result<Clips, Failure> {
-    Clips::load(&package.prompts).map_err(|faults| {
-        let sentences: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        sentences.join("\n").into()
-    })
+    let folder = package.folder.join(&package.manifest.prompts);
+    let unvoiced = package.unvoiced().map(|(name, _)| {
+        format!(
+            "{}: this prompt has a text in scenario.toml and no sound: record it, or let `zvonar build` speak it",
+            folder.join(format!("{name}.wav")).display()
+        )
+    });
+    let mut sentences: Vec<String> = unvoiced.collect();
+    match Clips::load(&package.prompts) {
+        Ok(clips) if sentences.is_empty() => return Ok(clips),
+        Ok(_) => {}
+        Err(faults) => sentences.extend(faults.iter().map(ToString::to_string)),
+    }
+    Err(sentences.join("\n").into())
 }
 
 /// Compiles a package, so that it is ready for calls.

@@ -71,6 +71,7 @@ fn start(module: &Module, job: &str, parks: bool) -> Start {
     let ports = Ports {
         line: Box::new(Quick { parks }),
         lead: Box::new(LeadCard::default()),
+        sms: Box::new(zvonar_scenario::ports::NoSms),
         clock: Box::new(Since(now())),
         random: Box::new(|| 4),
     };

@@ -20,7 +20,8 @@
 //!   [`SessionEnd::wants_fallback`] says so, the caller plays the manifest's [`Fallback`].
 //! * Everything that a scenario can see is in its trace.
 //!
-//! Not built yet, and answered with `refused` or `not-configured`: transfers, speech, text messages, numbers in words.
+//! What a line or a gateway cannot do is answered with `refused` or `not-configured`: speech, transfers and text messages
+//! are the ports'. Numbers in words are not built yet.
 
 pub mod build;
 pub mod component;
@@ -60,11 +61,11 @@ pub use self::{
     engine::{Engine, EngineConfig, Seat},
     error::ScenarioError,
     limits::{AFTER_THE_CALL, Limits, TICK, WantedLimits},
-    manifest::{Fallback, Manifest, ResultGroup, ResultName, Setting, SettingKind},
+    manifest::{Fallback, Hours, Manifest, ResultGroup, ResultName, Setting, SettingKind},
     module::Module,
     package::{Package, PackageFault, PackageFaults},
-    ports::{About, Clock, Lead, LeadCard, Line, LineError, Part, Ports, Question},
-    question::{Answer, KeyCollector, KeysWanted},
+    ports::{About, Clock, Lead, LeadCard, Line, LineError, Part, Ports, Question, Sms},
+    question::{Answer, Heard, KeyCollector, KeysWanted, SpeechWanted},
     registry::{Published, Registry, Slot},
     session::Start,
 };

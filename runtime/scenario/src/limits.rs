@@ -25,6 +25,8 @@ pub struct Limits {
     pub host_calls: u32,
     /// Log lines kept.
     pub log_lines: u32,
+    /// Text messages. What is above is answered with `limit`.
+    pub sms: u32,
     /// Events in the trace.
     pub trace_events: u32,
     /// What the trace may weigh as JSON, about, in bytes.
@@ -39,6 +41,7 @@ impl Default for Limits {
             call: Duration::from_secs(30 * 60),
             host_calls: 10_000,
             log_lines: 200,
+            sms: 5,
             trace_events: 1_000,
             trace_bytes: 64 << 10,
         }
@@ -59,6 +62,7 @@ impl Limits {
             call: wanted.call.unwrap_or(Duration::MAX).min(self.call),
             host_calls: wanted.host_calls.unwrap_or(u32::MAX).min(self.host_calls),
             log_lines: wanted.log_lines.unwrap_or(u32::MAX).min(self.log_lines),
+            sms: wanted.sms.unwrap_or(u32::MAX).min(self.sms),
             ..self
         }
     }
@@ -77,6 +81,8 @@ pub struct WantedLimits {
     pub host_calls: Option<u32>,
     /// `log-lines`
     pub log_lines: Option<u32>,
+    /// `sms`
+    pub sms: Option<u32>,
 }
 
 /// The longest name of a field of the card.
@@ -91,3 +97,11 @@ pub(crate) const PROMPT_PARTS: usize = 64;
 pub(crate) const DIGITS: usize = 32;
 /// How many fields and notes one session may write.
 pub(crate) const CARD_WRITES: u32 = 200;
+/// The longest text of a message: ten segments of Cyrillic (67 characters of two bytes) and then some.
+pub(crate) const SMS_BYTES: usize = 2048;
+/// How many phrases a question may listen for, how many ways of saying each, and how long one may be.
+pub(crate) const PHRASES: usize = 100;
+/// See [`PHRASES`].
+pub(crate) const WAYS_TO_SAY: usize = 50;
+/// See [`PHRASES`].
+pub(crate) const PHRASE_BYTES: usize = 200;

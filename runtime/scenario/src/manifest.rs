@@ -8,6 +8,11 @@
 //! source = "../../guest-examples/rust-menu"   # where the code is; absent: beside this file
 //! component = "menu.wasm"       # what is run
 //! prompts = "prompts"           # a folder of *.wav
+//! hours = "ru-default"          # when it may call: any, ru-default (9–21 there) or fz230 (debts); absent: any
+//! operator-script = "Клиент просил перезвонить"   # what an operator reads when a call is handed to him
+//!
+//! [texts]                       # what the prompts say; one without a sound is spoken by `zvonar build`
+//! menu = "Здравствуйте! Нажмите один, чтобы записаться."
 //!
 //! [[results]]                   # every result that the scenario may set
 //! name = "Записаться"
@@ -15,7 +20,7 @@
 //!
 //! [[settings]]                  # the form that a project's owner fills in
 //! name = "repeats"
-//! type = "number"               # text, number, yes-no or choice
+//! type = "number"               # text, number, yes-no, choice, or sms: the text of a message
 //! default = "1"
 //! help = "Сколько раз повторить меню"
 //!
@@ -25,6 +30,7 @@
 //! call-seconds = 120
 //! host-calls = 500
 //! log-lines = 50
+//! sms = 1
 //!
 //! [fallback]                    # what a caller hears when the scenario fails; then the call is hung up
 //! prompt = "fallback"
@@ -62,6 +68,12 @@ pub struct Manifest {
     pub component: PathBuf,
     /// The folder of prompts, relative to the package and inside it.
     pub prompts: PathBuf,
+    /// When it may call.
+    pub hours: Hours,
+    /// What an operator reads when a call is handed to him.
+    pub operator_script: Option<String>,
+    /// What the prompts say, by name. One that has no sound yet is enough to try the scenario in the terminal.
+    pub texts: BTreeMap<Arc<str>, String>,
     /// The results it may set, in the order of the reports.
     pub results: Vec<ResultName>,
     /// The form of a project's settings, in the order of the screen.
@@ -116,6 +128,20 @@ pub enum SettingKind {
     YesNo,
     /// One of these.
     Choice(Vec<String>),
+    /// The text of a message, ten segments at most.
+    Sms,
+}
+
+/// A preset of calling hours, in the time of the person who is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Hours {
+    /// Whenever the project says.
+    #[default]
+    Any,
+    /// 9 to 21.
+    RuDefault,
+    /// What 230-ФЗ allows for debts: workdays 8 to 22, weekends and holidays 9 to 20.
+    Fz230,
 }
 
 /// What a caller hears when the scenario traps, spends a limit or returns an error. Then the call is hung up.
@@ -125,11 +151,24 @@ pub struct Fallback {
     pub prompt: Option<Arc<str>>,
 }
 
+/// Ten segments of 67 characters, as Cyrillic has them.
+const SMS_CHARACTERS: usize = 670;
+/// The longest text of a prompt, in bytes: two minutes of speech.
+const TEXT_BYTES: usize = 4096;
+
 impl Setting {
     /// Whether the text fits the field; the error is a sentence.
     fn check(&self, value: &str) -> Result<(), String> {
         let fits = match &self.kind {
             SettingKind::Text => return Ok(()),
+            SettingKind::Sms if value.chars().count() <= SMS_CHARACTERS => return Ok(()),
+            SettingKind::Sms => {
+                return Err(format!(
+                    "setting `{}` is a message of at most {SMS_CHARACTERS} characters (ten segments), not {}",
+                    self.name,
+                    value.chars().count()
+                ));
+            }
             SettingKind::Number if value.parse::<i64>().is_ok() => return Ok(()),
             SettingKind::YesNo if matches!(value, "yes" | "no") => return Ok(()),
             SettingKind::Choice(options) if options.iter().any(|option| option == value) => return Ok(()),
@@ -204,6 +243,9 @@ impl Reader<'_> {
             "source",
             "component",
             "prompts",
+            "hours",
+            "operator-script",
+            "texts",
             "results",
             "settings",
             "limits",
@@ -229,6 +271,18 @@ impl Reader<'_> {
             self.required(root, "component", 0).and_then(|path| self.inside(root, "component", path));
         let prompts = self.text_of(root, "prompts").unwrap_or_else(|| "prompts".into());
         let prompts = self.inside(root, "prompts", prompts);
+        let hours = match self.text_of(root, "hours").as_deref() {
+            None | Some("any") => Hours::Any,
+            Some("ru-default") => Hours::RuDefault,
+            Some("fz230") => Hours::Fz230,
+            Some(other) => {
+                let fault = format!("`hours` is `any`, `ru-default` or `fz230`, not `{other}`");
+                self.fault_at(root, "hours", fault);
+                Hours::Any
+            }
+        };
+        let operator_script = self.text_of(root, "operator-script");
+        let texts = self.prompt_texts(root);
         let results = self.results(root);
         let settings = self.settings(root);
         let limits = self.limits(root);
@@ -241,11 +295,36 @@ impl Reader<'_> {
             source,
             component: component?,
             prompts: prompts?,
+            hours,
+            operator_script,
+            texts,
             results,
             settings,
             limits,
             fallback,
         })
+    }
+
+    fn prompt_texts(&mut self, root: &DeTable<'_>) -> BTreeMap<Arc<str>, String> {
+        let mut texts = BTreeMap::new();
+        let Some(table) = self.table(root, "texts") else { return texts };
+        for (key, value) in table {
+            let (name, start) = (key.get_ref(), key.span().start);
+            let Some(text) =
+                self.expect(name, value, "a text in quotes", |value| value.as_str().map(str::to_owned))
+            else {
+                continue;
+            };
+            // It becomes the name of a file.
+            if !name.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_') {
+                self.fault(start, format!("a prompt's name is made of letters, digits, - and _, not `{name}`"));
+            } else if text.trim().is_empty() || text.len() > TEXT_BYTES {
+                self.fault(start, format!("the text of prompt `{name}` must have 1 to {TEXT_BYTES} bytes"));
+            } else {
+                texts.insert(Arc::from(name.as_ref()), text);
+            }
+        }
+        texts
     }
 
     fn results(&mut self, root: &DeTable<'_>) -> Vec<ResultName> {
@@ -284,19 +363,20 @@ impl Reader<'_> {
                 (Some("text") | None, None) => SettingKind::Text,
                 (Some("number"), None) => SettingKind::Number,
                 (Some("yes-no"), None) => SettingKind::YesNo,
+                (Some("sms"), None) => SettingKind::Sms,
                 (Some("choice"), Some(options)) if !options.is_empty() => SettingKind::Choice(options),
                 (Some("choice"), _) => {
                     let fault = "a setting of type `choice` needs `options`, a list of texts".to_owned();
                     self.fault(start, fault);
                     SettingKind::Text
                 }
-                (Some("text" | "number" | "yes-no") | None, Some(_)) => {
+                (Some("text" | "number" | "yes-no" | "sms") | None, Some(_)) => {
                     self.fault_at(table, "options", "only a setting of type `choice` has `options`".into());
                     SettingKind::Text
                 }
                 (Some(other), _) => {
                     let fault = format!(
-                        "`type` of a setting is `text`, `number`, `yes-no` or `choice`, not `{other}`"
+                        "`type` of a setting is `text`, `number`, `yes-no`, `choice` or `sms`, not `{other}`"
                     );
                     self.fault_at(table, "type", fault);
                     SettingKind::Text
@@ -320,7 +400,7 @@ impl Reader<'_> {
 
     fn limits(&mut self, root: &DeTable<'_>) -> WantedLimits {
         let Some(table) = self.table(root, "limits") else { return WantedLimits::default() };
-        let known = ["memory-mib", "cpu-ms", "call-seconds", "host-calls", "log-lines"];
+        let known = ["memory-mib", "cpu-ms", "call-seconds", "host-calls", "log-lines", "sms"];
         self.known_keys(table, "[limits] ", &known);
         WantedLimits {
             memory_bytes: self.number(table, "memory-mib").map(|mib| u64::from(mib) << 20),
@@ -328,6 +408,7 @@ impl Reader<'_> {
             call: self.number(table, "call-seconds").map(|s| Duration::from_secs(s.into())),
             host_calls: self.number(table, "host-calls"),
             log_lines: self.number(table, "log-lines"),
+            sms: self.number(table, "sms"),
         }
     }
 

@@ -51,6 +51,18 @@ impl Module {
         &self.manifest.fallback
     }
 
+    /// The prompt of this name, as sessions may ask for it: one with a sound, or with a text at least.
+    pub(crate) fn clip(&self, name: &str) -> Option<Arc<str>> {
+        let sound = self.prompts.get_key_value(name).map(|(name, _)| name);
+        sound.or_else(|| self.manifest.texts.get_key_value(name).map(|(name, _)| name)).cloned()
+    }
+
+    /// The names of all prompts, in order.
+    pub fn clips(&self) -> impl Iterator<Item = &Arc<str>> {
+        let unvoiced = self.manifest.texts.keys().filter(|name| !self.prompts.contains_key(*name));
+        self.prompts.keys().chain(unvoiced)
+    }
+
     /// The sounds that its sessions may ask for: name → file.
     pub fn prompts(&self) -> &BTreeMap<Arc<str>, PathBuf> {
         &self.prompts

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::component::{self, ComponentFault};
-use crate::{Fallback, Manifest};
+use crate::Manifest;
 
 /// A package that holds together, read from its folder.
 #[derive(Debug, Clone)]
@@ -86,8 +86,10 @@ impl Package {
         let manifest = read_manifest(folder, &mut faults);
         // Without a readable manifest the usual places are looked at all the same, so that one run shows everything.
         let prompts_folder = folder.join(manifest.as_ref().map_or(Path::new("prompts"), |m| &m.prompts));
-        let fallback = manifest.as_ref().map(|m| m.fallback.clone()).unwrap_or_default();
-        let prompts = list_prompts(&prompts_folder, &fallback, &mut faults);
+        let said = manifest.as_ref().map(|m| &m.texts);
+        let said = |name: &str| said.is_some_and(|texts| texts.contains_key(name));
+        let fallback = manifest.as_ref().and_then(|m| m.fallback.prompt.clone()).filter(|name| !said(name));
+        let prompts = list_prompts(&prompts_folder, fallback.as_deref(), &mut faults);
         let component =
             manifest.as_ref().and_then(|m| read_component(&folder.join(&m.component), &mut faults));
         match (manifest, component, faults.is_empty()) {
@@ -100,6 +102,14 @@ impl Package {
             }),
             _ => Err(PackageFaults(faults)),
         }
+    }
+}
+
+impl Package {
+    /// The prompts that have a text and no sound. They do for a talk in the terminal; nobody can be called with them.
+    pub fn unvoiced(&self) -> impl Iterator<Item = (&Arc<str>, &str)> {
+        let texts = self.manifest.texts.iter().map(|(name, text)| (name, text.as_str()));
+        texts.filter(|(name, _)| !self.prompts.contains_key(*name))
     }
 }
 
@@ -155,7 +165,7 @@ fn read_component(file: &Path, faults: &mut Vec<PackageFault>) -> Option<Vec<u8>
 
 fn list_prompts(
     folder: &Path,
-    fallback: &Fallback,
+    fallback: Option<&str>,
     faults: &mut Vec<PackageFault>,
 ) -> BTreeMap<Arc<str>, PathBuf> {
     let mut fault = |file: &Path, what: String| {
@@ -165,7 +175,7 @@ fn list_prompts(
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         // A scenario need not say anything.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && fallback.prompt.is_none() => {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && fallback.is_none() => {
             return prompts;
         }
         Err(error) => {
@@ -196,7 +206,7 @@ fn list_prompts(
     if prompts.len() > MAX_PROMPTS {
         fault(folder, format!("a package has at most {MAX_PROMPTS} prompts, this one has {}", prompts.len()));
     }
-    if let Some(prompt) = &fallback.prompt
+    if let Some(prompt) = fallback
         && !prompts.contains_key(prompt)
     {
         fault(folder, format!("there is no `{prompt}.wav`, which [fallback] names"));

@@ -6,7 +6,8 @@
 //! # What the session has already seen to
 //!
 //! * Every [`Part::Clip`] is a clip of the package; digits have become clips.
-//! * [`Question::keys`] is sound: `max` is at least 1, `finish` is a key.
+//! * A [`Question`] wants keys, speech or both; its keys are sound: `max` is at least 1, `finish` is a key.
+//! * Speech is only asked for on a line that [`Line::hears_speech`].
 //! * Nothing is asked of a line after it answered [`LineError::HungUp`] or [`LineError::Ended`].
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 pub use zvonar_model::Direction;
 
-use crate::question::{Answer, KeysWanted};
+use crate::question::{Answer, KeysWanted, SpeechWanted};
 
 /// All that a session is plugged into. It comes back in [`crate::SessionEnd`], so that the fallback can be played.
 pub struct Ports {
@@ -24,6 +25,8 @@ pub struct Ports {
     pub line: Box<dyn Line>,
     /// The card of the person on it.
     pub lead: Box<dyn Lead>,
+    /// Text messages.
+    pub sms: Box<dyn Sms>,
     /// The time.
     pub clock: Box<dyn Clock>,
     /// 64 random bits at a time. Seeded, so that a run can be repeated.
@@ -60,15 +63,56 @@ pub enum Part {
     Pause(Duration),
 }
 
-/// A prompt and the keys that answer it. [`crate::question::KeyCollector`] holds the rules; a line drives it.
+/// A prompt, and what answers it. [`crate::question::KeyCollector`] holds the rules of keys; a line drives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
     /// What is asked; empty: only listen.
     pub prompt: Vec<Part>,
-    /// Which keys are an answer.
-    pub keys: KeysWanted,
+    /// Which keys are an answer; `None`: keys are none.
+    pub keys: Option<KeysWanted>,
+    /// Which speech is an answer; `None`: speech is none.
+    pub speech: Option<SpeechWanted>,
     /// The first key stops the prompt.
     pub key_interrupts: bool,
+    /// Speech stops the prompt.
+    pub voice_interrupts: bool,
+}
+
+/// To whom a caller is handed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// A free operator of the group; `None`: of any.
+    Operator(Option<String>),
+    /// A telephone number.
+    Number(String),
+}
+
+/// How to hand over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransferOptions {
+    /// How long the caller may wait.
+    pub longest_wait: Duration,
+    /// The clip to loop meanwhile; `None`: the ringing tone.
+    pub music: Option<Arc<str>>,
+    /// The project that the caller is added to if nobody takes the call.
+    pub call_back_project: Option<String>,
+}
+
+/// What came of a transfer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TransferEnd {
+    /// They talked this long; the caller is still on the line.
+    Talked(Duration),
+    /// The far end was engaged.
+    Busy,
+    /// The far end did not pick up.
+    NoAnswer,
+    /// The far end declined.
+    Rejected,
+    /// No operator was free in time.
+    Nobody,
+    /// Anything else, in words.
+    Failed(String),
 }
 
 /// Why the line did not do what was asked.
@@ -100,7 +144,12 @@ pub trait Line: Send {
     /// Plays a prompt to its end; keys pressed meanwhile are dropped.
     async fn play(&mut self, prompt: &[Part], until: Duration) -> Result<(), LineError>;
 
-    /// Asks, and waits for the keys. Keys pressed before are dropped, keys pressed during the prompt count.
+    /// Whether speech can be an answer here. Where it cannot, the session refuses the question.
+    fn hears_speech(&self) -> bool {
+        false
+    }
+
+    /// Asks, and waits for the answer. Keys pressed before are dropped, keys pressed during the prompt count.
     async fn ask(&mut self, question: &Question, until: Duration) -> Result<Answer, LineError>;
 
     /// Lets time pass in silence; keys pressed meanwhile are dropped.
@@ -115,6 +164,17 @@ pub trait Line: Send {
     ) -> Result<String, LineError> {
         let _ = (longest, stop_at_silence, until);
         Err(LineError::Refused("this host keeps no recordings".into()))
+    }
+
+    /// Hands the caller over, and comes back when that is over.
+    async fn transfer(
+        &mut self,
+        to: &Destination,
+        options: &TransferOptions,
+        until: Duration,
+    ) -> Result<TransferEnd, LineError> {
+        let _ = (to, options, until);
+        Err(LineError::Refused("this host does not transfer calls".into()))
     }
 
     /// Hangs up. Comes back once the BYE is on its way; does not wait for its answer.
@@ -133,6 +193,35 @@ pub trait Lead: Send {
     fn note(&mut self, text: &str);
     /// All numbers of the card go on the blacklist.
     fn block(&mut self, reason: &str);
+}
+
+/// Why no text was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SmsError {
+    /// The tenant has no gateway.
+    NotConfigured,
+    /// The gateway or the host refused, in words for the scenario's author.
+    Refused(String),
+    /// This call has sent as many texts as one call may.
+    Limit,
+}
+
+/// Text messages. Quick: nothing here may wait for a gateway.
+///
+/// Lengths and the number of texts were checked by the session (see [`crate::Limits`]).
+pub trait Sms: Send {
+    /// Queues a text, to the caller's own number with `None`, and gives its id.
+    fn send(&mut self, to: Option<&str>, text: &str) -> Result<String, SmsError>;
+}
+
+/// A tenant without a gateway.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoSms;
+
+impl Sms for NoSms {
+    fn send(&mut self, _: Option<&str>, _: &str) -> Result<String, SmsError> {
+        Err(SmsError::NotConfigured)
+    }
 }
 
 /// The session's time.

@@ -28,14 +28,51 @@ pub struct KeysWanted {
     pub between: Duration,
 }
 
+/// Words to listen for, and by which name they come back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Phrase {
+    /// Its name.
+    pub id: String,
+    /// Any of these is it.
+    pub any_of: Vec<String>,
+}
+
+/// Which speech is an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpeechWanted {
+    /// What to look for; empty: any words.
+    pub phrases: Vec<Phrase>,
+    /// How long until the caller begins, counted from the end of the prompt.
+    pub wait: Duration,
+    /// Where a long answer is cut.
+    pub longest: Duration,
+}
+
+/// Something was said.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heard {
+    /// The phrase that was found, by its id.
+    pub phrase: Option<String>,
+    /// All that was understood, in small letters, without punctuation.
+    pub text: String,
+    /// How sure the recogniser is, from 0 to 1.
+    pub confidence: f32,
+    /// From the first to the last voiced frame.
+    pub voiced: Duration,
+}
+
 /// Users know no better than 10 s for a key.
 pub const FIRST_KEY: Duration = Duration::from_secs(10);
 
 /// How a question was answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     /// The keys, without the finish key.
     Keys(String),
+    /// What was said.
+    Speech(Heard),
+    /// The recogniser has no capacity right now; nothing is billed.
+    RecogniserBusy,
     /// None in time.
     Silence,
 }
@@ -158,7 +195,7 @@ mod tests {
             if let Some(answer) = collector.answer() {
                 return match answer {
                     Answer::Keys(keys) => format!("{} ms: {keys:?}", now.as_millis()),
-                    Answer::Silence => format!("{} ms: silence", now.as_millis()),
+                    other => format!("{} ms: {other:?}", now.as_millis()),
                 };
             }
             let timeout = collector.poll_timeout();
@@ -193,7 +230,7 @@ mod tests {
         for (interrupts, events, answer) in [
             (true, &[(2000u64, Press('1'))] as &[_], "2000 ms: \"1\""),
             (true, &[(5000, PromptOver), (6000, Press('2'))], "6000 ms: \"2\""),
-            (true, &[(5000, PromptOver)], "15000 ms: silence"),
+            (true, &[(5000, PromptOver)], "15000 ms: Silence"),
             // The prompt is heard out, and the key counts all the same.
             (false, &[(2000, Press('1')), (5000, PromptOver)], "5000 ms: \"1\""),
             // The first key was the answer.
@@ -201,7 +238,7 @@ mod tests {
             // What is no key is not one.
             (true, &[(2000, Press('x')), (5000, PromptOver), (6000, Press('#'))], "6000 ms: \"#\""),
             // On the deadline is too late.
-            (true, &[(5000, PromptOver), (15_000, Press('1'))], "15000 ms: silence"),
+            (true, &[(5000, PromptOver), (15_000, Press('1'))], "15000 ms: Silence"),
             // A prompt that never ends keeps the question open.
             (true, &[], "no answer"),
         ] {
@@ -287,6 +324,7 @@ mod tests {
                     prop_assert!(keys.chars().all(|key| is_key(key) && Some(key) != finish));
                 }
                 Some(Answer::Silence) => {}
+                Some(other) => prop_assert!(false, "keys do not speak: {other:?}"),
                 None => prop_assert!(false, "after its deadline a question is answered"),
             }
         }

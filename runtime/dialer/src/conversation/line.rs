@@ -162,7 +162,11 @@ impl Talk {
     async fn ask(&mut self, question: &Question, until: Duration) -> Result<Answer, LineError> {
         self.catch_up().await?;
         let prompt = self.prompt(&question.prompt)?;
-        let mut collector = KeyCollector::new(question.keys, question.key_interrupts);
+        // Without a recogniser the session lets no question through that does not want keys.
+        let Some(keys) = question.keys else {
+            return Err(LineError::Refused("this host has no speech recogniser: ask for keys".into()));
+        };
+        let mut collector = KeyCollector::new(keys, question.key_interrupts);
         let playing = prompt.map(|prompt| self.call.media().play(prompt, question.key_interrupts));
         if playing.is_none() {
             collector.prompt_over(self.elapsed(clock::now()));

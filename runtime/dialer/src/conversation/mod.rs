@@ -19,7 +19,7 @@ use zvonar_model::{
     AttemptId, Direction, MediaReport, Millis, Outcome, Phases, ScenarioName, SystemResult, TalkEnd,
     TenantId, Trace, TrunkId,
 };
-use zvonar_scenario::ports::{About, LeadCard, Line, Part, Ports};
+use zvonar_scenario::ports::{About, LeadCard, Line, NoSms, Part, Ports};
 use zvonar_scenario::{Ending, Fallback, Limits, Module, Published, Registry, Seat, Start};
 use zvonar_switch::media_io::Recorded;
 use zvonar_switch::{Call, CallEvent, DialError, IncomingCall, Reservation, Switch, Target, clock};
@@ -294,6 +294,7 @@ impl Conversations {
         let ports = Ports {
             line: Box::new(Talk::line(&talk)),
             lead: Box::new(Arc::clone(&card)),
+            sms: Box::new(NoSms),
             clock: Box::new(world::Clock::new(answered, brief.fields.get(world::ZONE_FIELD))),
             random: Box::new(rand::random),
         };

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::types::{LineError, Part};
+use super::types::{LineError, Part, shorten};
 use super::wit::line::{
-    Answer, CallInfo, Destination, Direction, Host, KeysWanted, Question, TransferEnd, TransferOptions,
+    Answer, CallInfo, Destination, Direction, Heard, Host, KeysWanted, Question, SpeechWanted, TransferEnd,
+    TransferOptions,
 };
+use crate::limits::{PHRASE_BYTES, PHRASES, WAYS_TO_SAY};
 use crate::ports;
 use crate::question::{self, is_key};
 use crate::session::State;
@@ -15,6 +17,8 @@ use crate::trace;
 
 /// Neither speech nor keys can be waited for longer than this.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
+/// Where a long answer is cut.
+const LONGEST_UTTERANCE: Duration = Duration::from_secs(30);
 
 fn ms(milliseconds: u32) -> Duration {
     Duration::from_millis(milliseconds.into())
@@ -78,43 +82,41 @@ impl Host for State {
                 let answer = self.ports.line.ask(&question, until).await;
                 self.line_answered(call, &answer);
                 match &answer {
-                    Ok(question::Answer::Keys(_)) => (self.spoke, self.not_heard_out) = (true, false),
-                    Ok(question::Answer::Silence) | Err(ports::LineError::HungUp) => {
-                        self.not_heard_out = true
+                    Ok(question::Answer::Keys(_) | question::Answer::Speech(_)) => {
+                        (self.spoke, self.not_heard_out) = (true, false);
                     }
-                    Err(_) => {}
+                    Ok(question::Answer::Silence) | Err(ports::LineError::HungUp) => {
+                        self.not_heard_out = true;
+                    }
+                    Ok(question::Answer::RecogniserBusy) | Err(_) => {}
                 }
                 answer
             }
             Err(why) => Err(why),
         };
-        let answer = match answer {
-            Ok(question::Answer::Keys(keys)) => Ok(Answer::Keys(keys)),
-            Ok(question::Answer::Silence) => Ok(Answer::Silence),
-            Err(why) => Err(why.into()),
-        };
+        let answer = answer.map(Answer::from).map_err(LineError::from);
         self.leave(call, || (told(&q), trace::line(&answer, answered)));
         Ok(answer)
     }
 
-    fn transfer(
+    async fn transfer(
         &mut self,
         to: Destination,
-        _options: TransferOptions,
+        options: TransferOptions,
     ) -> wasmtime::Result<Result<TransferEnd, LineError>> {
         let call = self.enter("line.transfer")?;
-        let why = match self.line_until(call) {
-            Ok(_) => LineError::Refused("this host does not transfer calls yet".into()),
-            Err(why) => why.into(),
+        let asked = self.line_until(call).and_then(|until| Ok((self.handing_over(&to, &options)?, until)));
+        let end = match asked {
+            Ok(((to, options), until)) => {
+                let end = self.ports.line.transfer(&to, &options, until).await;
+                self.line_answered(call, &end);
+                self.spoke |= matches!(end, Ok(ports::TransferEnd::Talked(_)));
+                end
+            }
+            Err(why) => Err(why),
         };
-        let end = Err(why);
-        self.leave(call, || {
-            let to = match &to {
-                Destination::Operator(group) => json!({ "operator": group }),
-                Destination::Number(number) => json!({ "number": number }),
-            };
-            (to, trace::line(&end, |_| Value::Null))
-        });
+        let end = end.map(TransferEnd::from).map_err(LineError::from);
+        self.leave(call, || (handed(&to, &options), trace::line(&end, came_of)));
         Ok(end)
     }
 
@@ -170,26 +172,134 @@ impl Host for State {
 impl State {
     /// The question as the line takes it; `Refused`, with a sentence, when it makes no sense or cannot be served.
     fn question(&self, q: &Question) -> Result<ports::Question, ports::LineError> {
-        let refused = |why: &str| Err(ports::LineError::Refused(why.into()));
-        if q.speech.is_some() {
-            return refused("this host has no speech recogniser yet: ask for keys");
+        let refused = |why: String| Err(ports::LineError::Refused(why));
+        if q.keys.is_none() && q.speech.is_none() {
+            return refused("a question wants keys, speech or both; this one wants neither".into());
         }
-        let Some(KeysWanted { max, finish, first, between }) = q.keys else {
-            return refused("a question wants keys, speech or both; this one wants neither");
+        let keys = match q.keys {
+            None => None,
+            Some(KeysWanted { max: 0, .. }) => {
+                return refused("a question wants at least one key; `max` is 0".into());
+            }
+            Some(KeysWanted { finish: Some(key), .. }) if !is_key(key) => {
+                return refused("`finish` must be a key: 0 to 9, *, # or A to D".into());
+            }
+            Some(KeysWanted { max, finish, first, between }) => Some(question::KeysWanted {
+                max,
+                finish,
+                first: ms(first).min(LONGEST_WAIT),
+                between: ms(between).min(LONGEST_WAIT),
+            }),
         };
-        if max == 0 {
-            return refused("a question wants at least one key; `max` is 0");
+        if q.speech.is_some() && !self.ports.line.hears_speech() {
+            return refused("this host has no speech recogniser: ask for keys".into());
         }
-        if finish.is_some_and(|key| !is_key(key)) {
-            return refused("`finish` must be a key: 0 to 9, *, # or A to D");
-        }
-        let keys = question::KeysWanted {
-            max,
-            finish,
-            first: ms(first).min(LONGEST_WAIT),
-            between: ms(between).min(LONGEST_WAIT),
+        let speech = q.speech.as_ref().map(speech_wanted).transpose().or_else(refused)?;
+        let (key_interrupts, voice_interrupts) = (q.key_interrupts, q.voice_interrupts);
+        Ok(ports::Question { prompt: self.prompt(&q.prompt)?, keys, speech, key_interrupts, voice_interrupts })
+    }
+
+    /// The transfer as the line takes it.
+    fn handing_over(
+        &self,
+        to: &Destination,
+        options: &TransferOptions,
+    ) -> Result<(ports::Destination, ports::TransferOptions), ports::LineError> {
+        let music = match &options.music {
+            None => None,
+            Some(name) => Some(self.clip(name).ok_or_else(|| self.no_such_clip(name))),
         };
-        Ok(ports::Question { prompt: self.prompt(&q.prompt)?, keys, key_interrupts: q.key_interrupts })
+        let music = music.transpose().map_err(ports::LineError::Refused)?;
+        let to = match to {
+            Destination::Operator(group) => ports::Destination::Operator(group.clone()),
+            Destination::Number(number) => ports::Destination::Number(number.clone()),
+        };
+        let longest_wait = ms(options.longest_wait).min(LONGEST_WAIT);
+        let call_back_project = options.call_back_project.clone();
+        Ok((to, ports::TransferOptions { longest_wait, music, call_back_project }))
+    }
+}
+
+/// The speech that a question wants; the error is a sentence.
+fn speech_wanted(speech: &SpeechWanted) -> Result<question::SpeechWanted, String> {
+    if speech.phrases.len() > PHRASES {
+        return Err(format!("a question listens for at most {PHRASES} phrases, not {}", speech.phrases.len()));
+    }
+    let mut phrases: Vec<question::Phrase> = Vec::with_capacity(speech.phrases.len());
+    for phrase in &speech.phrases {
+        let id = shorten(&phrase.id, PHRASE_BYTES);
+        let fits = |way: &String| !way.trim().is_empty() && way.len() <= PHRASE_BYTES;
+        if phrase.any_of.is_empty() || phrase.any_of.len() > WAYS_TO_SAY || !phrase.any_of.iter().all(fits) {
+            return Err(format!(
+                "phrase `{id}` needs 1 to {WAYS_TO_SAY} ways of saying it, of 1 to {PHRASE_BYTES} bytes each"
+            ));
+        }
+        if phrases.iter().any(|other| other.id == phrase.id) {
+            return Err(format!("two phrases of the question are called `{id}`"));
+        }
+        phrases.push(question::Phrase { id: phrase.id.clone(), any_of: phrase.any_of.clone() });
+    }
+    let (wait, longest) = (ms(speech.wait).min(LONGEST_WAIT), ms(speech.longest).min(LONGEST_UTTERANCE));
+    Ok(question::SpeechWanted { phrases, wait, longest })
+}
+
+impl From<question::Answer> for Answer {
+    fn from(answer: question::Answer) -> Self {
+        match answer {
+            question::Answer::Keys(keys) => Self::Keys(keys),
+            question::Answer::Silence => Self::Silence,
+            question::Answer::RecogniserBusy => Self::RecogniserBusy,
+            question::Answer::Speech(heard) => Self::Speech(Heard {
+                phrase: heard.phrase,
+                text: heard.text,
+                confidence: heard.confidence,
+                voiced: whole_ms(heard.voiced),
+            }),
+        }
+    }
+}
+
+impl From<ports::TransferEnd> for TransferEnd {
+    fn from(end: ports::TransferEnd) -> Self {
+        match end {
+            ports::TransferEnd::Talked(time) => Self::Talked(whole_ms(time)),
+            ports::TransferEnd::Busy => Self::Busy,
+            ports::TransferEnd::NoAnswer => Self::NoAnswer,
+            ports::TransferEnd::Rejected => Self::Rejected,
+            ports::TransferEnd::Nobody => Self::Nobody,
+            ports::TransferEnd::Failed(why) => Self::Failed(why),
+        }
+    }
+}
+
+fn whole_ms(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
+}
+
+/// A transfer for the trace.
+fn handed(to: &Destination, options: &TransferOptions) -> Value {
+    let mut told = match to {
+        Destination::Operator(group) => json!({ "operator": group }),
+        Destination::Number(number) => json!({ "number": number }),
+    };
+    told["longest-wait"] = json!(options.longest_wait);
+    if let Some(music) = &options.music {
+        told["music"] = json!(music);
+    }
+    if let Some(project) = &options.call_back_project {
+        told["call-back-project"] = json!(project);
+    }
+    told
+}
+
+fn came_of(end: &TransferEnd) -> Value {
+    match end {
+        TransferEnd::Talked(ms) => json!({ "talked": ms }),
+        TransferEnd::Busy => json!("busy"),
+        TransferEnd::NoAnswer => json!("no-answer"),
+        TransferEnd::Rejected => json!("rejected"),
+        TransferEnd::Nobody => json!("nobody"),
+        TransferEnd::Failed(why) => json!({ "failed": why }),
     }
 }
 

@@ -20,6 +20,7 @@ mod bindings {
             "zvonar:scenario/line.ask": async | trappable,
             "zvonar:scenario/line.wait": async | trappable,
             "zvonar:scenario/line.record-voice": async | trappable,
+            "zvonar:scenario/line.transfer": async | trappable,
             "zvonar:scenario/line.hangup": async | trappable,
             default: trappable,
         },

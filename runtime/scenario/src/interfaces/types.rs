@@ -63,12 +63,12 @@ impl State {
         Ok(prompt)
     }
 
-    fn clip(&self, name: &str) -> Option<Arc<str>> {
-        self.module.prompts().get_key_value(name).map(|(name, _)| Arc::clone(name))
+    pub(super) fn clip(&self, name: &str) -> Option<Arc<str>> {
+        self.module.clip(name)
     }
 
-    fn no_such_clip(&self, name: &str) -> String {
-        let known: Vec<&str> = self.module.prompts().keys().take(10).map(|name| &**name).collect();
+    pub(super) fn no_such_clip(&self, name: &str) -> String {
+        let known: Vec<&str> = self.module.clips().take(10).map(|name| &**name).collect();
         match known.is_empty() {
             true => format!("there is no clip `{}`: the package has none", shorten(name, 64)),
             false => {

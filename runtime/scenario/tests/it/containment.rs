@@ -119,6 +119,7 @@ async fn after_two_seconds_on_a_dead_line_the_instance_is_stopped() {
     let ports = zvonar_scenario::Ports {
         line: Box::new(line),
         lead: Box::new(zvonar_scenario::LeadCard::default()),
+        sms: Box::new(zvonar_scenario::ports::NoSms),
         clock: Box::new(clock),
         random: Box::new(|| 4),
     };

@@ -104,7 +104,7 @@ impl Line for PretendLine {
     async fn ask(&mut self, question: &Question, until: Duration) -> Result<Answer, LineError> {
         let mut line = self.0.lock().unwrap();
         let over = line.now + line.begin(&question.prompt);
-        let mut collector = KeyCollector::new(question.keys, question.key_interrupts);
+        let mut collector = KeyCollector::new(question.keys.expect("only keys are asked for here"), question.key_interrupts);
         let mut playing = true;
         loop {
             if playing && (line.now >= over || collector.stops_prompt()) {
@@ -170,7 +170,7 @@ impl Line for PatientLine {
     }
 
     async fn ask(&mut self, question: &Question, _: Duration) -> Result<Answer, LineError> {
-        tokio::time::sleep(question.keys.first).await;
+        tokio::time::sleep(question.keys.expect("only keys are asked for here").first).await;
         Ok(Answer::Silence)
     }
 
@@ -253,6 +253,7 @@ pub(crate) async fn talk_within(
     let ports = Ports {
         line: Box::new(line.clone()),
         lead: Box::new(LeadCard::default()),
+        sms: Box::new(zvonar_scenario::ports::NoSms),
         clock: Box::new(line.clone()),
         random: Box::new(move || {
             n += 1;
@@ -268,6 +269,7 @@ pub(crate) async fn patient(module: &Arc<Module>, filled: &[(&str, &str)]) -> Se
     let ports = Ports {
         line: Box::new(PatientLine),
         lead: Box::new(LeadCard::default()),
+        sms: Box::new(zvonar_scenario::ports::NoSms),
         clock: Box::new(RealClock::start()),
         random: Box::new(|| 4),
     };

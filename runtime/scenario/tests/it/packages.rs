@@ -70,7 +70,7 @@ prompt = "sorry"
         [
             "scenario.toml:1: `name` is 1 to 64 letters a-z A-Z, digits, `-` and `_`, not `my menu`",
             "scenario.toml:1: `version` is missing",
-            "scenario.toml:2: a manifest has no key `verison`; there are `name`, `version`, `title`, `language`, `source`, `component`, `prompts`, `results`, `settings`, `limits`, `fallback`",
+            "scenario.toml:2: a manifest has no key `verison`; there are `name`, `version`, `title`, `language`, `source`, `component`, `prompts`, `hours`, `operator-script`, `texts`, `results`, `settings`, `limits`, `fallback`",
             "scenario.toml:3: `component` must be a path inside the package, not `../elsewhere.wasm`",
             "scenario.toml:4: `prompts` must be a text in quotes",
             "scenario.toml:8: `group` of a result is `success`, `refusal` or `neutral`, not `good`",
@@ -79,7 +79,7 @@ prompt = "sorry"
             "scenario.toml:17: setting `times` must be a whole number, not `often`",
             "scenario.toml:18: a setting of type `choice` needs `options`, a list of texts",
             "scenario.toml:23: `memory-mib` must be a whole number from 1 to 4294967295",
-            "scenario.toml:24: [limits] has no key `cpu`; there are `memory-mib`, `cpu-ms`, `call-seconds`, `host-calls`, `log-lines`",
+            "scenario.toml:24: [limits] has no key `cpu`; there are `memory-mib`, `cpu-ms`, `call-seconds`, `host-calls`, `log-lines`, `sms`",
             "prompts/hello.mp3: a prompt is a WAV file: convert this one (`sox in.mp3 -r 8000 -c 1 out.wav`)",
         ]
     );

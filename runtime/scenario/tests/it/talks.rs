@@ -140,6 +140,7 @@ async fn every_function_of_the_world_is_answered_and_told() {
     let ports = Ports {
         line: Box::new(line.clone()),
         lead: Box::new(Arc::clone(&card)),
+        sms: Box::new(zvonar_scenario::ports::NoSms),
         clock: Box::new(line.clone()),
         random: Box::new(|| u64::MAX),
     };
