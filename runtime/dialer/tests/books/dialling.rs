@@ -350,7 +350,7 @@ async fn a_blocked_number_is_never_rung() {
     tables.block(&number(2), "asked not to be called", UnixMillis(5)).await.unwrap();
     dialer.run(&tenant(), &project(), None, never()).await.unwrap();
     let report = tables.report(&project()).await.unwrap();
-    let row = report.rows.iter().find(|row| row.lead == lead(2)).unwrap();
+    let row = report.rows.iter().find(|row| row.lead == Some(lead(2))).unwrap();
     assert_eq!((row.result.as_str(), row.kopecks), ("Номер из черного списка", Kopecks(0)));
     assert_eq!(row.number, "+7 900 ***-**-02");
 }

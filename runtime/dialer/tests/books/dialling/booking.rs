@@ -27,9 +27,18 @@ async fn a_call_by_hand_and_a_call_that_came_in_are_charged_once() {
     let tables = dialer.tables(&tenant());
     assert_eq!(tables.balance().await.unwrap().spent, Kopecks(16));
     assert!(tables.verify().await.unwrap().is_sound());
+    // Calls that came in were charged, and no report had a row of them.
+    let rows = tables.report_outside_projects().await.unwrap();
+    let told: Vec<_> = rows.iter().map(|row| (row.lead.as_ref(), row.kopecks, row.lines_sum)).collect();
+    assert_eq!(
+        told,
+        [(None, Kopecks(4), Kopecks(4)), (None, Kopecks(12), Kopecks(12))],
+        "by their beginnings"
+    );
     // Another tenant sees nothing of it.
     let other = dialer.tables(&TenantId::new("other").unwrap());
     assert_eq!(other.balance().await.unwrap().charges, 0);
+    assert_eq!(other.report_outside_projects().await.unwrap(), []);
     assert_eq!(other.record(&record.attempt).await.unwrap(), None);
 }
 
