@@ -35,6 +35,11 @@ enum Command {
     /// Look after the ledger.
     #[command(subcommand)]
     Ledger(commands::ledger::Command),
+    /// Tell what a call costs, line by line, and why.
+    Rate(commands::rate::Arguments),
+    /// Have the dialler's rules explain themselves.
+    #[command(subcommand)]
+    Explain(commands::explain::Command),
     /// Make a component of a scenario's module and put it into its package.
     Build(commands::build::Arguments),
     /// Check a scenario package: every fault at once.
@@ -57,6 +62,8 @@ fn main() -> ExitCode {
         Command::Farm(arguments) => commands::farm::run(arguments),
         Command::Report(arguments) => commands::report::run(arguments),
         Command::Ledger(command) => commands::ledger::run(command),
+        Command::Rate(arguments) => commands::rate::run(arguments),
+        Command::Explain(command) => commands::explain::run(command),
         Command::Build(arguments) => commands::build::run(arguments),
         Command::Check(arguments) => commands::check::run(arguments),
     };

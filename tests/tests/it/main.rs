@@ -9,6 +9,7 @@ mod config;
 mod containment;
 mod demo;
 mod digest;
+mod explain;
 mod kill;
 mod layers;
 mod sipp;

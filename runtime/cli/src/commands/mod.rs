@@ -2,9 +2,12 @@
 
 pub(crate) mod build;
 pub(crate) mod call;
+mod cases;
 pub(crate) mod check;
+pub(crate) mod explain;
 pub(crate) mod farm;
 pub(crate) mod ledger;
+pub(crate) mod rate;
 pub(crate) mod report;
 pub(crate) mod serve;
 

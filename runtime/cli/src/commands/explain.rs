@@ -1,0 +1,165 @@
+//! `zvonar explain`: the dialler's rules, answering for themselves.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use zvonar_campaign::{Left, Meaning, RetryClass, RetryRules, Rotation, Step};
+use zvonar_model::UnixMillis;
+
+use super::{Failure, cases, say};
+
+/// What can be explained.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// How the numbers of a lead are dialled again, result by result.
+    Retry(Retry),
+}
+
+/// What `zvonar explain retry` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Retry {
+    /// The lead's numbers, in the order of the card.
+    #[arg(long, value_delimiter = ',', value_name = "A,B", required_unless_present = "file")]
+    numbers: Vec<String>,
+    /// How often each result may come in a row: no_answer, busy, rejected, system, machine.
+    #[arg(long, value_delimiter = ',', value_name = "RESULT=N", value_parser = limit)]
+    limits: Vec<(RetryClass, u32)>,
+    /// «Максимальное число звонков клиенту»: the most calls to one number.
+    #[arg(long, value_name = "N", default_value_t = zvonar_campaign::MAX_CALLS, value_parser = clap::value_parser!(u32).range(1..))]
+    max: u32,
+    /// What the attempts come to, in order: the classes above, `answered`, `never`.
+    #[arg(long, value_delimiter = ',', value_name = "RESULT")]
+    results: Vec<String>,
+    /// Many cases, one JSON a line: {"numbers": ["A"], "limits": {"busy": 2}, "max_calls": 2, "results": ["busy"]}.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["numbers", "limits", "results"])]
+    file: Option<PathBuf>,
+    /// {"end": …, "log": [[number, result, in a row, why it left or null], …]}, a line per case.
+    #[arg(long)]
+    json: bool,
+}
+
+/// One lead's history.
+#[derive(Debug, Deserialize)]
+struct Case {
+    numbers: Vec<String>,
+    #[serde(default)]
+    limits: BTreeMap<String, u32>,
+    #[serde(default = "max_calls")]
+    max_calls: u32,
+    #[serde(default)]
+    results: Vec<String>,
+}
+
+fn max_calls() -> u32 {
+    zvonar_campaign::MAX_CALLS
+}
+
+/// The classes by the names of the command line.
+const CLASSES: [(&str, RetryClass); 5] = [
+    ("no_answer", RetryClass::NoAnswer),
+    ("busy", RetryClass::Busy),
+    ("rejected", RetryClass::Rejected),
+    ("system", RetryClass::System),
+    ("machine", RetryClass::Machine),
+];
+
+fn class(name: &str) -> Result<RetryClass, String> {
+    let found = CLASSES.iter().find(|(known, _)| *known == name).map(|(_, class)| *class);
+    found.ok_or_else(|| format!("there is no result `{name}` with a limit; there are {}", known(&[])))
+}
+
+fn limit(text: &str) -> Result<(RetryClass, u32), String> {
+    let (name, number) = text.split_once('=').ok_or("a limit is written as busy=2")?;
+    let number = number.parse().ok().filter(|number| *number > 0);
+    Ok((class(name.trim())?, number.ok_or("a limit is a whole number from 1 on")?))
+}
+
+fn meaning(name: &str) -> Result<Meaning, String> {
+    match name {
+        "answered" => Ok(Meaning::Reached),
+        "never" => Ok(Meaning::Never),
+        name => class(name)
+            .map(Meaning::Retried)
+            .map_err(|_| format!("there is no result `{name}`; there are {}", known(&["answered", "never"]))),
+    }
+}
+
+fn known(more: &[&str]) -> String {
+    let names: Vec<&str> = CLASSES.iter().map(|(name, _)| *name).chain(more.iter().copied()).collect();
+    names.join(", ")
+}
+
+pub(crate) fn run(command: Command) -> Result<(), Failure> {
+    let Command::Retry(arguments) = command;
+    let cases = match &arguments.file {
+        Some(file) => cases::read(file, "input")?,
+        None => vec![Case {
+            numbers: arguments.numbers,
+            limits: BTreeMap::new(),
+            max_calls: arguments.max,
+            results: arguments.results,
+        }],
+    };
+    for case in cases {
+        let mut rules = RetryRules { max_calls: case.max_calls, ..RetryRules::default() };
+        for (class, limit) in &arguments.limits {
+            rules.of_mut(*class).limit = *limit;
+        }
+        for (name, limit) in &case.limits {
+            rules.of_mut(class(name)?).limit = *limit;
+        }
+        retry(&case, rules, arguments.json)?;
+    }
+    Ok(())
+}
+
+fn retry(case: &Case, rules: RetryRules, json: bool) -> Result<(), Failure> {
+    let mut rotation = Rotation::new(rules, case.numbers.len());
+    let mut log: Vec<Value> = Vec::new();
+    for (at, result) in case.results.iter().enumerate() {
+        let meaning = meaning(result)?;
+        let Some(next) = rotation.next() else {
+            eprintln!("the lead is finished; the last {} results were not used", case.results.len() - at);
+            break;
+        };
+        let number = &case.numbers[next];
+        let step = rotation.record(next, meaning, UnixMillis(0));
+        match (json, meaning) {
+            (true, Meaning::Reached) => log.push(json!([number, result])),
+            (true, _) => {
+                log.push(json!([number, result, step.streak, step.left.map(|left| left.to_string())]))
+            }
+            (false, _) => say(sentence(number, meaning, step, &rules))?,
+        }
+    }
+    let end = rotation.state().title();
+    if json {
+        // As integrators' tables spell it.
+        return say(json!({ "end": end.replace('ё', "е"), "log": log }));
+    }
+    match rotation.next() {
+        Some(next) => say(format!("{end}: next is {}", case.numbers[next])),
+        None => say(end),
+    }
+}
+
+fn sentence(number: &str, meaning: Meaning, step: Step, rules: &RetryRules) -> String {
+    let class = match meaning {
+        Meaning::Reached => return format!("{number}: answered"),
+        Meaning::Never => return format!("{number}: not to be dialled again; it leaves"),
+        Meaning::Retried(class) => class,
+    };
+    let name = CLASSES.iter().find(|(_, known)| *known == class).map_or("", |(name, _)| name);
+    let then = match step.left {
+        None => "it stays".to_owned(),
+        Some(Left::MaxCalls) => format!("it leaves: {} calls are the most for one number", rules.max_calls),
+        Some(Left::Limit(_)) => {
+            format!("it leaves: {} in a row are the limit of {name}", rules.of(class).limit)
+        }
+        Some(Left::Never) => "it leaves".to_owned(),
+    };
+    format!("{number}: {name}, {} in a row; {then}", step.streak)
+}
