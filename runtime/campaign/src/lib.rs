@@ -7,7 +7,9 @@
 mod lead;
 mod numbers;
 mod rotation;
+mod schedule;
 
 pub use lead::{LeadState, Meaning, Progress, RetryClass, Try, after, meaning};
 pub use numbers::{NumberKind, NumberRefused, check_number};
 pub use rotation::{Left, MAX_CALLS, NumberState, RetryRule, RetryRules, Rotation, Step};
+pub use schedule::{Calling, Schedule, ScheduleFault, Window, weekday_name};
