@@ -49,6 +49,45 @@ fn a_lead_that_is_dialled_again_is_told_in_words_and_as_json() {
 }
 
 #[test]
+fn hours_and_numbers_are_explained_with_the_rule_and_the_next_time() {
+    for (arguments, expected) in [
+        (
+            &["explain", "hours", "--lead-zone", "Asia/Omsk", "--at", "2026-03-02T07:30", "--json"][..],
+            json!({ "open": false, "opens": "2026-03-02T09:00:00+06:00[Asia/Omsk]" }),
+        ),
+        (
+            &["explain", "hours", "--lead-zone", "Asia/Omsk", "--at", "2026-03-02T07:30:00+03:00", "--json"],
+            json!({ "open": true, "until": "2026-03-02T21:00:00+06:00[Asia/Omsk]" }),
+        ),
+        (
+            &[
+                "explain",
+                "hours",
+                "--lead-zone",
+                "Europe/Moscow",
+                "--at",
+                "2026-11-04T08:30",
+                "--hours",
+                "fz230",
+                "--json",
+            ],
+            json!({ "open": false, "opens": "2026-11-04T09:00:00+03:00[Europe/Moscow]" }),
+        ),
+        (
+            &["explain", "number", "8 916 123-45-67", "--json"],
+            json!({ "number": "+79161234567", "dialled": true, "kind": "mobile" }),
+        ),
+        (
+            &["explain", "number", "+77011234567", "--json"],
+            json!({ "number": "+77011234567", "dialled": false, "why": "Номер Казахстана" }),
+        ),
+    ] {
+        let said = Process::spawn("zvonar", &mut host::zvonar(arguments)).unwrap().succeed(LIMIT).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&said).unwrap(), expected, "{arguments:?}");
+    }
+}
+
+#[test]
 fn a_result_or_a_field_that_does_not_exist_is_refused_with_what_there_is() {
     let folder = tempfile::tempdir().unwrap();
     let call = folder.path().join("call.json");
@@ -66,6 +105,12 @@ fn a_result_or_a_field_that_does_not_exist_is_refused_with_what_there_is() {
         (vec!["explain", "retry", "--numbers", "A", "--max", "0"], "0 is not in 1.."),
         (vec!["rate", "--call", &call], "unknown field `robt`"),
         (vec!["rate"], "--call"),
+        (vec!["explain", "hours", "--lead-zone", "Mars/Base"], "the tz database has no zone `Mars/Base`"),
+        (vec!["explain", "hours", "--lead-zone", "Asia/Omsk", "--at", "soon"], "`soon` is no time"),
+        (
+            vec!["explain", "hours", "--lead-zone", "Asia/Omsk", "--windows", "moon 9-10"],
+            "`moon 9-10` is no window",
+        ),
     ] {
         let mut zvonar = Process::spawn("zvonar", &mut host::zvonar(&arguments)).unwrap();
         assert!(!zvonar.wait(LIMIT).unwrap().success(), "{arguments:?}");

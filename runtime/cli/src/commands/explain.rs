@@ -1,13 +1,19 @@
 //! `zvonar explain`: the dialler's rules, answering for themselves.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use zvonar_campaign::{Left, Meaning, RetryClass, RetryRules, Rotation, Step};
-use zvonar_model::UnixMillis;
+use zvonar_campaign::{
+    Calling, Left, Meaning, NumberKind, RetryClass, RetryRules, Rotation, Schedule, Step, check_number,
+    weekday_name,
+};
+use zvonar_model::{PhoneNumber, UnixMillis};
+use zvonar_switch::clock;
 
 use super::{Failure, cases, say};
 
@@ -16,6 +22,40 @@ use super::{Failure, cases, say};
 pub(crate) enum Command {
     /// How the numbers of a lead are dialled again, result by result.
     Retry(Retry),
+    /// Whether somebody may be called at a moment, and when next.
+    Hours(Hours),
+    /// Whether a number is dialled, and if not, why.
+    Number {
+        /// The number, in any usual spelling.
+        number: String,
+        /// {"number": …, "dialled": …, "kind" or "why": …}
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What `zvonar explain hours` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Hours {
+    /// Where the lead lives, as Asia/Omsk; several for a region that spans zones: all must agree.
+    #[arg(long, value_name = "ZONE", required = true, value_delimiter = ',', value_parser = zone)]
+    lead_zone: Vec<TimeZone>,
+    /// The moment: 2026-03-02T10:00:00+03:00, or without an offset for the (first) zone's own time. Absent: now.
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+    /// The preset: ru-default (9 to 21), fz230 (debts) or any.
+    #[arg(long, value_name = "PRESET", default_value = "ru-default", value_parser = ["ru-default", "fz230", "any"])]
+    hours: String,
+    /// Windows instead of a preset, as `mon-fri 9:00-21:00, sat 10-18`.
+    #[arg(long, value_name = "WINDOWS", conflicts_with = "hours")]
+    windows: Option<String>,
+    /// {"open": …, "until" or "opens": …}
+    #[arg(long)]
+    json: bool,
+}
+
+fn zone(name: &str) -> Result<TimeZone, String> {
+    TimeZone::get(name).map_err(|_| format!("the tz database has no zone `{name}`; one is Europe/Moscow"))
 }
 
 /// What `zvonar explain retry` takes.
@@ -93,14 +133,83 @@ fn known(more: &[&str]) -> String {
 }
 
 pub(crate) fn run(command: Command) -> Result<(), Failure> {
-    let Command::Retry(arguments) = command;
+    match command {
+        Command::Retry(arguments) => retries(&arguments),
+        Command::Hours(arguments) => hours(&arguments),
+        Command::Number { number, json } => explain_number(&number, json),
+    }
+}
+
+fn explain_number(text: &str, json: bool) -> Result<(), Failure> {
+    let number = PhoneNumber::parse(text)?;
+    let shown = number.reveal();
+    let (dialled, word, why) = match check_number(&number) {
+        Ok(NumberKind::Mobile) => (true, "kind", "mobile".to_owned()),
+        Ok(NumberKind::Geographic) => (true, "kind", "geographic".to_owned()),
+        Err(refused) => (false, "why", refused.title().to_owned()),
+    };
+    if json {
+        return say(json!({ "number": shown, "dialled": dialled, word: why }));
+    }
+    say(format!("{shown}: {}{why}", if dialled { "dialled, " } else { "not dialled: " }))
+}
+
+fn hours(arguments: &Hours) -> Result<(), Failure> {
+    let schedule = match (&arguments.windows, arguments.hours.as_str()) {
+        (Some(windows), _) => Schedule::parse(windows)?,
+        (None, "fz230") => Schedule::fz230(),
+        (None, "any") => Schedule::always(),
+        (None, _) => Schedule::ru_default(),
+    };
+    let zones = &arguments.lead_zone;
+    let at = match &arguments.at {
+        None => clock::wall(),
+        Some(text) => moment(text, &zones[0])?,
+    };
+    let there = |moment: UnixMillis| {
+        let moment = Timestamp::from_millisecond(moment.0).unwrap_or(Timestamp::UNIX_EPOCH);
+        moment.to_zoned(zones[0].clone())
+    };
+    let say_time = |moment: UnixMillis| {
+        let there = there(moment);
+        let day = weekday_name(there.weekday());
+        format!("{day} {}", there.strftime("%d.%m.%Y %H:%M %Z"))
+    };
+    let (json, sentence) = match schedule.calling(at, zones) {
+        Calling::Open { until } => (
+            json!({ "open": true, "until": there(until).to_string() }),
+            format!("{}: it is calling time, until {}", say_time(at), say_time(until)),
+        ),
+        Calling::Closed { opens: Some(opens) } => (
+            json!({ "open": false, "opens": there(opens).to_string() }),
+            format!("{}: nobody is called now; next from {}", say_time(at), say_time(opens)),
+        ),
+        Calling::Closed { opens: None } => (
+            json!({ "open": false, "opens": null }),
+            format!("{}: nobody is called now, nor within a year: the zones never agree", say_time(at)),
+        ),
+    };
+    if arguments.json { say(json) } else { say(sentence) }
+}
+
+fn moment(text: &str, zone: &TimeZone) -> Result<UnixMillis, Failure> {
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Ok(UnixMillis(moment.as_millisecond()));
+    }
+    let local = text.parse::<jiff::civil::DateTime>().ok().and_then(|time| time.to_zoned(zone.clone()).ok());
+    let local = local
+        .ok_or_else(|| format!("`{text}` is no time: write 2026-03-02T10:00 or 2026-03-02T10:00:00+03:00"))?;
+    Ok(UnixMillis(local.timestamp().as_millisecond()))
+}
+
+fn retries(arguments: &Retry) -> Result<(), Failure> {
     let cases = match &arguments.file {
         Some(file) => cases::read(file, "input")?,
         None => vec![Case {
-            numbers: arguments.numbers,
+            numbers: arguments.numbers.clone(),
             limits: BTreeMap::new(),
             max_calls: arguments.max,
-            results: arguments.results,
+            results: arguments.results.clone(),
         }],
     };
     for case in cases {
