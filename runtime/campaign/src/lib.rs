@@ -2,14 +2,14 @@
 //!
 //! Functions from facts to decisions: nothing here reads a clock, a file or a socket.
 //!
-//! The rules of redialling are in [`Rotation`]. The dialler does not follow them yet: for now it dials a lead once.
+//! The rules of redialling are in [`Rotation`], those of calling hours in [`Schedule`].
 
 mod lead;
 mod numbers;
 mod rotation;
 mod schedule;
 
-pub use lead::{LeadState, Meaning, Progress, RetryClass, Try, after, meaning};
+pub use lead::{LeadState, Meaning, Progress, RetryClass, Try, after, meaning, rotation};
 pub use numbers::{NumberKind, NumberRefused, check_number};
 pub use rotation::{Left, MAX_CALLS, NumberState, RetryRule, RetryRules, Rotation, Step};
 pub use schedule::{Calling, Schedule, ScheduleFault, Window, weekday_name};

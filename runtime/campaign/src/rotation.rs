@@ -188,6 +188,11 @@ impl Rotation {
         Step { streak, left: state.left }
     }
 
+    /// Somebody answered at a number that is not among these any more.
+    pub(crate) fn reach(&mut self) {
+        self.reached = true;
+    }
+
     /// Where the lead stands.
     pub fn state(&self) -> LeadState {
         if self.reached {

@@ -102,6 +102,19 @@ impl Schedule {
         Self { week: std::array::from_fn(|_| vec![Window::hours(0, 24)]), ..Self::default() }
     }
 
+    /// A preset by its name (`any`, `ru-default`, `fz230`), or windows as [`Schedule::parse`] reads them.
+    ///
+    /// # Errors
+    /// As [`Schedule::parse`].
+    pub fn named(text: &str) -> Result<Self, ScheduleFault> {
+        match text.trim() {
+            "any" => Ok(Self::always()),
+            "ru-default" => Ok(Self::ru_default()),
+            "fz230" => Ok(Self::fz230()),
+            windows => Self::parse(windows),
+        }
+    }
+
     /// Reads `mon-fri 9:00-21:00, sat 10-18; sun 22:00-2:00`. A window over midnight goes on in the next day.
     ///
     /// # Errors

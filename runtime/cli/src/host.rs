@@ -186,11 +186,12 @@ pub(crate) async fn load_project(
         lines: project.lines,
         calls_per_second: project.calls_per_second,
         ring: project.ring,
+        rules: project.rules.clone(),
     };
     tables.put_project(new).await?;
     let leads = list
         .into_iter()
-        .map(|row| NewLead { lead: row.lead, number: row.phone, fields: row.fields })
+        .map(|row| NewLead { lead: row.lead, numbers: row.phones, fields: row.fields })
         .collect();
     let added = tables.add_leads(&project.id, leads).await?;
     for (lead, why) in &added.refused {

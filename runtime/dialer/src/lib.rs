@@ -16,6 +16,7 @@ mod caller;
 pub mod conversation;
 mod dialer;
 mod error;
+mod hours;
 mod projects;
 mod recovery;
 mod report;
@@ -28,10 +29,10 @@ pub use caller::{CallReport, Caller, Effects, NotPlaced, Order, Reserved};
 pub use dialer::{Dialer, WallClock};
 pub use error::{DialerError, Result};
 pub use projects::{
-    Added, MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_NOTES, MAX_TEXT, NewLead, NewProject,
+    Added, MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_NOTES, MAX_NUMBERS, MAX_TEXT, NewLead, NewProject,
 };
 pub use recovery::{Abandoned, CUT_OFF, Recovered};
 pub use report::{Report, ReportRow, Totals};
 pub use run::{Counts, Finished, RunEvent, RunStep, Stop};
-pub use tables::{BalanceRow, Blocked, Epoch, Intent, Lead, Project, Stage, Tables, TenantKeys};
+pub use tables::{BalanceRow, Blocked, DialRules, Epoch, Intent, Lead, Project, Stage, Tables, TenantKeys};
 pub use verify::{BookFault, Verified};

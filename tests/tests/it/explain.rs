@@ -108,7 +108,7 @@ fn a_result_or_a_field_that_does_not_exist_is_refused_with_what_there_is() {
         (vec!["explain", "hours", "--lead-zone", "Mars/Base"], "the tz database has no zone `Mars/Base`"),
         (vec!["explain", "hours", "--lead-zone", "Asia/Omsk", "--at", "soon"], "`soon` is no time"),
         (
-            vec!["explain", "hours", "--lead-zone", "Asia/Omsk", "--windows", "moon 9-10"],
+            vec!["explain", "hours", "--lead-zone", "Asia/Omsk", "--hours", "moon 9-10"],
             "`moon 9-10` is no window",
         ),
     ] {

@@ -43,12 +43,9 @@ pub(crate) struct Hours {
     /// The moment: 2026-03-02T10:00:00+03:00, or without an offset for the (first) zone's own time. Absent: now.
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
-    /// The preset: ru-default (9 to 21), fz230 (debts) or any.
-    #[arg(long, value_name = "PRESET", default_value = "ru-default", value_parser = ["ru-default", "fz230", "any"])]
+    /// The calling hours: ru-default (9 to 21), fz230 (debts), any, or windows as `mon-fri 9:00-21:00, sat 10-18`.
+    #[arg(long, value_name = "HOURS", default_value = "ru-default")]
     hours: String,
-    /// Windows instead of a preset, as `mon-fri 9:00-21:00, sat 10-18`.
-    #[arg(long, value_name = "WINDOWS", conflicts_with = "hours")]
-    windows: Option<String>,
     /// {"open": …, "until" or "opens": …}
     #[arg(long)]
     json: bool,
@@ -155,12 +152,7 @@ fn explain_number(text: &str, json: bool) -> Result<(), Failure> {
 }
 
 fn hours(arguments: &Hours) -> Result<(), Failure> {
-    let schedule = match (&arguments.windows, arguments.hours.as_str()) {
-        (Some(windows), _) => Schedule::parse(windows)?,
-        (None, "fz230") => Schedule::fz230(),
-        (None, "any") => Schedule::always(),
-        (None, _) => Schedule::ru_default(),
-    };
+    let schedule = Schedule::named(&arguments.hours)?;
     let zones = &arguments.lead_zone;
     let at = match &arguments.at {
         None => clock::wall(),
