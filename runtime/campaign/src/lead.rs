@@ -118,6 +118,19 @@ pub enum RetryClass {
     Machine,
 }
 
+impl RetryClass {
+    /// The name in the console.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::NoAnswer => "Нет ответа",
+            Self::Busy => "Занято",
+            Self::Rejected => "Отклонён",
+            Self::System => "Системный",
+            Self::Machine => "Автоответчик",
+        }
+    }
+}
+
 /// What a finished attempt means for redialling.
 ///
 /// An answer reaches the lead unless a machine gave it, nothing was played, or the scenario broke: the person has heard

@@ -23,6 +23,7 @@ mod report;
 mod run;
 mod tables;
 mod verify;
+mod why;
 
 pub use attempt::{Inbound, Settled, rate_report};
 pub use caller::{CallReport, Caller, Effects, NotPlaced, Order, Reserved};
@@ -36,3 +37,4 @@ pub use report::{Report, ReportRow, Totals};
 pub use run::{Counts, Finished, RunEvent, RunStep, Stop};
 pub use tables::{BalanceRow, Blocked, DialRules, Epoch, Intent, Lead, Project, Stage, Tables, TenantKeys};
 pub use verify::{BookFault, Verified};
+pub use why::{Hold, NumberStory, Why};

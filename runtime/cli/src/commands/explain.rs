@@ -12,16 +12,21 @@ use zvonar_campaign::{
     Calling, Left, Meaning, NumberKind, RetryClass, RetryRules, Rotation, Schedule, Step, check_number,
     weekday_name,
 };
-use zvonar_model::{PhoneNumber, UnixMillis};
+use zvonar_dialer::{DialerError, Hold, Tables, Why};
+use zvonar_model::{LeadId, PhoneNumber, ProjectId, UnixMillis};
 use zvonar_switch::clock;
 
 use super::{Failure, cases, say};
+use crate::config::{Config, Project};
+use crate::host;
 
 /// What can be explained.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// How the numbers of a lead are dialled again, result by result.
     Retry(Retry),
+    /// Why a lead is not being dialled, and when it is next.
+    Lead(Lead),
     /// Whether somebody may be called at a moment, and when next.
     Hours(Hours),
     /// Whether a number is dialled, and if not, why.
@@ -47,6 +52,22 @@ pub(crate) struct Hours {
     #[arg(long, value_name = "HOURS", default_value = "ru-default")]
     hours: String,
     /// {"open": …, "until" or "opens": …}
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `zvonar explain lead` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Lead {
+    /// The lead, as the list names it.
+    lead: LeadId,
+    /// Its project; absent: all projects of the configuration that have such a lead.
+    #[arg(long, value_name = "ID")]
+    project: Option<ProjectId>,
+    /// The configuration of the host.
+    #[arg(long, value_name = "FILE", default_value = "zvonar.toml")]
+    config: PathBuf,
+    /// One JSON object a project.
     #[arg(long)]
     json: bool,
 }
@@ -132,9 +153,90 @@ fn known(more: &[&str]) -> String {
 pub(crate) fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Retry(arguments) => retries(&arguments),
+        Command::Lead(arguments) => explain_lead(&arguments),
         Command::Hours(arguments) => hours(&arguments),
         Command::Number { number, json } => explain_number(&number, json),
     }
+}
+
+fn explain_lead(arguments: &Lead) -> Result<(), Failure> {
+    let config = Config::load(&arguments.config)?;
+    let prices = host::price_lists(&config)?;
+    let wanted = |id: &ProjectId| arguments.project.as_ref().is_none_or(|project| project == id);
+    if !config.projects.iter().any(|project| wanted(&project.id)) {
+        let all: Vec<String> = config.projects.iter().map(|project| project.id.to_string()).collect();
+        return Err(format!("the configuration has no such project; it has: {}", all.join(", ")).into());
+    }
+    let found = super::runtime(1)?.block_on(async {
+        let store = host::open_store(&config.node.data)?;
+        let mut found = Vec::new();
+        for project in config.projects.iter().filter(|project| wanted(&project.id)) {
+            let tables = Tables::new(store.clone(), prices[&project.tenant].clone(), project.tenant.clone());
+            match tables.why(&project.id, &arguments.lead, clock::wall()).await {
+                Ok(why) => found.push((project, why)),
+                // The host has not stored it yet, or another project has the lead.
+                Err(DialerError::NoLead(_) | DialerError::NoProject(_)) => {}
+                Err(why) => return Err(why.into()),
+            }
+        }
+        host::close_store(store).await?;
+        Ok::<_, Failure>(found)
+    })?;
+    if found.is_empty() {
+        return Err(format!("no project of this configuration has a lead {}", arguments.lead).into());
+    }
+    for (project, why) in &found {
+        if arguments.json {
+            say(lead_json(project, why))?;
+        } else {
+            tell_lead(project, why)?;
+        }
+    }
+    Ok(())
+}
+
+fn lead_json(project: &Project, why: &Why) -> Value {
+    let numbers: Vec<Value> = why
+        .numbers
+        .iter()
+        .map(|story| {
+            json!({
+                "number": story.number.masked(), "calls": story.state.calls,
+                "left": story.state.left.map(|left| left.to_string()), "blocked": story.blocked,
+                "refused": story.refused,
+            })
+        })
+        .collect();
+    json!({
+        "project": project.id.as_str(), "lead": why.lead.as_str(), "status": why.status, "hold": why.hold,
+        "next": why.next.map(|next| next.0), "turn": why.turn, "numbers": numbers,
+    })
+}
+
+fn tell_lead(project: &Project, why: &Why) -> Result<(), Failure> {
+    let retry = &project.rules.retry;
+    say(format!("{} in project {}: {}", why.lead, project.id, why.status))?;
+    for story in &why.numbers {
+        say(format!("  {}", story.sentence(retry.max_calls)))?;
+    }
+    let zone = TimeZone::get(&project.rules.zone).unwrap_or(TimeZone::UTC);
+    let at = |moment: UnixMillis| {
+        let moment = Timestamp::from_millisecond(moment.0).unwrap_or(Timestamp::UNIX_EPOCH);
+        moment.to_zoned(zone.clone()).strftime("%d.%m.%Y %H:%M %Z").to_string()
+    };
+    let next = why.next.map_or("no next call within a year".into(), |next| format!("next from {}", at(next)));
+    say(match &why.hold {
+        Hold::Turn => {
+            "  nothing holds it: it is dialled when the project runs and has a line free".to_owned()
+        }
+        Hold::Dialling { attempt } => format!("  it is being dialled now: attempt {attempt}"),
+        Hold::Interval { .. } => format!("  held by the interval after its last result: {next}"),
+        Hold::Hours { hours } => {
+            format!("  held by the calling hours ({hours}, where the lead lives): {next}")
+        }
+        Hold::Reached => "  finished: somebody answered".to_owned(),
+        Hold::Spent => "  finished: all its numbers have left".to_owned(),
+    })
 }
 
 fn explain_number(text: &str, json: bool) -> Result<(), Failure> {

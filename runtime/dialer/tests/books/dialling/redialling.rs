@@ -1,6 +1,6 @@
 //! Redialling and calling hours, as a run follows them.
 
-use zvonar_dialer::DialRules;
+use zvonar_dialer::{DialRules, Hold};
 
 use super::*;
 
@@ -156,4 +156,91 @@ async fn a_lead_that_was_stored_with_one_number_is_read() {
     let _ = store.commit(keys.shard(), vec![Write::set(key, old.into_bytes())]).await.unwrap();
     let finished = dialer.run(&tenant(), &project(), None, never()).await.unwrap();
     assert_eq!(finished.counts.reached, 1);
+}
+
+/// The question that every peer leaves open: why was this person not called yet, and when will he be?
+#[tokio::test(start_paused = true)]
+async fn every_state_of_a_lead_names_the_rule_that_holds_it_and_the_next_time() {
+    let outcome = Arc::new(Mutex::new(Outcome::NoAnswer));
+    let clock = wall_clock();
+    let phone = {
+        let (outcome, clock) = (Arc::clone(&outcome), clock.clone());
+        Phone(move |_| {
+            let report = CallReport::unanswered(clock(), outcome.lock().unwrap().clone());
+            async move {
+                tokio::time::sleep(Duration::from_secs(20)).await;
+                match report.outcome {
+                    Outcome::Answered { .. } => CallReport { outcome: report.outcome, ..answered(1_000) },
+                    _ => report,
+                }
+            }
+        })
+    };
+    let dialer = Dialer::new(memory(), Arc::new(PriceList::default()), Arc::new(phone), clock.clone(), 1);
+    make_list(&dialer, 0, 1).await;
+    let tables = dialer.tables(&tenant());
+    let put = async |rules: DialRules| {
+        let stored = tables.project(&project()).await.unwrap().unwrap();
+        let (title, scenario) = (stored.title.clone(), stored.scenario.clone());
+        let (trunk, ring, project) = (stored.trunk.clone(), stored.ring(), stored.project.clone());
+        let settings = BTreeMap::new();
+        let new = NewProject {
+            project,
+            title,
+            scenario,
+            settings,
+            trunk,
+            lines: 1,
+            calls_per_second: 50,
+            ring,
+            rules,
+        };
+        tables.put_project(new).await.unwrap();
+    };
+    put(at_any_hour()).await;
+    let added = vec![NewLead { lead: lead(0), numbers: vec![number(1)], fields: BTreeMap::new() }];
+    tables.add_leads(&project(), added).await.unwrap();
+    let why = async || tables.why(&project(), &lead(0), clock()).await.unwrap();
+
+    let new = why().await;
+    assert_eq!((new.status, &new.hold, new.turn), ("ещё не звонили", &Hold::Turn, Some(0)));
+    put(DialRules { zone: "Asia/Kamchatka".into(), ..DialRules::default() }).await;
+    let night = why().await;
+    assert_eq!(night.hold, Hold::Hours { hours: "ru-default".into() });
+    assert_eq!(night.next.unwrap().0 - clock().0, 24_400_000, "6 h 46 min 40 s");
+
+    put(at_any_hour()).await;
+    let (stop, stopped) = watch::channel(false);
+    let running = {
+        let dialer = dialer.clone();
+        tokio::spawn(async move { dialer.run(&tenant(), &project(), None, stopped).await })
+    };
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let ringing = why().await;
+    assert!(matches!(ringing.hold, Hold::Dialling { .. }) && ringing.next.is_none(), "{ringing:?}");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let waiting = why().await;
+    assert_eq!(waiting.status, "позвоним ещё раз");
+    let Hold::Interval { until } = waiting.hold else { panic!("{waiting:?}") };
+    assert_eq!(waiting.next, Some(until));
+    assert!(waiting.numbers[0].sentence(2).contains("1 call, 1 × «Нет ответа» in a row"), "{waiting:?}");
+
+    *outcome.lock().unwrap() = Outcome::Busy;
+    tokio::time::sleep(Duration::from_secs(2 * 3600)).await;
+    let spent = why().await;
+    assert_eq!((spent.status, &spent.hold, spent.next), ("не дозвонились", &Hold::Spent, None));
+    assert!(spent.numbers[0].sentence(2).contains("has left: 2 calls are the most"), "{spent:?}");
+    stop.send_replace(true);
+    running.await.unwrap().unwrap();
+
+    *outcome.lock().unwrap() = Outcome::answered(SystemResult::Connected);
+    let added = vec![NewLead { lead: lead(5), numbers: vec![number(5)], fields: BTreeMap::new() }];
+    tables.add_leads(&project(), added).await.unwrap();
+    dialer.run(&tenant(), &project(), None, never()).await.unwrap();
+    let reached = tables.why(&project(), &lead(5), clock()).await.unwrap();
+    assert_eq!((reached.status, reached.hold), ("дозвонились", Hold::Reached));
+    tables.block(&number(5), "просил не звонить", clock()).await.unwrap();
+    let blocked = tables.why(&project(), &lead(5), clock()).await.unwrap();
+    assert!(blocked.numbers[0].sentence(2).contains("on the blacklist: просил не звонить"), "{blocked:?}");
+    assert!(matches!(tables.why(&project(), &lead(9), clock()).await, Err(DialerError::NoLead(_))));
 }
