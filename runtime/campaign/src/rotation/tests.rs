@@ -1,4 +1,5 @@
-use proptest::prelude::*;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 use super::*;
 
@@ -105,38 +106,52 @@ fn naive_next(rules: &RetryRules, numbers: usize, history: &[(usize, Meaning)]) 
     order.into_iter().find(|number| alive(*number))
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
-    #[test]
-    fn random_histories_agree_with_a_naive_count(
-        numbers in 0usize..5,
-        max_calls in 0u32..6,
-        limits in prop::array::uniform5(0u32..5),
-        results in prop::collection::vec(prop::sample::select(vec![
-            "no_answer", "busy", "rejected", "system", "machine", "no_answer", "busy", "never", "answered",
-        ]), 0..30),
-    ) {
-        let mut rules = RetryRules { max_calls, ..RetryRules::default() };
-        let classes = [RetryClass::NoAnswer, RetryClass::Busy, RetryClass::Rejected, RetryClass::System, RetryClass::Machine];
-        for (class, limit) in classes.into_iter().zip(limits) {
-            rules.of_mut(class).limit = limit;
+/// One history by chance, step by step beside the naive count; the seed names it.
+fn history_agrees(seed: u64) -> Result<(), String> {
+    let mut dice = StdRng::seed_from_u64(seed);
+    let (numbers, max_calls) = (dice.random_range(0..5), dice.random_range(0..6));
+    let mut rules = RetryRules { max_calls, ..RetryRules::default() };
+    for class in CLASSES {
+        rules.of_mut(class).limit = dice.random_range(0..5);
+    }
+    let mut rotation = Rotation::new(rules, numbers);
+    let mut history: Vec<(usize, Meaning)> = Vec::new();
+    let told =
+        |history: &[(usize, Meaning)], what: &str| format!("seed {seed}, {rules:?}, {history:?}: {what}");
+    for _ in 0..dice.random_range(0..30) {
+        let next = rotation.next();
+        if next != naive_next(&rules, numbers, &history) {
+            return Err(told(&history, &format!("{next:?} is next")));
         }
-        let mut rotation = Rotation::new(rules, numbers);
-        let mut history: Vec<(usize, Meaning)> = Vec::new();
-        for result in results {
-            let next = rotation.next();
-            prop_assert_eq!(next, naive_next(&rules, numbers, &history));
-            let Some(next) = next else { break };
-            if let [.., (last, _)] = history[..] {
-                let others = rotation.numbers().iter().enumerate().any(|(n, s)| n != last && s.left.is_none());
-                prop_assert!(next != last || !others, "the same number twice in a row beside one that is alive");
-            }
-            let meaning = meaning(result);
-            rotation.record(next, meaning, UnixMillis(0));
-            history.push((next, meaning));
-            prop_assert!(rotation.numbers()[next].calls <= max_calls.max(1));
+        let Some(next) = next else { break };
+        let last = history.last().map(|(last, _)| *last);
+        let alive = |n: &usize| rotation.numbers()[*n].left.is_none() && Some(*n) != last;
+        if last == Some(next) && (0..numbers).any(|n| alive(&n)) {
+            return Err(told(&history, "the same number twice in a row beside one that is alive"));
         }
-        let finished = naive_next(&rules, numbers, &history).is_none();
-        prop_assert_eq!(rotation.state().is_finished(), finished);
+        let meaning = match dice.random_range(0..14) {
+            0 => Meaning::Never,
+            1 => Meaning::Reached,
+            dice => Meaning::Retried(CLASSES[dice % CLASSES.len()]),
+        };
+        rotation.record(next, meaning, UnixMillis(0));
+        history.push((next, meaning));
+        if rotation.numbers()[next].calls > max_calls.max(1) {
+            return Err(told(&history, "more calls than the most"));
+        }
+    }
+    let finished = naive_next(&rules, numbers, &history).is_none();
+    if rotation.state().is_finished() == finished { Ok(()) } else { Err(told(&history, "its end")) }
+}
+
+const CLASSES: [RetryClass; 5] =
+    [RetryClass::NoAnswer, RetryClass::Busy, RetryClass::Rejected, RetryClass::System, RetryClass::Machine];
+
+#[test]
+fn a_hundred_thousand_random_histories_agree_with_a_naive_count() {
+    for seed in 0..100_000 {
+        if let Err(why) = history_agrees(seed) {
+            panic!("{why}");
+        }
     }
 }
