@@ -32,6 +32,8 @@ enum Command {
     Farm(commands::farm::Arguments),
     /// Tell what became of the calls: a row per attempt, and the sum.
     Report(commands::report::Arguments),
+    /// Rehearse a project with pretend callees: how long it takes, how many lines, how many kopecks.
+    Rehearse(commands::rehearse::Arguments),
     /// Look after the ledger.
     #[command(subcommand)]
     Ledger(commands::ledger::Command),
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Command::Call(arguments) => commands::call::run(arguments),
         Command::Farm(arguments) => commands::farm::run(arguments),
         Command::Report(arguments) => commands::report::run(arguments),
+        Command::Rehearse(arguments) => commands::rehearse::run(arguments),
         Command::Ledger(command) => commands::ledger::run(command),
         Command::Rate(arguments) => commands::rate::run(arguments),
         Command::Explain(command) => commands::explain::run(command),

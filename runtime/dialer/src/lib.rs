@@ -16,6 +16,7 @@ mod caller;
 pub mod conversation;
 mod dialer;
 mod error;
+mod forecast;
 mod hours;
 mod projects;
 mod recovery;
@@ -29,6 +30,7 @@ pub use attempt::{Inbound, Settled, rate_report};
 pub use caller::{CallReport, Caller, Effects, NotPlaced, Order, Reserved};
 pub use dialer::{Dialer, WallClock};
 pub use error::{DialerError, Result};
+pub use forecast::{Callees, Forecast, HourOfDialling, forecast};
 pub use projects::{
     Added, MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_NOTES, MAX_NUMBERS, MAX_TEXT, NewLead, NewProject,
 };

@@ -286,7 +286,7 @@ fn hours(arguments: &Hours) -> Result<(), Failure> {
     if arguments.json { say(json) } else { say(sentence) }
 }
 
-fn moment(text: &str, zone: &TimeZone) -> Result<UnixMillis, Failure> {
+pub(crate) fn moment(text: &str, zone: &TimeZone) -> Result<UnixMillis, Failure> {
     if let Ok(moment) = text.parse::<Timestamp>() {
         return Ok(UnixMillis(moment.as_millisecond()));
     }

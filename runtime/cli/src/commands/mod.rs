@@ -8,6 +8,7 @@ pub(crate) mod explain;
 pub(crate) mod farm;
 pub(crate) mod ledger;
 pub(crate) mod rate;
+pub(crate) mod rehearse;
 pub(crate) mod report;
 pub(crate) mod serve;
 

@@ -3,6 +3,7 @@
 //! gives from what the pretend carrier saw.
 
 mod dialling;
+mod rehearsal;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
