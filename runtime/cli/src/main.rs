@@ -39,6 +39,9 @@ enum Command {
     Build(commands::build::Arguments),
     /// Check a scenario package: every fault at once.
     Check(commands::check::Arguments),
+    /// Compile a component: what a host has its child do.
+    #[command(name = zvonar_scenario::compiler::COMMAND, hide = true)]
+    CompileComponent(commands::compile::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Command::Ledger(command) => commands::ledger::run(command),
         Command::Build(arguments) => commands::build::run(arguments),
         Command::Check(arguments) => commands::check::run(arguments),
+        Command::CompileComponent(arguments) => commands::compile::run(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
