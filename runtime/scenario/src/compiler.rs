@@ -32,8 +32,10 @@ const WORDS: u64 = 4096;
 /// How components are compiled in a child process.
 #[derive(Debug, Clone)]
 pub struct Compiler {
-    program: PathBuf,
-    arguments: Vec<OsString>,
+    /// What is run.
+    pub program: PathBuf,
+    /// What it is told before the limits and the files.
+    pub arguments: Vec<OsString>,
     /// How long one component may take. Default: 120 s.
     pub time: Duration,
     /// How much address space the child may have, in bytes. Default: 2 GiB; a Python component takes 0.4.
