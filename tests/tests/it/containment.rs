@@ -41,7 +41,7 @@ const DEEDS: &[&str] = &[
 const FALLBACK_HZ: f64 = 700.0;
 const NEIGHBOURS: u32 = 50;
 /// How many callees each misdeed has.
-const LEADS: usize = 5;
+const LEADS: usize = 4;
 /// How long the neighbours talk, in seconds: the naughty ones come and go in the middle of it.
 const TALK_S: u32 = 15;
 
@@ -122,6 +122,8 @@ fn naughty(folder: &Path) -> PathBuf {
     let manifest = "name = \"naughty\"\nversion = \"0.1.0\"\ncomponent = \"naughty.wasm\"\nprompts = \"prompts\"\n\n\
          [[results]]\nname = \"Хорошо\"\ngroup = \"success\"\n\n\
          [[settings]]\nname = \"deed\"\ntype = \"text\"\ndefault = \"behave\"\nhelp = \"Что сделать не так\"\n\n\
+         # A question that waits for no time takes a millisecond on a real line: the calls of a flood of them are done soon.\n\
+         [limits]\nhost-calls = 2000\n\n\
          [fallback]\nprompt = \"fallback\"\n";
     fs::write(package.join("scenario.toml"), manifest).unwrap();
     package
