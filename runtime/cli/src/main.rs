@@ -39,6 +39,11 @@ enum Command {
     Build(commands::build::Arguments),
     /// Check a scenario package: every fault at once.
     Check(commands::check::Arguments),
+    /// Talk with a scenario in the terminal: no telephone, no waiting.
+    #[command(after_help = commands::chat::table())]
+    Chat(commands::chat::Arguments),
+    /// Run the conversations of a package: its tests, on a virtual clock.
+    Test(commands::test::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +64,8 @@ fn main() -> ExitCode {
         Command::Ledger(command) => commands::ledger::run(command),
         Command::Build(arguments) => commands::build::run(arguments),
         Command::Check(arguments) => commands::check::run(arguments),
+        Command::Chat(arguments) => commands::chat::run(arguments),
+        Command::Test(arguments) => commands::test::run(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
