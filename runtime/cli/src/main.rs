@@ -44,6 +44,8 @@ enum Command {
     Chat(commands::chat::Arguments),
     /// Run the conversations of a package: its tests, on a virtual clock.
     Test(commands::test::Arguments),
+    /// Show what another version of a scenario would have done on recorded calls.
+    Replay(commands::replay::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => commands::check::run(arguments),
         Command::Chat(arguments) => commands::chat::run(arguments),
         Command::Test(arguments) => commands::test::run(arguments),
+        Command::Replay(arguments) => commands::replay::run(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -24,6 +24,7 @@ pub mod conversation;
 mod farm;
 mod gateway;
 pub mod line;
+pub mod replay;
 pub mod script;
 mod sounds;
 pub mod speech;
