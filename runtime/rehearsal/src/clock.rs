@@ -60,8 +60,7 @@ impl Clock for VirtualClock {
 
 /// Reads the time of a rehearsal: `2026-03-02T10:00:00+03:00[Europe/Moscow]`. The error is a sentence.
 pub fn read_now(text: &str) -> Result<Zoned, String> {
-    text.parse::<Zoned>()
-        .map_err(|why| format!("`{text}` is no time with a zone; write it as {USUAL_NOW} ({why})"))
+    text.parse::<Zoned>().map_err(|_| format!("`{text}` is no time with a zone; write it as {USUAL_NOW}"))
 }
 
 /// The usual time, in the zone of a lead who has one.

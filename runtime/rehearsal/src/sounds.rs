@@ -38,6 +38,14 @@ impl Sounds {
         if faults.is_empty() { Ok(Self { lengths, texts }) } else { Err(faults) }
     }
 
+    /// Prompts of these lengths, in milliseconds, with these texts.
+    #[cfg(test)]
+    pub(crate) fn fixed(prompts: &[(&str, u64, &str)]) -> Arc<Self> {
+        let lengths = prompts.iter().map(|(name, ms, _)| (Arc::from(*name), Duration::from_millis(*ms)));
+        let texts = prompts.iter().map(|(name, _, text)| (Arc::from(*name), (*text).to_owned()));
+        Arc::new(Self { lengths: lengths.collect(), texts: texts.collect() })
+    }
+
     /// How long a prompt lasts.
     pub fn length(&self, prompt: &[Part]) -> Duration {
         let one = |part: &Part| match part {

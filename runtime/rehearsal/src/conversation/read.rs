@@ -220,8 +220,9 @@ impl Reader {
             }
         }
         let Some((name, value)) = step else {
-            if self.faults.is_empty() {
-                self.fault(node.line, unknown_step("after"));
+            if fields.iter().all(|(key, ..)| key == "after") {
+                let there = STEPS.join("`, `");
+                self.fault(node.line, format!("a step says what happens, not only when; there are `{there}`"));
             }
             return None;
         };
