@@ -5,11 +5,14 @@
 
 mod baresip;
 mod calls;
+mod chat;
 mod config;
 mod containment;
+mod conversations;
 mod demo;
 mod digest;
 mod kill;
 mod layers;
+mod replay;
 mod sipp;
 mod torture;

@@ -518,7 +518,7 @@ pub(crate) fn time(text: &str) -> Option<Duration> {
 }
 
 fn unknown_step(word: &str) -> String {
-    let meant = near(word, STEPS).map(|near| format!(", do you mean `{near}`?"));
+    let meant = near(word, STEPS.into_iter().chain(["after"])).map(|near| format!(", do you mean `{near}`?"));
     let meant = meant.unwrap_or_else(|| format!("; there are `{}`", STEPS.join("`, `")));
     format!("there is no step `{word}`{meant}")
 }
