@@ -38,18 +38,27 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut traces: Vec<Trace> = Vec::new();
     for steps in courses {
         let steps: VecDeque<(usize, Step)> = steps.into_iter().enumerate().collect();
-        let settings = package.manifest.fill_settings(&Default::default()).map_err(|faults| faults.join("\n"))?;
+        let settings =
+            package.manifest.fill_settings(&Default::default()).map_err(|faults| faults.join("\n"))?;
         let setup = Setup { settings, ..Setup::default() };
         traces.push(stage.play(&setup, Script::new(steps, |_: &[_]| None), |_| ())?.record.trace);
     }
-    let bytes: Vec<usize> = traces.iter().filter_map(|trace| Some(serde_json::to_vec(trace).ok()?.len())).collect();
+    let bytes: Vec<usize> =
+        traces.iter().filter_map(|trace| Some(serde_json::to_vec(trace).ok()?.len())).collect();
     println!("the traces have {bytes:?} bytes");
     let replayer = Replayer::new(module)?;
     let recorded: Vec<Trace> = traces.iter().cycle().take(calls).cloned().collect();
     let begun = now();
-    let same = recorded.into_iter().map(|trace| replayer.replay(trace)).filter(|verdict| *verdict == Verdict::Same).count();
+    let same = recorded
+        .into_iter()
+        .map(|trace| replayer.replay(trace))
+        .filter(|verdict| *verdict == Verdict::Same)
+        .count();
     let took = begun.elapsed();
-    println!("{calls} calls, {same} the same, in {took:?}: {:.0} a second", calls as f64 / took.as_secs_f64());
+    println!(
+        "{calls} calls, {same} the same, in {took:?}: {:.0} a second",
+        calls as f64 / took.as_secs_f64()
+    );
     std::fs::remove_dir_all(cache)?;
     Ok(())
 }

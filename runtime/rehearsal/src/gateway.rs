@@ -69,7 +69,13 @@ const GSM_EXTENSION: &str = "^{}\\[~]|€";
 /// every Cyrillic one, is not in that alphabet.
 pub fn segments(text: &str) -> u32 {
     let gsm = text.chars().try_fold(0, |units: u32, c| {
-        let unit = if GSM.contains(c) { 1 } else if GSM_EXTENSION.contains(c) { 2 } else { return None };
+        let unit = if GSM.contains(c) {
+            1
+        } else if GSM_EXTENSION.contains(c) {
+            2
+        } else {
+            return None;
+        };
         Some(units + unit)
     });
     let (units, alone, each) = match gsm {

@@ -259,7 +259,8 @@ impl<S: Steps> Script<S> {
             }
             Step::Silence(time) => time.map(|time| since + time),
             Step::HangsUp { after } => {
-                let moment = if here.done.is_some_and(|(_, silent)| silent) { Duration::ZERO } else { A_MOMENT };
+                let moment =
+                    if here.done.is_some_and(|(_, silent)| silent) { Duration::ZERO } else { A_MOMENT };
                 Some(since + after.unwrap_or(moment))
             }
             Step::Machine => Some(MACHINE_AFTER),

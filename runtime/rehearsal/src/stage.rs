@@ -119,7 +119,12 @@ impl Stage {
     /// The same with other prices.
     #[must_use]
     pub fn with_prices(&self, prices: PriceList) -> Self {
-        Self { module: Arc::clone(&self.module), sounds: Arc::clone(&self.sounds), prices, limits: self.limits }
+        Self {
+            module: Arc::clone(&self.module),
+            sounds: Arc::clone(&self.sounds),
+            prices,
+            limits: self.limits,
+        }
     }
 
     /// What is rehearsed.
@@ -144,9 +149,8 @@ impl Stage {
         caller: impl Caller + 'static,
         show: impl FnMut(&Entry) + Send + 'static,
     ) -> Result<Rehearsed, String> {
-        let clock = VirtualClock::new(
-            setup.now.clone().unwrap_or_else(|| usual_now(setup.fields.get(ZONE_FIELD))),
-        );
+        let clock =
+            VirtualClock::new(setup.now.clone().unwrap_or_else(|| usual_now(setup.fields.get(ZONE_FIELD))));
         let began = clock.unix();
         let attempt = AttemptId::fresh(began, setup.seed);
         let about = About {

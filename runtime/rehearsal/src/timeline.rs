@@ -231,8 +231,11 @@ impl fmt::Display for Asks {
             wanted.push(format!("{count}{finish} within {}", seconds(self.key_wait_ms.unwrap_or(0))));
         }
         if let Some(phrases) = &self.phrases {
-            let what =
-                if phrases.is_empty() { "any words".to_owned() } else { format!("«{}»", phrases.join("», «")) };
+            let what = if phrases.is_empty() {
+                "any words".to_owned()
+            } else {
+                format!("«{}»", phrases.join("», «"))
+            };
             wanted.push(format!("{what} within {}", seconds(self.speech_wait_ms.unwrap_or(0))));
         }
         f.write_str(&wanted.join(", or "))?;
@@ -249,7 +252,9 @@ impl Entry {
     /// Who did it: `robot`, `caller`, `result`, …
     pub fn who(&self) -> &'static str {
         match &self.what {
-            What::Prompt { .. } | What::Waits { .. } | What::Transfer { .. } | What::Recorded { .. } => "robot",
+            What::Prompt { .. } | What::Waits { .. } | What::Transfer { .. } | What::Recorded { .. } => {
+                "robot"
+            }
             What::Pressed { .. } | What::Said { .. } | What::Answered { .. } => "caller",
             What::TransferEnded { .. } => "transfer",
             What::Result { .. } => "result",
@@ -395,13 +400,38 @@ mod tests {
     fn calls_to_the_host_become_lines_for_people() {
         for (call, given, got, line) in [
             ("outcome.set-result", json!("Записаться"), json!(null), "0:03.000  result    Записаться"),
-            ("outcome.set-result", json!("Да"), json!({"err": "no such result"}), "0:03.000  host      outcome.set-result: no such result"),
-            ("lead.set-field", json!(["confirmed", "yes"]), json!(null), "0:03.000  card      confirmed = yes"),
-            ("lead.block", json!("просил"), json!(null), "0:03.000  card      not to be called again: просил"),
+            (
+                "outcome.set-result",
+                json!("Да"),
+                json!({"err": "no such result"}),
+                "0:03.000  host      outcome.set-result: no such result",
+            ),
+            (
+                "lead.set-field",
+                json!(["confirmed", "yes"]),
+                json!(null),
+                "0:03.000  card      confirmed = yes",
+            ),
+            (
+                "lead.block",
+                json!("просил"),
+                json!(null),
+                "0:03.000  card      not to be called again: просил",
+            ),
             ("sms.send", json!([null, "Ждём вас"]), json!("sms-1"), "0:03.000  sms       «Ждём вас»"),
-            ("sms.send", json!([null, "Ждём"]), json!({"err": "not-configured"}), "0:03.000  host      sms.send: not-configured"),
+            (
+                "sms.send",
+                json!([null, "Ждём"]),
+                json!({"err": "not-configured"}),
+                "0:03.000  host      sms.send: not-configured",
+            ),
             ("host.log", json!(["warn", "a line"]), json!(null), "0:03.000  log       warn: a line"),
-            ("line.play", json!(["x"]), json!({"err": {"refused": "there is no clip `x`"}}), "0:03.000  host      line.play: there is no clip `x`"),
+            (
+                "line.play",
+                json!(["x"]),
+                json!({"err": {"refused": "there is no clip `x`"}}),
+                "0:03.000  host      line.play: there is no clip `x`",
+            ),
         ] {
             let what = of_call(call, &given, &got).expect("it has something to tell");
             assert_eq!(Entry { at_ms: 3000, what }.to_string(), line);

@@ -165,7 +165,8 @@ mod tests {
         let said = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
         let heard = std::sync::Arc::clone(&said);
         let mut lines = vec!["", "/nonsense", "1"].into_iter().map(str::to_owned);
-        let mut typed = Typed::new(move |_| lines.next(), move |text| heard.lock().unwrap().push(text.to_owned()));
+        let mut typed =
+            Typed::new(move |_| lines.next(), move |text| heard.lock().unwrap().push(text.to_owned()));
         assert_eq!(typed.next(During::Prompt), None);
         assert_eq!(typed.next(During::Question), Some((3, Step::Press { keys: "1".into(), after: None })));
         assert_eq!(typed.next(During::Question).unwrap().1, Step::HangsUp { after: Some(Duration::ZERO) });

@@ -29,7 +29,9 @@ fn typed(lines: &str, arguments: &[&str]) -> String {
 
 /// The objects of `--json`.
 fn objects(text: &str) -> Vec<Value> {
-    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|why| panic!("{why}: {line}"))).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|why| panic!("{why}: {line}")))
+        .collect()
 }
 
 #[test]
@@ -53,7 +55,8 @@ fn a_typed_key_is_answered_and_the_call_is_summed_up() {
     ];
     let mut rest = said.as_str();
     for line in lines {
-        let (_, after) = rest.split_once(line).unwrap_or_else(|| panic!("`{line}` is not said in its place\n{said}"));
+        let (_, after) =
+            rest.split_once(line).unwrap_or_else(|| panic!("`{line}` is not said in its place\n{said}"));
         rest = after;
     }
 }
@@ -98,7 +101,7 @@ fn a_program_talks_in_objects_and_reads_them() {
     );
     assert_eq!(entries[0]["clips"], serde_json::json!(["menu"]));
     assert_eq!(entries[0]["asks"]["keys"], 1);
-    assert_eq!(entries[2]["at_ms"], 13_549, "1.5 s after the words, which took 1.6 s");
+    assert_eq!(entries[2]["at_ms"], 14_349, "1.5 s after the words, which took 1.6 s");
     assert_eq!(end["event"], "end");
     assert_eq!((end["result"].as_str(), end["set_by"].as_str()), (Some("Не интересно"), Some("scenario")));
     assert_eq!(end["kopecks"], end["lines"][0]["kopecks"]);

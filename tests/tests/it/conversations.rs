@@ -53,7 +53,10 @@ fn conversations_that_pass_are_counted_in_the_last_line() {
     // One of them, by its title or by its file.
     for filter in ["АВТООТВЕТЧИК", "machine"] {
         let said = run("test", &menu, &[filter]).1.stdout();
-        assert_eq!(said.lines().collect::<Vec<_>>(), ["ok    Ответил автоответчик (machine.yaml)", "1 passed, 0 failed"]);
+        assert_eq!(
+            said.lines().collect::<Vec<_>>(),
+            ["ok    Ответил автоответчик (machine.yaml)", "1 passed, 0 failed"]
+        );
     }
     let (good, process) = run("test", &menu, &["dance"]);
     assert!(!good && process.stderr().contains("no conversation"), "{}", process.output());
@@ -81,7 +84,8 @@ fn a_failing_conversation_shows_where_the_talk_went_another_way() {
 
     let (good, process) = run("test", folder.path(), &["--json", "Нажал 2"]);
     assert!(!good);
-    let lines: Vec<Value> = process.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> =
+        process.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((&lines[0]["passed"], &lines[0]["differences"][0]["line"]), (&false.into(), &5.into()));
     assert_eq!(lines[1], serde_json::json!({ "passed": 0, "failed": 1 }));
 }
@@ -92,12 +96,26 @@ fn what_a_conversation_gets_wrong_is_told_before_it_runs_by_test_and_by_check() 
     if !machine::built(&["menu"]) {
         return;
     }
-    let misspelt = menu_with("talk:\n  - prss: \"1\"\n  - press: \"1\"\n    afer: 3s\nexpect:\n  kopeks: 3\n");
+    let misspelt =
+        menu_with("talk:\n  - prss: \"1\"\n  - press: \"1\"\n    afer: 3s\nexpect:\n  kopeks: 3\n");
     let unknown = menu_with("talk:\n  - hears: menuu\nexpect:\n  result: Записан\n");
     for command in ["test", "check"] {
         for (folder, faults) in [
-            (&misspelt, &["more.yaml:2: there is no step `prss`, do you mean `press`?", "more.yaml:4: there is no step `afer`, do you mean `after`?", "more.yaml:6: `expect` has no key `kopeks`, do you mean `kopecks`?"] as &[_]),
-            (&unknown, &["more.yaml:2: the package has no prompt `menuu`, do you mean `menu`?", "more.yaml:4: the manifest declares no result `Записан`"]),
+            (
+                &misspelt,
+                &[
+                    "more.yaml:2: there is no step `prss`, do you mean `press`?",
+                    "more.yaml:4: there is no step `afer`, do you mean `after`?",
+                    "more.yaml:6: `expect` has no key `kopeks`, do you mean `kopecks`?",
+                ] as &[_],
+            ),
+            (
+                &unknown,
+                &[
+                    "more.yaml:2: the package has no prompt `menuu`, do you mean `menu`?",
+                    "more.yaml:4: the manifest declares no result `Записан`",
+                ],
+            ),
         ] {
             let (good, process) = run(command, folder.path(), &[]);
             assert!(!good);

@@ -62,7 +62,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let stage = stage(&package, host::module_cache()?.as_path())?;
     let setup = setup(&arguments, &package)?;
     let script = arguments.script.as_ref().map(|file| {
-        std::fs::read_to_string(file).map_err(|why| format!("the script {} cannot be read: {why}", file.display()))
+        std::fs::read_to_string(file)
+            .map_err(|why| format!("the script {} cannot be read: {why}", file.display()))
     });
     let lines = script.transpose()?.map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>());
     let json = arguments.json;
@@ -108,9 +109,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
 /// Compiles the package, or takes it from the cache.
 pub(super) fn stage(package: &Package, cache: &Path) -> Result<Stage, Failure> {
     let module = host::engine(cache, 1)?.load(package)?;
-    Stage::new(module, PriceList::default(), Limits::default()).map_err(|faults| {
-        faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n").into()
-    })
+    Stage::new(module, PriceList::default(), Limits::default())
+        .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n").into())
 }
 
 fn setup(arguments: &Arguments, package: &Package) -> Result<Setup, Failure> {

@@ -51,7 +51,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Some(tenant) = &arguments.tenant
         && !config.tenants.iter().any(|known| known.id == *tenant)
     {
-        return Err(format!("--tenant: there is no tenant `{tenant}` in {}", arguments.config.display()).into());
+        return Err(
+            format!("--tenant: there is no tenant `{tenant}` in {}", arguments.config.display()).into()
+        );
     }
     let prices = host::price_lists(&config)?;
     let range = arguments.day.map(day).transpose()?;

@@ -27,7 +27,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut conversations = conversations(&package)?;
     let folder = package.folder.join(conversation::FOLDER);
     if conversations.is_empty() {
-        return Err(format!("there are no conversations: write the first one as {}", folder.join("first.yaml").display()).into());
+        return Err(format!(
+            "there are no conversations: write the first one as {}",
+            folder.join("first.yaml").display()
+        )
+        .into());
     }
     if let Some(filter) = &arguments.filter {
         let wanted = filter.to_lowercase();
@@ -35,14 +39,22 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
             one.title.to_lowercase().contains(&wanted) || name(one).to_lowercase().contains(&wanted)
         });
         if conversations.is_empty() {
-            return Err(format!("no conversation in {} has `{filter}` in its title or name", folder.display()).into());
+            return Err(format!(
+                "no conversation in {} has `{filter}` in its title or name",
+                folder.display()
+            )
+            .into());
         }
     }
     let stage = stage(&package, &host::module_cache()?)?;
     let (mut passed, mut failed) = (0, 0);
     for conversation in &conversations {
         let played = conversation.play(&stage)?;
-        if played.passed() { passed += 1 } else { failed += 1 }
+        if played.passed() {
+            passed += 1
+        } else {
+            failed += 1
+        }
         if arguments.json {
             super::say(told(conversation, &played))?;
         } else if played.passed() {
@@ -56,7 +68,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     } else {
         super::say(format!("{passed} passed, {failed} failed"))?;
     }
-    if failed == 0 { Ok(()) } else { Err(format!("{failed} of {} conversations failed", passed + failed).into()) }
+    if failed == 0 {
+        Ok(())
+    } else {
+        Err(format!("{failed} of {} conversations failed", passed + failed).into())
+    }
 }
 
 /// The conversations of a package, compared with it; every fault of all of them is told at once.

@@ -34,7 +34,8 @@ impl Conversation {
             Ok(settings) => self.setup.settings = settings,
             Err(wrong) => wrong.into_iter().for_each(|why| {
                 let names = manifest.settings.iter().map(|setting| setting.name.as_str());
-                let unknown = self.settings.value.keys().find(|name| why.ends_with(&format!("no setting `{name}`")));
+                let unknown =
+                    self.settings.value.keys().find(|name| why.ends_with(&format!("no setting `{name}`")));
                 fault(self.settings.line, why + &meant(unknown.and_then(|name| near(name, names))));
             }),
         }
@@ -47,7 +48,10 @@ impl Conversation {
                     Some(near) => meant(Some(near)),
                     None => format!("; it declares `{}`", names.join("`, `")),
                 };
-                fault(*line, format!("the manifest declares no result `{value}`, nor does the system set it{hint}"));
+                fault(
+                    *line,
+                    format!("the manifest declares no result `{value}`, nor does the system set it{hint}"),
+                );
             }
         }
         let clips = || package.prompts.keys().chain(manifest.texts.keys()).map(|name| &**name);
@@ -55,12 +59,17 @@ impl Conversation {
             match step {
                 Step::Hears(Expected::Clips(names)) => {
                     for name in names.iter().filter(|name| !clips().any(|clip| clip == **name)) {
-                        fault(*line, format!("the package has no prompt `{name}`{}", meant(near(name, clips()))));
+                        fault(
+                            *line,
+                            format!("the package has no prompt `{name}`{}", meant(near(name, clips()))),
+                        );
                     }
                 }
                 Step::Hears(Expected::Words(words)) if manifest.texts.is_empty() => fault(
                     *line,
-                    format!("`{words}` is compared with the texts of prompts, and scenario.toml has no [texts]"),
+                    format!(
+                        "`{words}` is compared with the texts of prompts, and scenario.toml has no [texts]"
+                    ),
                 ),
                 _ => {}
             }

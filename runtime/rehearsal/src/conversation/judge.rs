@@ -53,7 +53,9 @@ impl Conversation {
         let script = Script::new(steps, move |prompt: &[_]| sounds.text(prompt));
         let script = Arc::new(Mutex::new(script));
         let rehearsed = match &self.prices {
-            Some(prices) => stage.with_prices(prices.clone()).play(&self.setup, Arc::clone(&script), |_| ())?,
+            Some(prices) => {
+                stage.with_prices(prices.clone()).play(&self.setup, Arc::clone(&script), |_| ())?
+            }
             None => stage.play(&self.setup, Arc::clone(&script), |_| ())?,
         };
         let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
@@ -132,7 +134,8 @@ impl Judge<'_> {
             let written = rehearsed.card.written.get(name);
             if written != Some(value) {
                 let entry = self.last(|what| matches!(what, What::Field { name: of, .. } if of == name));
-                let got = written.map_or("it was not written".into(), |written| format!("{name} = {written}"));
+                let got =
+                    written.map_or("it was not written".into(), |written| format!("{name} = {written}"));
                 self.differ(entry, *line, format!("the field {name} = {value}"), got);
             }
         }
@@ -140,7 +143,9 @@ impl Judge<'_> {
             let index = first_difference(value, &rehearsed.card.notes);
             if let Some(index) = index {
                 let entry = self.nth(index, |what| matches!(what, What::Note { .. }));
-                let told = |note: Option<&String>| note.map_or("no more notes".into(), |n| format!("the note «{n}»"));
+                let told = |note: Option<&String>| {
+                    note.map_or("no more notes".into(), |n| format!("the note «{n}»"))
+                };
                 self.differ(entry, *line, told(value.get(index)), told(rehearsed.card.notes.get(index)));
             }
         }
@@ -148,7 +153,8 @@ impl Judge<'_> {
             let blocked = rehearsed.card.blocked.as_deref();
             if !part_of(value.as_deref(), blocked) {
                 let entry = self.last(|what| matches!(what, What::Blocked { .. }));
-                let told = |reason: Option<&str>| reason.map_or("not blocked".into(), |r| format!("blocked: {r}"));
+                let told =
+                    |reason: Option<&str>| reason.map_or("not blocked".into(), |r| format!("blocked: {r}"));
                 self.differ(entry, *line, told(value.as_deref()), told(blocked));
             }
         }
@@ -180,7 +186,8 @@ impl Judge<'_> {
         let same = |(to, text): &(Option<String>, String), index: usize| {
             sent.get(index).is_some_and(|sent| sent.text == *text && (to.is_none() || sent.to == *to))
         };
-        let first = (0..value.len().max(sent.len())).find(|index| !value.get(*index).is_some_and(|w| same(w, *index)));
+        let first = (0..value.len().max(sent.len()))
+            .find(|index| !value.get(*index).is_some_and(|w| same(w, *index)));
         let Some(index) = first else { return };
         let told = |to: Option<&String>, text: &str| match to {
             Some(to) => format!("the text «{text}» to {to}"),

@@ -103,10 +103,8 @@ impl Reader {
         }
         setup.fields = get("fields").map(|node| self.texts_by_name(node, "fields")).unwrap_or_default();
         self.host(get("host"), &mut setup);
-        let settings = get("settings").map(|node| At {
-            line: node.line,
-            value: self.texts_by_name(node, "settings"),
-        });
+        let settings =
+            get("settings").map(|node| At { line: node.line, value: self.texts_by_name(node, "settings") });
         let title = get("title").and_then(|node| self.text(node, "title")).map(|title| title.value);
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         let tariff = get("tariff").and_then(|node| self.inside(node));
@@ -222,7 +220,10 @@ impl Reader {
         let Some((name, value)) = step else {
             if fields.iter().all(|(key, ..)| key == "after") {
                 let there = STEPS.join("`, `");
-                self.fault(node.line, format!("a step says what happens, not only when; there are `{there}`"));
+                self.fault(
+                    node.line,
+                    format!("a step says what happens, not only when; there are `{there}`"),
+                );
             }
             return None;
         };
@@ -300,7 +301,9 @@ impl Reader {
                 _ => {}
             },
             Value::Map(fields) => match fields.as_slice() {
-                [(key, _, value)] if key == "talked" => return self.time(value, key).map(TransferEnd::Talked),
+                [(key, _, value)] if key == "talked" => {
+                    return self.time(value, key).map(TransferEnd::Talked);
+                }
                 [(key, _, value)] if key == "failed" => {
                     return self.text(value, key).map(|why| TransferEnd::Failed(why.value));
                 }
@@ -314,7 +317,8 @@ impl Reader {
 
     fn expect(&mut self, node: &Node) -> Expect {
         let known = [
-            "result", "hangs-up", "transfer", "sms", "fields", "notes", "blocked", "kopecks", "seconds", "fault",
+            "result", "hangs-up", "transfer", "sms", "fields", "notes", "blocked", "kopecks", "seconds",
+            "fault",
         ];
         let mut expect = Expect::default();
         for (key, _, value) in self.map(node, "`expect`", &known) {
@@ -364,7 +368,11 @@ impl Reader {
             },
             _ => {}
         }
-        self.wrong(node, "transfer", "`none`, `{ operator: null }`, `{ operator: group }` or `{ number: \"+7…\" }`");
+        self.wrong(
+            node,
+            "transfer",
+            "`none`, `{ operator: null }`, `{ operator: group }` or `{ number: \"+7…\" }`",
+        );
         None
     }
 
@@ -400,10 +408,9 @@ impl Reader {
     fn text_or_none(&mut self, node: &Node, name: &str) -> Option<At<Option<String>>> {
         match &node.value {
             Value::Null => Some(At { line: node.line, value: None }),
-            _ => self.text(node, name).map(|text| At {
-                line: text.line,
-                value: Some(text.value).filter(|text| text != "none"),
-            }),
+            _ => self
+                .text(node, name)
+                .map(|text| At { line: text.line, value: Some(text.value).filter(|text| text != "none") }),
         }
     }
 
@@ -449,7 +456,9 @@ impl Reader {
                 &[]
             }
         };
-        for (key, line, _) in fields.iter().filter(|(key, ..)| !known.is_empty() && !known.contains(&key.as_str())) {
+        for (key, line, _) in
+            fields.iter().filter(|(key, ..)| !known.is_empty() && !known.contains(&key.as_str()))
+        {
             let meant = near(key, known.iter().copied()).map(|near| format!(", do you mean `{near}`?"));
             let meant = meant.unwrap_or_else(|| format!("; there are `{}`", known.join("`, `")));
             self.fault(*line, format!("{of} has no key `{key}`{meant}"));

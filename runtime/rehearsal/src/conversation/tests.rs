@@ -184,7 +184,10 @@ fn a_step_of_json_is_a_step() {
         step_of_json(r#"{"press": "1", "after": "3s"}"#),
         Ok(Step::Press { keys: "1".into(), after: Some(Duration::from_secs(3)) })
     );
-    assert_eq!(step_of_json(r#"{"transfer": {"talked": "30s"}}"#).map(|step| step.to_string()), Ok("a transfer that ends: talked 30 s".into()));
+    assert_eq!(
+        step_of_json(r#"{"transfer": {"talked": "30s"}}"#).map(|step| step.to_string()),
+        Ok("a transfer that ends: talked 30 s".into())
+    );
     for wrong in [r#"{"press"}"#, r#"{"press": 1, "says": 2}"#, "[]", r#"{"jump": 1}"#] {
         assert!(step_of_json(wrong).is_err(), "{wrong}");
     }

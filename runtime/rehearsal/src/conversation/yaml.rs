@@ -132,7 +132,10 @@ impl<'t> Reader<'t> {
                 Value::Map(fields)
             }
             Event::Alias(_) => {
-                return Err((line, "aliases are not used here: put a text that begins with * in quotes".into()));
+                return Err((
+                    line,
+                    "aliases are not used here: put a text that begins with * in quotes".into(),
+                ));
             }
             _ => return Err((line, "this is no YAML: the document is cut off".into())),
         };

@@ -186,7 +186,8 @@ fn not_comparable(trace: &Trace) -> Option<String> {
     if let Some(fault) = &trace.fault {
         return Some(format!("the recorded scenario failed: {fault}"));
     }
-    (trace.dropped > 0).then(|| format!("its trace is not whole: {} calls to the host were not kept", trace.dropped))
+    (trace.dropped > 0)
+        .then(|| format!("its trace is not whole: {} calls to the host were not kept", trace.dropped))
 }
 
 /// Nothing that the recorded call was allowed may be lacking here. No trace is written of a replay.

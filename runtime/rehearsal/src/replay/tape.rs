@@ -99,7 +99,8 @@ impl Tape {
         self.answered = answer.is_some();
         if answer.is_none() {
             let (index, got) = (self.next, &event.got);
-            let why = format!("event {index} of its trace has an answer to {call} that cannot be read: {got}");
+            let why =
+                format!("event {index} of its trace has an answer to {call} that cannot be read: {got}");
             self.unreadable.get_or_insert(why);
         }
         answer

@@ -26,7 +26,10 @@ fn decisions_print_as_they_are_written_in_a_trace() {
     for (decision, text) in [
         (call(given.clone(), None), "outcome.set-result \"Да\""),
         (call(given.clone(), Some(Value::Null)), "outcome.set-result \"Да\" -> done"),
-        (call(given, Some(serde_json::json!({"err": "no"}))), "outcome.set-result \"Да\" -> {\"err\":\"no\"}"),
+        (
+            call(given, Some(serde_json::json!({"err": "no"}))),
+            "outcome.set-result \"Да\" -> {\"err\":\"no\"}",
+        ),
         (call(Value::Null, None), "outcome.set-result"),
         (Decision::Returns, "the scenario is done"),
     ] {

@@ -32,7 +32,8 @@ struct Course {
 fn course(steps: &[Step], robot: &[Robot]) -> Course {
     let steps: VecDeque<(usize, Step)> = (1..).zip(steps.iter().cloned()).collect();
     // Every prompt takes five seconds.
-    let sounds = Sounds::fixed(&[("menu", 5000, "Нажмите один, чтобы записаться"), ("bye", 5000, "Всего доброго")]);
+    let sounds =
+        Sounds::fixed(&[("menu", 5000, "Нажмите один, чтобы записаться"), ("bye", 5000, "Всего доброго")]);
     let texts = Arc::clone(&sounds);
     let script = Arc::new(Mutex::new(Script::new(steps, move |prompt: &[_]| texts.text(prompt))));
     let about = About {
@@ -74,7 +75,11 @@ fn course(steps: &[Step], robot: &[Robot]) -> Course {
     });
     let entries = entries.collect::<Vec<_>>().join(" | ");
     let mut script = script.lock().unwrap();
-    Course { entries, unexpected: script.unexpected().cloned(), left: script.left_over().map(|(_, step)| step) }
+    Course {
+        entries,
+        unexpected: script.unexpected().cloned(),
+        left: script.left_over().map(|(_, step)| step),
+    }
 }
 
 fn question(prompt: Vec<Part>, max: u8) -> Question {
@@ -162,17 +167,17 @@ fn steps_happen_when_they_should() {
         (&[hangs_up(None)], &[Plays("bye")], "0 bye | 1000 hangs up"),
         (&[hangs_up(secs(0.0))], &[Plays("bye")], "0 bye | 0 hangs up"),
         (&[hangs_up(secs(7.0))], &[Plays("bye"), Waits(5000)], "0 bye | 5000 waits (5 s) | 7000 hangs up"),
-        (
-            &[hears("bye"), hangs_up(secs(2.0))],
-            &[Plays("bye"), Plays("menu")],
-            "0 bye | 2000 hangs up",
-        ),
+        (&[hears("bye"), hangs_up(secs(2.0))], &[Plays("bye"), Plays("menu")], "0 bye | 2000 hangs up"),
         (
             &[press("1", secs(1.0)), hears("bye"), hangs_up(secs(2.0))],
             &[Asks("menu", 1), Plays("bye")],
             "0 menu | 1000 presses 1 | 1000 the answer: keys 1 | 1000 bye | 3000 hangs up",
         ),
-        (&[Step::Machine], &[Asks("menu", 1)], "0 menu | 3000 an answering machine was recognised | 3000 hangs up"),
+        (
+            &[Step::Machine],
+            &[Asks("menu", 1)],
+            "0 menu | 3000 an answering machine was recognised | 3000 hangs up",
+        ),
         (
             &[Step::Transfer { end: TransferEnd::Busy, after: None }, press("1", None)],
             &[Plays("bye"), Transfers, Asks("menu", 1)],

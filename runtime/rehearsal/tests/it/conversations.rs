@@ -26,9 +26,9 @@ fn read(folder: &Path) -> Vec<Conversation> {
 fn the_conversations_of_every_package_pass() {
     let mut played = 0;
     for folder in packages() {
-        let built = fs::read_dir(&folder).unwrap().any(|entry| {
-            entry.unwrap().path().extension().is_some_and(|extension| extension == "wasm")
-        });
+        let built = fs::read_dir(&folder)
+            .unwrap()
+            .any(|entry| entry.unwrap().path().extension().is_some_and(|extension| extension == "wasm"));
         if !built {
             eprintln!("SKIPPED: {} is not built", folder.display());
             continue;
@@ -100,7 +100,11 @@ fn what_was_expected_and_did_not_come_is_told_each_in_its_words() {
         ("talk:\n  - press: \"1\"\n  - press: \"2\"\n", "the caller presses 2", "the talk was over before"),
         ("talk:\n  - transfer: busy\n", "a transfer that ends: busy", "the talk was over before"),
         ("expect: { hangs-up: caller }\n", "the caller hangs up", "the robot did"),
-        ("expect: { transfer: { operator: sales } }\n", "a transfer to an operator of `sales`", "no transfer"),
+        (
+            "expect: { transfer: { operator: sales } }\n",
+            "a transfer to an operator of `sales`",
+            "no transfer",
+        ),
         ("expect: { sms: [ Привет ] }\n", "the text «Привет»", "no more texts"),
         ("expect: { fields: { name: Анна } }\n", "the field name = Анна", "it was not written"),
         ("expect: { notes: [ раз ] }\n", "the note «раз»", "no more notes"),
@@ -121,7 +125,8 @@ fn names_that_the_package_does_not_have_are_told_before_anything_runs() {
     let folder = with_conversation(text);
     let mut conversations = conversation::read_folder(folder.path()).unwrap();
     let faults = conversations[0].fits(&package(folder.path()));
-    let faults: Vec<String> = faults.iter().map(|fault| format!("{}: {}", fault.line.unwrap(), fault.what)).collect();
+    let faults: Vec<String> =
+        faults.iter().map(|fault| format!("{}: {}", fault.line.unwrap(), fault.what)).collect();
     assert_eq!(
         faults,
         [

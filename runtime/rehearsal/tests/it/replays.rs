@@ -69,7 +69,8 @@ fn recorded(stage: &Stage) -> Vec<(Trace, bool)> {
 fn of_500_calls_the_same_version_decides_500_alike() {
     let stage = menu();
     let replayer = replayer(&stage);
-    let same = recorded(&stage).into_iter().filter(|(trace, _)| replayer.replay(trace.clone()) == Verdict::Same);
+    let same =
+        recorded(&stage).into_iter().filter(|(trace, _)| replayer.replay(trace.clone()) == Verdict::Same);
     assert_eq!(same.count(), 500);
 }
 
@@ -102,7 +103,8 @@ fn a_manifest_that_takes_a_result_away_is_told_by_the_answer_that_differs() {
     let text = fs::read_to_string(&manifest).unwrap().replace("name = \"Не интересно\"", "name = \"Отказ\"");
     fs::write(&manifest, text).unwrap();
     let talk = play(&menu(), &setup(&menu(), &[]), &[press("2")]);
-    let Verdict::Differs(difference) = replayer(&stage(folder.path())).replay(stored(&talk.record.trace)) else {
+    let Verdict::Differs(difference) = replayer(&stage(folder.path())).replay(stored(&talk.record.trace))
+    else {
         panic!("the result is not declared any more");
     };
     assert_eq!(difference.recorded.to_string(), "outcome.set-result \"Не интересно\" -> done");
@@ -127,10 +129,16 @@ fn a_version_that_says_more_or_less_than_the_recorded_one_differs_at_the_end() {
     let mut trace = stored(&play(&stage, &setup(&stage, &[]), &[press("1")]).record.trace);
     let hangup = trace.events.pop().unwrap();
     let Verdict::Differs(difference) = replayer(&stage).replay(trace.clone()) else { panic!("it hangs up") };
-    assert_eq!((&difference.recorded, difference.now.to_string().as_str()), (&Decision::Returns, "line.hangup"));
+    assert_eq!(
+        (&difference.recorded, difference.now.to_string().as_str()),
+        (&Decision::Returns, "line.hangup")
+    );
     trace.events.extend([hangup.clone(), hangup]);
     let Verdict::Differs(difference) = replayer(&stage).replay(trace) else { panic!("it returns") };
-    assert_eq!((difference.recorded.to_string().as_str(), &difference.now), ("line.hangup", &Decision::Returns));
+    assert_eq!(
+        (difference.recorded.to_string().as_str(), &difference.now),
+        ("line.hangup", &Decision::Returns)
+    );
 }
 
 #[test]
@@ -155,7 +163,8 @@ fn a_broken_answer_in_a_trace_is_told_and_not_guessed() {
 fn the_trace_of_a_typical_call_has_at_most_4_kb_as_it_is_stored() {
     let stage = menu();
     for steps in [vec![press("1")], vec![press("7"), press("2")], vec![], vec![hangs_up(3.0)]] {
-        let bytes = serde_json::to_vec(&play(&stage, &setup(&stage, &[]), &steps).record.trace).unwrap().len();
+        let bytes =
+            serde_json::to_vec(&play(&stage, &setup(&stage, &[]), &steps).record.trace).unwrap().len();
         assert!(bytes <= 4096, "{steps:?}: {bytes} bytes");
     }
 }

@@ -51,7 +51,8 @@ fn what_a_scenario_does_is_shown_as_it_happens() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let shown = Arc::clone(&seen);
     let script = zvonar_rehearsal::script::Script::new(std::collections::VecDeque::new(), |_: &[_]| None);
-    let talk = stage.play(&setup, script, move |entry| shown.lock().unwrap().push(entry.to_string())).unwrap();
+    let talk =
+        stage.play(&setup, script, move |entry| shown.lock().unwrap().push(entry.to_string())).unwrap();
     let seen = seen.lock().unwrap();
     assert_eq!(
         seen.as_slice(),
@@ -109,9 +110,11 @@ fn a_scenario_that_fails_plays_its_fallback_and_says_where() {
 #[test]
 fn whoever_leaves_at_once_heard_nothing_and_pays_nothing() {
     let stage = menu();
-    for (after, result, kopecks) in
-        [(0.0, "Сообщение не проиграно", 0), (0.02, "Не дослушал до конца", 4), (1.0, "Не дослушал до конца", 4)]
-    {
+    for (after, result, kopecks) in [
+        (0.0, "Сообщение не проиграно", 0),
+        (0.02, "Не дослушал до конца", 4),
+        (1.0, "Не дослушал до конца", 4),
+    ] {
         let talk = play(&stage, &setup(&stage, &[]), &[hangs_up(after)]);
         assert_eq!((talk.result(), talk.charge.total.0), (result, kopecks), "{after}");
     }
