@@ -50,7 +50,7 @@ pub fn find<'p>(text: &str, phrases: &'p [Phrase]) -> Option<&'p str> {
         match best {
             Some((longest, _)) if length < longest => {}
             Some((longest, id)) if length == longest => doubtful |= id != phrase.id,
-            _ => (best, doubtful) = (Some((length, &phrase.id)), false),
+            _ => (best, doubtful) = (Some((length, phrase.id.as_str())), false),
         }
     }
     best.filter(|_| !doubtful).map(|(_, id)| id)

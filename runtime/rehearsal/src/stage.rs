@@ -13,7 +13,7 @@ use zvonar_model::{
     AttemptId, AttemptRecord, Direction, Kopecks, MediaReport, Millis, Outcome, Phases, PhoneNumber,
     RECORD_VERSION, SystemResult, TalkEnd, TenantId,
 };
-use zvonar_scenario::ports::{About, Destination, LeadCard, Line as _, Part, Ports};
+use zvonar_scenario::ports::{About, Destination, LeadCard, Part, Ports};
 use zvonar_scenario::{Ending, Limits, Module, SessionEnd, Start, Usage};
 
 use crate::caller::Caller;
