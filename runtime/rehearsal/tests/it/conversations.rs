@@ -27,12 +27,7 @@ pub(crate) fn packages() -> Vec<PathBuf> {
 }
 
 pub(crate) fn read(folder: &Path) -> Vec<Conversation> {
-    let package = package(folder);
-    let mut conversations = conversation::read_folder(folder).unwrap_or_else(|faults| panic!("\n{faults}"));
-    let faults: Vec<String> =
-        conversations.iter_mut().flat_map(|one| one.fits(&package)).map(|fault| fault.to_string()).collect();
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
-    conversations
+    conversation::of_package(&package(folder)).unwrap_or_else(|faults| panic!("\n{faults}"))
 }
 
 #[test]
@@ -129,18 +124,22 @@ fn names_that_the_package_does_not_have_are_told_before_anything_runs() {
     let text = "settings: { repeat: \"1\" }\ntariff: none.toml\ntalk:\n  - hears: meny\n  - hears: нажмите один\n\
                 expect:\n  result: Записатся\n";
     let folder = with_conversation(text);
-    let mut conversations = conversation::read_folder(folder.path()).unwrap();
-    let faults = conversations[0].fits(&package(folder.path()));
-    let faults: Vec<String> =
-        faults.iter().map(|fault| format!("{}: {}", fault.line.unwrap(), fault.what)).collect();
+    // A file that cannot be read at all keeps no other from being looked at.
+    fs::write(folder.path().join(conversation::FOLDER).join("two.yaml"), "tolk: []\n").unwrap();
+    let faults = conversation::of_package(&package(folder.path())).unwrap_err();
+    let name = |file: &Path| file.file_name().unwrap().to_string_lossy().into_owned();
+    let told =
+        faults.0.iter().map(|fault| format!("{}:{}: {}", name(&fault.file), fault.line.unwrap(), fault.what));
+    let faults: Vec<String> = told.collect();
     assert_eq!(
         faults,
         [
-            "1: scenario menu has no setting `repeat`, do you mean `repeats`?",
-            "7: the manifest declares no result `Записатся`, nor does the system set it, do you mean `Записаться`?",
-            "4: the package has no prompt `meny`, do you mean `menu`?",
-            "5: `нажмите один` is compared with the texts of prompts, and scenario.toml has no [texts]",
-            "2: the tariff none.toml: it cannot be read: No such file or directory (os error 2)",
+            "one.yaml:1: scenario menu has no setting `repeat`, do you mean `repeats`?",
+            "one.yaml:2: the tariff none.toml: it cannot be read: No such file or directory (os error 2)",
+            "one.yaml:4: the package has no prompt `meny`, do you mean `menu`?",
+            "one.yaml:5: `нажмите один` is compared with the texts of prompts, and scenario.toml has no [texts]",
+            "one.yaml:7: the manifest declares no result `Записатся`, nor does the system set it, do you mean `Записаться`?",
+            "two.yaml:1: a conversation has no key `tolk`, do you mean `talk`?",
         ]
     );
 }
