@@ -5,12 +5,15 @@
 
 mod baresip;
 mod calls;
+mod chat;
 mod compiler;
 mod config;
 mod containment;
+mod conversations;
 mod demo;
 mod digest;
 mod kill;
 mod layers;
+mod replay;
 mod sipp;
 mod torture;
