@@ -46,6 +46,16 @@ enum Command {
     Build(commands::build::Arguments),
     /// Check a scenario package: every fault at once.
     Check(commands::check::Arguments),
+    /// Compile a component: what a host has its child do.
+    #[command(name = zvonar_scenario::compiler::COMMAND, hide = true)]
+    CompileComponent(commands::compile::Arguments),
+    /// Talk with a scenario in the terminal: no telephone, no waiting.
+    #[command(after_help = commands::chat::table())]
+    Chat(commands::chat::Arguments),
+    /// Run the conversations of a package: its tests, on a virtual clock.
+    Test(commands::test::Arguments),
+    /// Show what another version of a scenario would have done on recorded calls.
+    Replay(commands::replay::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -69,6 +79,10 @@ fn main() -> ExitCode {
         Command::Explain(command) => commands::explain::run(command),
         Command::Build(arguments) => commands::build::run(arguments),
         Command::Check(arguments) => commands::check::run(arguments),
+        Command::CompileComponent(arguments) => commands::compile::run(arguments),
+        Command::Chat(arguments) => commands::chat::run(arguments),
+        Command::Test(arguments) => commands::test::run(arguments),
+        Command::Replay(arguments) => commands::replay::run(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

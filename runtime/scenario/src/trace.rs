@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use zvonar_model::trace::{TRACE_VERSION, Trace, TraceEvent};
 
 use crate::Limits;
-use crate::interfaces::types::{LineError, Part};
+use crate::interfaces::types::{LineError, Part, shorten};
+use crate::limits::TEXT_BYTES;
 
 /// Gathers a session's events.
 pub(crate) struct Recorder {
@@ -45,6 +46,11 @@ impl Recorder {
     pub(crate) fn tick(&mut self) {
         self.ticks = self.ticks.saturating_add(1);
         self.trace.ticks = self.trace.ticks.saturating_add(1);
+    }
+
+    /// Ticks so far.
+    pub(crate) fn ticks(&self) -> u32 {
+        self.trace.ticks
     }
 
     /// One call. Above the bounds it is counted and not kept: the beginning of a talk says more than its end about why
@@ -105,6 +111,16 @@ fn weight(value: &Value) -> usize {
         Value::Object(fields) => {
             fields.iter().map(|(key, value)| key.len() + 4 + weight(value)).sum::<usize>() + 2
         }
+    }
+}
+
+/// Cuts the long texts of what a guest gave.
+pub(crate) fn cut(value: &mut Value) {
+    match value {
+        Value::String(text) if text.len() > TEXT_BYTES => text.truncate(shorten(text, TEXT_BYTES).len()),
+        Value::Array(items) => items.iter_mut().for_each(cut),
+        Value::Object(fields) => fields.values_mut().for_each(cut),
+        _ => {}
     }
 }
 

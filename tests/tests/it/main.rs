@@ -5,12 +5,16 @@
 
 mod baresip;
 mod calls;
+mod chat;
+mod compiler;
 mod config;
 mod containment;
+mod conversations;
 mod demo;
 mod digest;
 mod explain;
 mod kill;
 mod layers;
+mod replay;
 mod sipp;
 mod torture;
