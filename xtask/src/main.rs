@@ -7,8 +7,10 @@ mod apt;
 mod bench;
 mod demo;
 mod guest;
+mod prompts;
 mod shell;
 mod suite;
+mod toolchain;
 
 use std::process::ExitCode;
 
@@ -20,7 +22,7 @@ const HELP: &str = "\
                               --keep: leave the configuration, the store and the farm's log in place
   test [FILTER]               everything that must be true: peers, guests, unit and end-to-end tests
   setup                       install what the tests need (SIPp and baresip from Debian)
-  guests                      build the example scenarios
+  guests                      build the example scenarios, in every language whose tools can be had
   bench [ivr|hold|idle|ramp|all] [--quick]
                               calls per second, calls at once, memory of a call, beside the floor program
   kill-soak [N]               N (20) times kill -9 of a dialling host at random moments
@@ -58,5 +60,11 @@ fn main() -> ExitCode {
 /// Builds every example scenario, saying what is missing if it cannot.
 fn build_guests() -> Result<(), String> {
     shell::step("building the example scenarios");
-    guest::build_all().map_err(|error| error.to_string())
+    guest::build_all()
+}
+
+/// Builds those that the demonstration and the measurements need.
+fn build_basic_guests() -> Result<(), String> {
+    shell::step("building the example scenarios");
+    guest::build_basic()
 }

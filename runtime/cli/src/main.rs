@@ -35,7 +35,9 @@ enum Command {
     /// Look after the ledger.
     #[command(subcommand)]
     Ledger(commands::ledger::Command),
-    /// Make a component of a scenario's module and put it into its package.
+    /// Begin a scenario: a folder that builds and passes its tests at once.
+    New(commands::new::Arguments),
+    /// Build a scenario: its component, and the prompts that a machine is to speak.
     Build(commands::build::Arguments),
     /// Check a scenario package: every fault at once.
     Check(commands::check::Arguments),
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Farm(arguments) => commands::farm::run(arguments),
         Command::Report(arguments) => commands::report::run(arguments),
         Command::Ledger(command) => commands::ledger::run(command),
+        Command::New(arguments) => commands::new::run(arguments),
         Command::Build(arguments) => commands::build::run(arguments),
         Command::Check(arguments) => commands::check::run(arguments),
     };

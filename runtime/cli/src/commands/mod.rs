@@ -5,6 +5,7 @@ pub(crate) mod call;
 pub(crate) mod check;
 pub(crate) mod farm;
 pub(crate) mod ledger;
+pub(crate) mod new;
 pub(crate) mod report;
 pub(crate) mod serve;
 

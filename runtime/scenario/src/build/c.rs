@@ -120,6 +120,11 @@ fn sources(folder: &Path) -> Result<Vec<PathBuf>, BuildError> {
     Ok(files)
 }
 
+/// Whether Rust's own linker can link WebAssembly, so that no other is needed.
+pub fn rust_links() -> bool {
+    rustup_linker().is_some()
+}
+
 /// The linker that rustup ships with every toolchain, under the name by which it links WebAssembly.
 fn rustup_linker() -> Option<PathBuf> {
     let sysroot = PathBuf::from(ask(Command::new("rustc").args(["--print", "sysroot"]))?);
