@@ -10,6 +10,8 @@ mod containment;
 mod demo;
 mod digest;
 mod kill;
+mod languages;
 mod layers;
+mod newcomer;
 mod sipp;
 mod torture;

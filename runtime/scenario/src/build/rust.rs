@@ -6,7 +6,7 @@
 //!
 //! Either way the result is the same: paths of the machine are taken out of it, so that equal sources give equal bytes.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -92,53 +92,64 @@ impl Toolchain {
         &self.rustc
     }
 
-    /// Builds the guest in `source`, a folder with a `Cargo.toml`. Guests that share a `target_dir` share the compiled
-    /// standard library.
-    pub(super) fn build(&self, source: &Path, target_dir: &Path, locked: bool) -> Built {
+    /// Builds the guest in `source`, a folder with a `Cargo.toml`.
+    pub(super) fn build(&self, source: &Path, scratch: &Path, locked: bool) -> Built {
         let name = package_name(source)?;
+        // A standard library that has to be compiled is compiled once, for whoever builds on this machine.
+        let shared = cache_folder().filter(|_| self.compiles_std()).map(|cache| cache.join("guest-target"));
+        let target_dir = shared.unwrap_or_else(|| scratch.to_owned());
         let mut cargo = Command::new(&self.cargo);
         cargo
             .current_dir(source)
-            .args(["build", "--release", "--target", TARGET])
+            .args(["rustc", "--lib", "--release", "--target", TARGET])
             .args(&self.arguments)
             .arg("--target-dir")
-            .arg(target_dir)
+            .arg(&target_dir)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .env("CARGO_ENCODED_RUSTFLAGS", self.flags(source))
+            .env("CARGO_ENCODED_RUSTFLAGS", self.flags())
             // Wrappers and flags are for the programs of this machine.
             .env_remove("RUSTFLAGS")
             .env_remove("RUSTC_WRAPPER")
             .env_remove("CARGO_BUILD_TARGET");
+        let mut made = target_dir.join(TARGET).join("release");
+        if self.compiles_std() {
+            // Two scenarios of one name would overwrite each other's module in a shared folder.
+            made = scratch.join("module");
+            cargo.args(["-Zunstable-options", "--artifact-dir"]).arg(&made);
+        }
         if locked {
             cargo.arg("--locked");
         }
+        // Only for the scenario itself: a flag for all would have the standard library compiled anew for each folder.
+        cargo.arg("--").arg(remap(source.parent().unwrap_or(source), "/guests"));
         run(&mut cargo, "cargo", source)?;
-        let module = target_dir.join(TARGET).join("release").join(name.replace('-', "_") + ".wasm");
+        let module = made.join(name.replace('-', "_") + ".wasm");
         let core = fs::read(&module).map_err(at("the compiled scenario cannot be read", &module))?;
         Ok((module, componentize(&core)))
     }
 
-    /// The same for all guests of a folder: flags are part of what the standard library is compiled with, and neighbours
-    /// share it.
-    fn flags(&self, source: &Path) -> OsString {
+    fn compiles_std(&self) -> bool {
+        !self.arguments.is_empty()
+    }
+
+    /// For everything that is compiled: names of this machine stay out of it.
+    fn flags(&self) -> OsString {
         let home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| {
             let home = std::env::var_os("HOME")?;
             Some(PathBuf::from(home).join(".cargo"))
         });
-        let mut flags = OsString::new();
         let hidden = self.hidden.iter().cloned().chain(home.map(|home| (home, "/cargo")));
-        let guests = source.parent().unwrap_or(source).to_owned();
-        for (from, to) in hidden.chain([(guests, "/guests")]) {
-            if !flags.is_empty() {
-                flags.push("\u{1f}");
-            }
-            flags.push("--remap-path-prefix=");
-            flags.push(from);
-            flags.push("=");
-            flags.push(to);
-        }
-        flags
+        let flags: Vec<OsString> = hidden.map(|(from, to)| remap(&from, to)).collect();
+        flags.join(OsStr::new("\u{1f}"))
     }
+}
+
+fn remap(from: &Path, to: &str) -> OsString {
+    let mut flag = OsString::from("--remap-path-prefix=");
+    flag.push(from);
+    flag.push("=");
+    flag.push(to);
+    flag
 }
 
 fn cargo() -> PathBuf {
