@@ -17,6 +17,7 @@ for guest in c-*; do
     for file in scenario.h scenario.c; do
         # The object file with the component's type stays away: `zvonar build` adds the type itself, and nobody has to
         # check a binary in. Nothing refers to it then.
-        { echo "$contract"; grep -v __component_type_object_force_link_scenario "$made/$file"; } > "$guest/bindings/$file"
+        { echo "$contract"; sed '/__component_type_object_force_link.*{$/,/^}/d; /__component_type_object/d' "$made/$file"; } \
+            > "$guest/bindings/$file"
     done
 done

@@ -21,14 +21,14 @@ const BASIC: [(&str, &str); 3] =
 /// The others. A guest's name begins with its language.
 const OTHERS: [(&str, &str); 9] = [
     ("rust-appointment", "appointment"),
-    ("c-appointment", "appointment-c"),
-    ("js-appointment", "appointment-js"),
-    ("python-appointment", "appointment-python"),
     ("rust-table", "table"),
     ("rust-debt", "debt"),
     ("rust-reception", "reception"),
-    ("c-invitation", "invitation"),
+    ("js-appointment", "appointment-js"),
     ("js-survey", "survey"),
+    ("python-appointment", "appointment-python"),
+    ("c-appointment", "appointment-c"),
+    ("c-invitation", "invitation"),
 ];
 /// The package that is laid once more for each of the other languages: they share its manifest, prompts and conversations.
 const SHARED: &str = "appointment";
@@ -72,13 +72,13 @@ fn build(guests: &[(&str, &str)]) -> Result<(), String> {
             if let Some(language) = variant(package) {
                 lay(package, language)?;
             }
-            build_one(guest, package, language, toolchain)?;
+            build_one(guest, package, toolchain)?;
         }
     }
     Ok(())
 }
 
-fn build_one(guest: &str, package: &str, language: Language, toolchain: &Toolchain) -> Result<(), String> {
+fn build_one(guest: &str, package: &str, toolchain: &Toolchain) -> Result<(), String> {
     let root = machine::root();
     let source = root.join("guest-examples").join(guest);
     let key = key(&[&source, &root.join("wit")], toolchain).map_err(told("reading", &source))?;
@@ -86,11 +86,7 @@ fn build_one(guest: &str, package: &str, language: Language, toolchain: &Toolcha
     if !kept.is_file() {
         let begun = clock::now();
         shell::step(&format!("compiling {guest} with {}", first_line(toolchain.version())));
-        let mut scratch = cache()?.join("guest-target").join(short(toolchain.version()));
-        // Rust's guests share the compiled standard library; the others would only be in each other's way.
-        if language != Language::Rust {
-            scratch.push(guest);
-        }
+        let scratch = cache()?.join("guest-scratch").join(guest);
         let component = toolchain.build(&source, &scratch, true).map_err(|error| error.to_string())?;
         put(&kept, &component)?;
         eprintln!("{guest}: {:.1} s", begun.elapsed().as_secs_f64());
@@ -176,10 +172,6 @@ fn gather(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn short(text: &str) -> String {
-    hex(&Sha256::digest(text))[..12].to_owned()
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -12,7 +12,7 @@ use super::{BuildError, Built, Language, ask, at, cache_folder, contract, progra
 /// The npm package.
 pub const TOOL: &str = "componentize-qjs";
 /// The version that this host was tried with.
-pub const VERSION: &str = "0.5.0";
+pub const VERSION: &str = "0.4.5";
 /// The file of a source that is the scenario. It may import others.
 pub const ENTRY: &str = "scenario.js";
 

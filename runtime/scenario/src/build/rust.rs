@@ -95,27 +95,23 @@ impl Toolchain {
     /// Builds the guest in `source`, a folder with a `Cargo.toml`.
     pub(super) fn build(&self, source: &Path, scratch: &Path, locked: bool) -> Built {
         let name = package_name(source)?;
-        // A standard library that has to be compiled is compiled once, for whoever builds on this machine.
-        let shared = cache_folder().filter(|_| self.compiles_std()).map(|cache| cache.join("guest-target"));
-        let target_dir = shared.unwrap_or_else(|| scratch.to_owned());
         let mut cargo = Command::new(&self.cargo);
         cargo
             .current_dir(source)
             .args(["rustc", "--lib", "--release", "--target", TARGET])
             .args(&self.arguments)
             .arg("--target-dir")
-            .arg(&target_dir)
+            .arg(scratch)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .env("CARGO_ENCODED_RUSTFLAGS", self.flags())
             // Wrappers and flags are for the programs of this machine.
             .env_remove("RUSTFLAGS")
             .env_remove("RUSTC_WRAPPER")
             .env_remove("CARGO_BUILD_TARGET");
-        let mut made = target_dir.join(TARGET).join("release");
-        if self.compiles_std() {
-            // Two scenarios of one name would overwrite each other's module in a shared folder.
-            made = scratch.join("module");
-            cargo.args(["-Zunstable-options", "--artifact-dir"]).arg(&made);
+        // A standard library that has to be compiled is compiled once, for whoever builds on this machine. What comes out
+        // goes to `scratch` all the same: two scenarios may have one name.
+        if let Some(cache) = cache_folder().filter(|_| self.compiles_std()) {
+            cargo.env("CARGO_BUILD_BUILD_DIR", cache.join("guest-target"));
         }
         if locked {
             cargo.arg("--locked");
@@ -123,7 +119,7 @@ impl Toolchain {
         // Only for the scenario itself: a flag for all would have the standard library compiled anew for each folder.
         cargo.arg("--").arg(remap(source.parent().unwrap_or(source), "/guests"));
         run(&mut cargo, "cargo", source)?;
-        let module = made.join(name.replace('-', "_") + ".wasm");
+        let module = scratch.join(TARGET).join("release").join(name.replace('-', "_") + ".wasm");
         let core = fs::read(&module).map_err(at("the compiled scenario cannot be read", &module))?;
         Ok((module, componentize(&core)))
     }

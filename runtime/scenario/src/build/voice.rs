@@ -129,7 +129,7 @@ pub fn need(file: &Path, text: &str) -> Need {
 
 /// The words of a file that was spoken here; `None`: it is a recording.
 fn spoken(wave: &[u8]) -> Option<String> {
-    let list = chunks(wave)?.find(|(id, body)| id == b"LIST" && body.starts_with(b"INFOICMT"))?.1;
+    let list = chunks(wave)?.find(|(id, body)| *id == b"LIST" && body.starts_with(b"INFOICMT"))?.1;
     let comment = String::from_utf8_lossy(list.get(12..)?).into_owned();
     let rest = comment.trim_end_matches('\0').strip_prefix(MARK)?.to_owned();
     Some(rest.split_once(": ")?.1.to_owned())
@@ -155,29 +155,32 @@ struct Sound {
 }
 
 impl Sound {
-    /// Sixteen bits, mono, as both speakers print it. They do not know the length when they begin, so the sizes in the
-    /// header may be wrong: what is there counts.
+    /// Sixteen bits, mono, as both speakers print it.
     fn of_wav(wave: &[u8]) -> Option<Self> {
-        let format = chunks(wave)?.find(|(id, _)| id == b"fmt ")?.1;
+        let format = chunks(wave)?.find(|(id, _)| *id == b"fmt ")?.1;
         let word = |at: usize| Some(u16::from_le_bytes(format.get(at..at + 2)?.try_into().ok()?));
         let (kind, channels, bits) = (word(0)?, word(2)?, word(14)?);
         if (kind, channels, bits) != (1, 1, 16) {
             return None;
         }
         let rate_hz = u32::from_le_bytes(format.get(4..8)?.try_into().ok()?);
-        let data = chunks(wave)?.find(|(id, _)| id == b"data")?.1;
+        let data = chunks(wave)?.find(|(id, _)| *id == b"data")?.1;
         let samples: Vec<i16> = data.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
         (rate_hz > 0 && !samples.is_empty()).then_some(Self { rate_hz, samples })
     }
 }
 
-/// The chunks of a WAV: name and body. A body that is said to be longer than the file ends with it.
+/// The chunks of a WAV: name and body. Who writes into a pipe does not know a length when it is written: a body that is
+/// said to be longer than the file, or a sound that is said to be empty, ends with the file.
 fn chunks(wave: &[u8]) -> Option<impl Iterator<Item = (&[u8; 4], &[u8])>> {
     let mut rest = wave.strip_prefix(b"RIFF")?.get(4..)?.strip_prefix(b"WAVE")?;
     Some(std::iter::from_fn(move || {
         let (id, after) = rest.split_first_chunk::<4>()?;
         let (size, after) = after.split_first_chunk::<4>()?;
-        let size = usize::try_from(u32::from_le_bytes(*size)).unwrap_or(usize::MAX).min(after.len());
+        let size = match u32::from_le_bytes(*size) {
+            0 if id == b"data" => after.len(),
+            size => usize::try_from(size).unwrap_or(usize::MAX).min(after.len()),
+        };
         let (body, after) = after.split_at(size);
         // Bodies are padded to an even length.
         rest = after.get(size % 2..).unwrap_or_default();
@@ -326,10 +329,12 @@ mod tests {
 
     #[test]
     fn a_header_that_was_written_before_the_length_was_known_is_read_all_the_same() {
-        let mut bytes = wave(&tone(8_000, 500.0, 0.1, 3_000.0), "");
-        bytes[40..44].copy_from_slice(&u32::MAX.to_le_bytes());
-        let sound = Sound::of_wav(&bytes).unwrap();
-        assert!(sound.rate_hz == 8_000 && sound.samples.len() >= 800);
+        for length in [0, u32::MAX] {
+            let mut bytes = wave(&tone(8_000, 500.0, 0.1, 3_000.0), "");
+            bytes[40..44].copy_from_slice(&length.to_le_bytes());
+            let sound = Sound::of_wav(&bytes).unwrap();
+            assert!(sound.rate_hz == 8_000 && sound.samples.len() >= 800);
+        }
         assert!(Sound::of_wav(b"RIFF....WAVE").is_none());
     }
 }
