@@ -195,7 +195,7 @@ fn day_and_month(keys: &str) -> Option<String> {
         1..=12 => 31,
         _ => return None,
     };
-    (1..=longest).contains(&day.parse().ok()?).then(|| format!("{day}.{month}"))
+    (1..=longest).contains(&day.parse::<u32>().ok()?).then(|| format!("{day}.{month}"))
 }
 
 fn operator() -> Result<(), Stop> {
