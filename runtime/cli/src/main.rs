@@ -41,6 +41,13 @@ enum Command {
     Build(commands::build::Arguments),
     /// Check a scenario package: every fault at once.
     Check(commands::check::Arguments),
+    /// Talk with a scenario in the terminal: no telephone, no waiting.
+    #[command(after_help = commands::chat::table())]
+    Chat(commands::chat::Arguments),
+    /// Run the conversations of a package: its tests, on a virtual clock.
+    Test(commands::test::Arguments),
+    /// Show what another version of a scenario would have done on recorded calls.
+    Replay(commands::replay::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -62,6 +69,9 @@ fn main() -> ExitCode {
         Command::New(arguments) => commands::new::run(arguments),
         Command::Build(arguments) => commands::build::run(arguments),
         Command::Check(arguments) => commands::check::run(arguments),
+        Command::Chat(arguments) => commands::chat::run(arguments),
+        Command::Test(arguments) => commands::test::run(arguments),
+        Command::Replay(arguments) => commands::replay::run(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

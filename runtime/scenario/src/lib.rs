@@ -57,7 +57,7 @@ mod trace;
 
 #[cfg(feature = "host")]
 pub use self::{
-    end::{Ending, Fault, Place, SessionEnd, Spent},
+    end::{Ending, Fault, Place, SessionEnd, Spent, Usage},
     engine::{Engine, EngineConfig, Seat},
     error::ScenarioError,
     limits::{AFTER_THE_CALL, Limits, TICK, WantedLimits},

@@ -317,7 +317,10 @@ impl Reader<'_> {
             };
             // It becomes the name of a file.
             if !name.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_') {
-                self.fault(start, format!("a prompt's name is made of letters, digits, - and _, not `{name}`"));
+                self.fault(
+                    start,
+                    format!("a prompt's name is made of letters, digits, - and _, not `{name}`"),
+                );
             } else if text.trim().is_empty() || text.len() > TEXT_BYTES {
                 self.fault(start, format!("the text of prompt `{name}` must have 1 to {TEXT_BYTES} bytes"));
             } else {

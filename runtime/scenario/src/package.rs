@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::component::{self, ComponentFault};
 use crate::Manifest;
+use crate::component::{self, ComponentFault};
 
 /// A package that holds together, read from its folder.
 #[derive(Debug, Clone)]

@@ -5,13 +5,16 @@
 
 mod baresip;
 mod calls;
+mod chat;
 mod config;
 mod containment;
+mod conversations;
 mod demo;
 mod digest;
 mod kill;
 mod languages;
 mod layers;
 mod newcomer;
+mod replay;
 mod sipp;
 mod torture;

@@ -17,6 +17,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let (engine, clips) = (host::engine(&host::module_cache()?, 1)?, host::load_clips(&package)?);
     engine.load(&package)?;
     drop(clips);
+    super::test::conversations(&package)?;
     println!(
         "{}: {} {} is sound",
         arguments.folder.display(),

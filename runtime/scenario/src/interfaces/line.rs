@@ -196,7 +196,13 @@ impl State {
         }
         let speech = q.speech.as_ref().map(speech_wanted).transpose().map_err(ports::LineError::Refused)?;
         let (key_interrupts, voice_interrupts) = (q.key_interrupts, q.voice_interrupts);
-        Ok(ports::Question { prompt: self.prompt(&q.prompt)?, keys, speech, key_interrupts, voice_interrupts })
+        Ok(ports::Question {
+            prompt: self.prompt(&q.prompt)?,
+            keys,
+            speech,
+            key_interrupts,
+            voice_interrupts,
+        })
     }
 
     /// The transfer as the line takes it.
@@ -223,7 +229,10 @@ impl State {
 /// The speech that a question wants; the error is a sentence.
 fn speech_wanted(speech: &SpeechWanted) -> Result<question::SpeechWanted, String> {
     if speech.phrases.len() > PHRASES {
-        return Err(format!("a question listens for at most {PHRASES} phrases, not {}", speech.phrases.len()));
+        return Err(format!(
+            "a question listens for at most {PHRASES} phrases, not {}",
+            speech.phrases.len()
+        ));
     }
     let mut phrases: Vec<question::Phrase> = Vec::with_capacity(speech.phrases.len());
     for phrase in &speech.phrases {
