@@ -48,6 +48,9 @@ enum Command {
     Test(commands::test::Arguments),
     /// Show what another version of a scenario would have done on recorded calls.
     Replay(commands::replay::Arguments),
+    /// Compile a component: what a host has its child do.
+    #[command(name = zvonar_scenario::compiler::COMMAND, hide = true)]
+    CompileComponent(commands::compile::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Command::Chat(arguments) => commands::chat::run(arguments),
         Command::Test(arguments) => commands::test::run(arguments),
         Command::Replay(arguments) => commands::replay::run(arguments),
+        Command::CompileComponent(arguments) => commands::compile::run(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

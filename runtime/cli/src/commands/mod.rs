@@ -4,6 +4,7 @@ pub(crate) mod build;
 pub(crate) mod call;
 pub(crate) mod chat;
 pub(crate) mod check;
+pub(crate) mod compile;
 pub(crate) mod farm;
 pub(crate) mod ledger;
 pub(crate) mod new;
