@@ -90,6 +90,8 @@ const C: Own = Own {
         ("scenario.c", template!("c/scenario.c")),
         ("bindings/scenario.h", include_str!("../../../../guest-examples/c-appointment/bindings/scenario.h")),
         ("bindings/scenario.c", include_str!("../../../../guest-examples/c-appointment/bindings/scenario.c")),
+        ("bindings/talk.h", include_str!("../../../../guest-examples/c-appointment/bindings/talk.h")),
+        ("bindings/talk.c", include_str!("../../../../guest-examples/c-appointment/bindings/talk.c")),
     ],
     list: template!("c/files.md"),
     tools: template!("c/tools.md"),
