@@ -1,16 +1,13 @@
 //! Prompts that are made rather than recorded: the benchmark's tones, and what the other scenarios say.
-//!
-//! What was spoken once is kept in the cache under its words and its voice, so that a fresh clone is not silent for minutes.
 
 use std::{fs, path::Path};
 
-use sha2::{Digest, Sha256};
 use zvonar_scenario::build::voice::{self, Need, Voice};
 use zvonar_tests::machine;
 
 use crate::{
     apt::{self, Package},
-    guest::{cache, hex, put, told},
+    guest::{put, told},
     shell,
 };
 
@@ -40,12 +37,7 @@ pub(crate) fn speak(packages: &[&str]) -> Result<(), String> {
     let voice = Voice::find().ok_or("espeak-ng was installed and is not there")?;
     shell::step(&format!("{} prompts spoken by {}", wanted.len(), voice.name()));
     for (file, text) in wanted {
-        let key = hex(&Sha256::digest(format!("{}: {text}", voice.name())));
-        let kept = cache()?.join("prompts").join(format!("{key}.wav"));
-        if !kept.is_file() {
-            voice.speak(&text, &kept).map_err(|error| error.to_string())?;
-        }
-        put(&file, &fs::read(&kept).map_err(told("reading", &kept))?)?;
+        voice.speak(&text, &file).map_err(|error| error.to_string())?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use zvonar_scenario::build::voice::{self, Need, Voice};
 use zvonar_scenario::build::{Language, Toolchain};
-use zvonar_scenario::{Manifest, Package};
+use zvonar_scenario::{Manifest, Package, archive};
 
 use super::{Failure, say};
 
@@ -21,6 +21,9 @@ pub(crate) struct Arguments {
     /// Leave prompts without a sound as they are.
     #[arg(long)]
     no_voice: bool,
+    /// Also make the one file that is sent to hosts, NAME-VERSION.zvonar, beside the component.
+    #[arg(long)]
+    pack: bool,
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -40,7 +43,14 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         package.manifest.name,
         package.manifest.version,
         package.component.len().div_ceil(1024)
-    ))
+    ))?;
+    if arguments.pack {
+        let file = folder.join(archive::file_name(&package));
+        let bytes = archive::pack(&package)?;
+        write(&file, &bytes)?;
+        say(format!("{}: {} KiB", file.display(), bytes.len().div_ceil(1024)))?;
+    }
+    Ok(())
 }
 
 fn component(folder: &Path, manifest: &Manifest) -> Result<(), Failure> {
@@ -82,9 +92,9 @@ fn speak(folder: &Path, manifest: &Manifest) -> Result<(), Failure> {
     Ok(())
 }
 
-/// In one step: a host that reads the package meanwhile sees the old component or the new.
-fn write(place: &Path, component: &[u8]) -> Result<(), Failure> {
-    let beside = place.with_extension("wasm.new");
-    let written = std::fs::write(&beside, component).and_then(|()| std::fs::rename(&beside, place));
+/// In one step: a host that reads the package meanwhile sees the old file or the new.
+fn write(place: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let beside = place.with_extension("new");
+    let written = std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, place));
     written.map_err(|why| format!("cannot write {}: {why}", place.display()).into())
 }

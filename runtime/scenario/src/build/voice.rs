@@ -7,11 +7,12 @@
 //! Two speakers are known, the better one first: Festival with Debian's Russian voice, and eSpeak NG.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::program;
+use super::{cache_folder, program};
 
 /// Samples a second on a telephone line.
 const TELEPHONE_HZ: u32 = 8_000;
@@ -56,21 +57,24 @@ impl Voice {
         }
     }
 
-    /// Speaks `text` into `file`, a WAV of 8 kHz, 16 bits, mono.
+    /// Speaks `text` into `file`, a WAV of 8 kHz, 16 bits, mono. What was spoken once on this machine is not spoken again:
+    /// it is kept in the [`cache_folder`].
     pub fn speak(&self, text: &str, file: &Path) -> Result<(), VoiceError> {
         let failed = |why: String| VoiceError { voice: self.name(), file: file.to_owned(), why };
+        let comment = format!("{MARK}{}: {text}", self.name());
+        let kept = cache_folder().map(|cache| cache.join("prompts").join(format!("{:016x}.wav", hash(&comment))));
+        let before = kept.as_ref().and_then(|kept| fs::read(kept).ok());
+        if let Some(wave) = before.filter(|wave| self::comment(wave).as_ref() == Some(&comment)) {
+            return put(file, &wave).map_err(|error| failed(error.to_string()));
+        }
         let said = self.raw(text).map_err(|error| failed(error.to_string()))?;
         let sound = Sound::of_wav(&said).ok_or_else(|| failed("it gave no sound".into()))?;
-        let samples = for_the_telephone(&sound);
-        let wave = wave(&samples, &format!("{MARK}{}: {text}", self.name()));
-        // In one step: who reads the package meanwhile sees the old sound or the new.
-        let beside = file.with_extension("wav.part");
-        let write = || {
-            fs::create_dir_all(file.parent().unwrap_or(Path::new(".")))?;
-            fs::write(&beside, wave)?;
-            fs::rename(&beside, file)
-        };
-        write().map_err(|error| failed(error.to_string()))
+        let wave = wave(&for_the_telephone(&sound), &comment);
+        if let Some(kept) = kept {
+            // A cache that cannot be written only costs time.
+            let _ = put(&kept, &wave);
+        }
+        put(file, &wave).map_err(|error| failed(error.to_string()))
     }
 
     /// What the program says, as the WAV that it prints.
@@ -129,10 +133,29 @@ pub fn need(file: &Path, text: &str) -> Need {
 
 /// The words of a file that was spoken here; `None`: it is a recording.
 fn spoken(wave: &[u8]) -> Option<String> {
+    let comment = comment(wave)?;
+    Some(comment.strip_prefix(MARK)?.split_once(": ")?.1.to_owned())
+}
+
+/// What stands behind the sound.
+fn comment(wave: &[u8]) -> Option<String> {
     let list = chunks(wave)?.find(|(id, body)| *id == b"LIST" && body.starts_with(b"INFOICMT"))?.1;
-    let comment = String::from_utf8_lossy(list.get(12..)?).into_owned();
-    let rest = comment.trim_end_matches('\0').strip_prefix(MARK)?.to_owned();
-    Some(rest.split_once(": ")?.1.to_owned())
+    Some(String::from_utf8_lossy(list.get(12..)?).trim_end_matches('\0').to_owned())
+}
+
+/// A name for what is kept. Two comments of one name do no harm: a kept file is only taken if its own is the right one.
+fn hash(comment: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(comment.as_bytes());
+    hasher.finish()
+}
+
+/// In one step: who reads the file meanwhile sees the old sound or the new.
+fn put(file: &Path, wave: &[u8]) -> io::Result<()> {
+    let beside = file.with_extension(format!("wav.{}.part", std::process::id()));
+    fs::create_dir_all(file.parent().unwrap_or(Path::new(".")))?;
+    fs::write(&beside, wave)?;
+    fs::rename(&beside, file)
 }
 
 /// Without what speakers stumble over.
