@@ -26,18 +26,28 @@ pub(crate) fn ensure(packages: &[Package]) -> Result<(), String> {
     if missing.is_empty() {
         return Ok(());
     }
-    let list = missing.join(" ");
+    install(&missing)
+}
+
+/// Installs these packages.
+pub(crate) fn install(packages: &[&str]) -> Result<(), String> {
+    let list = packages.join(" ");
     shell::step(&format!("installing from Debian: {list}"));
     if machine::program("apt-get").is_none() {
         return Err(format!("this is not a Debian; install by hand what Debian calls: {list}"));
     }
-    let mut install = vec!["install", "-y", "--no-install-recommends"];
-    install.extend(&missing);
-    if shell::run(&mut apt_get(&install)?).is_err() {
-        shell::run(&mut apt_get(&["update"])?)?;
-        shell::run(&mut apt_get(&install)?)?;
+    let mut words = vec!["install", "-y", "--no-install-recommends"];
+    words.extend(packages);
+    if get(&words).is_err() {
+        get(&["update"])?;
+        get(&words)?;
     }
     Ok(())
+}
+
+/// Runs apt-get as root.
+pub(crate) fn get(arguments: &[&str]) -> Result<(), String> {
+    shell::run(&mut apt_get(arguments)?)
 }
 
 /// apt-get as root: directly, or by sudo, which may ask for the password. It waits for another apt to finish.

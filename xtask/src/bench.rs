@@ -18,7 +18,7 @@ use zvonar_tests::{
 
 use crate::{
     apt::{self, Package},
-    build_guests,
+    build_basic_guests,
     shell::{self, step},
 };
 
@@ -116,7 +116,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
         return Err("measuring needs two cores: one for the host, one for the generator".into());
     }
     apt::ensure(TOOLS)?;
-    build_guests()?;
+    build_basic_guests()?;
     let target = host::built().parent().and_then(Path::parent).ok_or("no target folder")?.to_owned();
     let bench = Bench::prepare(&target)?;
     step("compiling the host for speed");

@@ -12,7 +12,7 @@ use zvonar_tests::{
     project::{Config, Lead, Project},
 };
 
-use crate::{build_guests, shell::step};
+use crate::{build_basic_guests, shell::step};
 
 /// Within this time of its first call the demo has ended.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
             other => return Err(format!("the demo knows --json and --keep, not `{other}`")),
         }
     }
-    build_guests()?;
+    build_basic_guests()?;
     step("compiling the host (on a fresh machine this takes some minutes: the sandbox has a compiler in it)");
     host::build()?;
 

@@ -8,8 +8,10 @@ mod bench;
 mod costs;
 mod demo;
 mod guest;
+mod prompts;
 mod shell;
 mod suite;
+mod toolchain;
 
 use std::process::ExitCode;
 
@@ -21,7 +23,7 @@ const HELP: &str = "\
                               --keep: leave the configuration, the store and the farm's log in place
   test [FILTER]               everything that must be true: peers, guests, unit and end-to-end tests
   setup                       install what the tests need (SIPp and baresip from Debian)
-  guests                      build the example scenarios
+  guests                      build the example scenarios, in every language whose tools can be had
   bench [ivr|hold|idle|ramp|all] [--quick]
                               calls per second, calls at once, memory of a call, beside the floor program
   bench guests [--quick]      what each example scenario costs, beside an embedded QuickJS
@@ -64,5 +66,11 @@ fn main() -> ExitCode {
 /// Builds every example scenario, saying what is missing if it cannot.
 fn build_guests() -> Result<(), String> {
     shell::step("building the example scenarios");
-    guest::build_all().map_err(|error| error.to_string())
+    guest::build_all()
+}
+
+/// Builds those that the demonstration and the measurements need.
+fn build_basic_guests() -> Result<(), String> {
+    shell::step("building the example scenarios");
+    guest::build_basic()
 }

@@ -6,7 +6,7 @@ use zvonar_tests::host;
 
 use crate::{
     apt::{self, Package},
-    build_guests,
+    build_basic_guests, build_guests,
     shell::{self, cargo, cargo_command, step},
 };
 
@@ -38,7 +38,7 @@ pub(crate) fn kill_soak(arguments: &[&str]) -> Result<(), String> {
         [number] => number.parse().map_err(|_| format!("`{number}` is not a number of kills"))?,
         _ => return Err("kill-soak takes one number".into()),
     };
-    build_guests()?;
+    build_basic_guests()?;
     let zvonar = host::build()?;
     step(&format!("killing a dialling host {kills} times"));
     let mut command =

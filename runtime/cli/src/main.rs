@@ -1,5 +1,6 @@
 //! The `zvonar` binary: commands, configuration, wiring. The only place that names concrete engines.
 
+mod client;
 mod commands;
 mod config;
 mod host;
@@ -23,6 +24,31 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Begin a scenario: a folder that builds and passes its tests at once.
+    New(commands::new::Arguments),
+    /// Build a scenario: its component, and the prompts that a machine is to speak.
+    Build(commands::build::Arguments),
+    /// Check a scenario package: every fault at once.
+    Check(commands::check::Arguments),
+    /// Play a package's conversations: scripted callers, no telephone, no waiting.
+    Test(commands::test::Arguments),
+    /// Talk with a scenario in the terminal: no telephone, no waiting.
+    #[command(after_help = commands::chat::table())]
+    Chat(commands::chat::Arguments),
+    /// Make one file of a package.
+    Pack(commands::pack::Arguments),
+    /// Put a package into use on a running host.
+    Deploy(commands::deploy::Arguments),
+    /// Build, test and deploy a package whenever it is saved.
+    Watch(commands::watch::Arguments),
+    /// Tell which versions a running host has in use, and which it had.
+    Versions(commands::versions::Arguments),
+    /// Go back to the version before on a running host, or to another one.
+    Rollback(commands::rollback::Arguments),
+    /// Make a canary the live version on a running host, or give it more of the calls.
+    Promote(commands::rollback::Promote),
+    /// Show what another version of a scenario would have done on recorded calls.
+    Replay(commands::replay::Arguments),
     /// Run the host: take calls, dial the projects of the configuration.
     Serve(commands::serve::Arguments),
     /// Place one call and run a scenario on it.
@@ -42,20 +68,11 @@ enum Command {
     /// Have the dialler's rules explain themselves.
     #[command(subcommand)]
     Explain(commands::explain::Command),
-    /// Make a component of a scenario's module and put it into its package.
-    Build(commands::build::Arguments),
-    /// Check a scenario package: every fault at once.
-    Check(commands::check::Arguments),
+    /// Make a token, with which a tenant deploys.
+    Token(commands::token::Arguments),
     /// Compile a component: what a host has its child do.
     #[command(name = zvonar_scenario::compiler::COMMAND, hide = true)]
     CompileComponent(commands::compile::Arguments),
-    /// Talk with a scenario in the terminal: no telephone, no waiting.
-    #[command(after_help = commands::chat::table())]
-    Chat(commands::chat::Arguments),
-    /// Run the conversations of a package: its tests, on a virtual clock.
-    Test(commands::test::Arguments),
-    /// Show what another version of a scenario would have done on recorded calls.
-    Replay(commands::replay::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -69,6 +86,18 @@ fn main() -> ExitCode {
     };
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let done = match arguments.command {
+        Command::New(arguments) => commands::new::run(arguments),
+        Command::Build(arguments) => commands::build::run(arguments),
+        Command::Check(arguments) => commands::check::run(arguments),
+        Command::Test(arguments) => commands::test::run(arguments),
+        Command::Chat(arguments) => commands::chat::run(arguments),
+        Command::Pack(arguments) => commands::pack::run(arguments),
+        Command::Deploy(arguments) => commands::deploy::run(arguments),
+        Command::Watch(arguments) => commands::watch::run(arguments),
+        Command::Versions(arguments) => commands::versions::run(arguments),
+        Command::Rollback(arguments) => commands::rollback::run(arguments),
+        Command::Promote(arguments) => commands::rollback::promote(arguments),
+        Command::Replay(arguments) => commands::replay::run(arguments),
         Command::Serve(arguments) => commands::serve::run(arguments),
         Command::Call(arguments) => commands::call::run(arguments),
         Command::Farm(arguments) => commands::farm::run(arguments),
@@ -77,12 +106,8 @@ fn main() -> ExitCode {
         Command::Ledger(command) => commands::ledger::run(command),
         Command::Rate(arguments) => commands::rate::run(arguments),
         Command::Explain(command) => commands::explain::run(command),
-        Command::Build(arguments) => commands::build::run(arguments),
-        Command::Check(arguments) => commands::check::run(arguments),
+        Command::Token(arguments) => commands::token::run(arguments),
         Command::CompileComponent(arguments) => commands::compile::run(arguments),
-        Command::Chat(arguments) => commands::chat::run(arguments),
-        Command::Test(arguments) => commands::test::run(arguments),
-        Command::Replay(arguments) => commands::replay::run(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

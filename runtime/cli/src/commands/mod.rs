@@ -11,6 +11,7 @@ pub(crate) mod rate;
 pub(crate) mod rehearse;
 pub(crate) mod chat;
 pub(crate) mod compile;
+pub(crate) mod new;
 pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod serve;

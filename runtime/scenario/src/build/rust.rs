@@ -1,4 +1,4 @@
-//! From a guest's source to a component, with whichever Rust toolchain is there.
+//! Rust: whichever toolchain is there that compiles for [`TARGET`].
 //!
 //! Two kinds of toolchain will do: the user's own with the target `wasm32-unknown-unknown` (`rustup target add …`), or
 //! an unpacked one without a library for that target, which is then compiled from its source (`-Zbuild-std`). The second
@@ -6,50 +6,18 @@
 //!
 //! Either way the result is the same: paths of the machine are taken out of it, so that equal sources give equal bytes.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::component::{ComponentFault, componentize, inspect};
+use super::{BuildError, Built, Language, ask, at, cache_folder, program, run};
+use crate::component::componentize;
 
 /// The target of every guest: no system below it at all.
 pub const TARGET: &str = "wasm32-unknown-unknown";
-
-/// Why no component came of a source.
-#[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    /// The user's Rust cannot compile for [`TARGET`].
-    #[error("no Rust toolchain here can compile for {TARGET}: run `rustup target add {TARGET}`")]
-    NoToolchain,
-    /// A file or a program is not there or not usable.
-    #[error("{what} ({path}): {source}")]
-    Io {
-        /// What was tried.
-        what: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// `Cargo.toml` names no package.
-    #[error("{0} has no [package] with a name")]
-    NoPackage(PathBuf),
-    /// The compiler has said why on its own stderr.
-    #[error("`cargo build` of {0} failed; its messages are above")]
-    Cargo(PathBuf),
-    /// It compiled, but not to a scenario.
-    #[error("{path} is no scenario: {fault}")]
-    Component {
-        /// The module.
-        path: PathBuf,
-        /// What is wrong with it.
-        #[source]
-        fault: ComponentFault,
-    },
-}
+/// Where in the [`cache_folder`] the toolchain of [`Toolchain::unpacked`] is.
+pub const UNPACKED: &str = "rust-web";
 
 /// A Rust toolchain that can compile guests.
 #[derive(Debug, Clone)]
@@ -63,22 +31,18 @@ pub struct Toolchain {
     version: String,
 }
 
-/// `${XDG_CACHE_HOME:-~/.cache}/zvonar`, where toolchains are unpacked and guests are kept; `None` for a user without a
-/// home.
-pub fn cache_folder() -> Option<PathBuf> {
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let base = std::env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
-    base.or_else(home).map(|base| base.join("zvonar"))
+/// What to install when there is none.
+pub(super) fn missing() -> String {
+    format!(
+        "no Rust toolchain here can compile for {TARGET}: run `rustup target add {TARGET}` (Rust itself: https://rustup.rs)"
+    )
 }
-
-/// Where in the [`cache_folder`] the toolchain of [`Toolchain::unpacked`] is.
-pub const UNPACKED: &str = "rust-web";
 
 impl Toolchain {
     /// Whichever is there: the user's own, or the unpacked one in the [`cache_folder`].
-    pub fn find() -> Result<Self, BuildError> {
+    pub fn find() -> Option<Self> {
         let unpacked = || Self::unpacked(&cache_folder()?.join(UNPACKED));
-        Self::of_the_user().or_else(unpacked).ok_or(BuildError::NoToolchain)
+        Self::of_the_user().or_else(unpacked)
     }
 
     /// The user's own, if it has a library for [`TARGET`].
@@ -128,69 +92,60 @@ impl Toolchain {
         &self.rustc
     }
 
-    /// Builds the guest in `source` (a folder with a `Cargo.toml`) and gives its component. `locked` takes the versions
-    /// of its lock file and no others. The compiler's messages go to stderr. Guests that share a `target_dir` share the
-    /// compiled standard library.
-    pub fn build(&self, source: &Path, target_dir: &Path, locked: bool) -> Result<Vec<u8>, BuildError> {
-        let io = |what, path: &Path| {
-            let path = path.to_owned();
-            move |source| BuildError::Io { what, path, source }
-        };
-        let source = fs::canonicalize(source).map_err(io("the guest's source is not there", source))?;
-        // Cargo runs in the source's folder, where a relative path would mean another place.
-        let target_dir = &std::path::absolute(target_dir).map_err(io("this is no folder", target_dir))?;
-        let name = package_name(&source)?;
+    /// Builds the guest in `source`, a folder with a `Cargo.toml`.
+    pub(super) fn build(&self, source: &Path, scratch: &Path, locked: bool) -> Built {
+        let name = package_name(source)?;
         let mut cargo = Command::new(&self.cargo);
         cargo
-            .current_dir(&source)
-            .args(["build", "--release", "--target", TARGET])
+            .current_dir(source)
+            .args(["rustc", "--lib", "--release", "--target", TARGET])
             .args(&self.arguments)
             .arg("--target-dir")
-            .arg(target_dir)
+            .arg(scratch)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .env("CARGO_ENCODED_RUSTFLAGS", self.flags(&source))
+            .env("CARGO_ENCODED_RUSTFLAGS", self.flags())
             // Wrappers and flags are for the programs of this machine.
             .env_remove("RUSTFLAGS")
             .env_remove("RUSTC_WRAPPER")
             .env_remove("CARGO_BUILD_TARGET");
+        // A standard library that has to be compiled is compiled once, for whoever builds on this machine. What comes out
+        // goes to `scratch` all the same: two scenarios may have one name.
+        if let Some(cache) = cache_folder().filter(|_| self.compiles_std()) {
+            cargo.env("CARGO_BUILD_BUILD_DIR", cache.join("guest-target"));
+        }
         if locked {
             cargo.arg("--locked");
         }
-        let status = cargo.status().map_err(io("cargo cannot be started", &self.cargo))?;
-        if !status.success() {
-            return Err(BuildError::Cargo(source));
-        }
-        let module = target_dir.join(TARGET).join("release").join(name.replace('-', "_") + ".wasm");
-        let core = fs::read(&module).map_err(io("the compiled guest cannot be read", &module))?;
-        let fault = |fault| BuildError::Component { path: module.clone(), fault };
-        let component = componentize(&core).map_err(fault)?;
-        match inspect(&component).into_iter().next() {
-            None => Ok(component),
-            Some(found) => Err(fault(found)),
-        }
+        // Only for the scenario itself: a flag for all would have the standard library compiled anew for each folder.
+        cargo.arg("--").arg(remap(source.parent().unwrap_or(source), "/guests"));
+        run(&mut cargo, "cargo", source)?;
+        let module = scratch.join(TARGET).join("release").join(name.replace('-', "_") + ".wasm");
+        let core = fs::read(&module).map_err(at("the compiled scenario cannot be read", &module))?;
+        Ok((module, componentize(&core)))
     }
 
-    /// The same for all guests of a folder: flags are part of what the standard library is compiled with, and neighbours
-    /// share it.
-    fn flags(&self, source: &Path) -> OsString {
+    fn compiles_std(&self) -> bool {
+        !self.arguments.is_empty()
+    }
+
+    /// For everything that is compiled: names of this machine stay out of it.
+    fn flags(&self) -> OsString {
         let home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| {
             let home = std::env::var_os("HOME")?;
             Some(PathBuf::from(home).join(".cargo"))
         });
-        let mut flags = OsString::new();
         let hidden = self.hidden.iter().cloned().chain(home.map(|home| (home, "/cargo")));
-        let guests = source.parent().unwrap_or(source).to_owned();
-        for (from, to) in hidden.chain([(guests, "/guests")]) {
-            if !flags.is_empty() {
-                flags.push("\u{1f}");
-            }
-            flags.push("--remap-path-prefix=");
-            flags.push(from);
-            flags.push("=");
-            flags.push(to);
-        }
-        flags
+        let flags: Vec<OsString> = hidden.map(|(from, to)| remap(&from, to)).collect();
+        flags.join(OsStr::new("\u{1f}"))
     }
+}
+
+fn remap(from: &Path, to: &str) -> OsString {
+    let mut flag = OsString::from("--remap-path-prefix=");
+    flag.push(from);
+    flag.push("=");
+    flag.push(to);
+    flag
 }
 
 fn cargo() -> PathBuf {
@@ -206,30 +161,21 @@ fn linker() -> Option<PathBuf> {
         let linker = sysroot.join("lib/rustlib").join(host).join("bin/rust-lld");
         linker.is_file().then_some(linker)
     };
-    rustup().or_else(|| {
-        let path = std::env::var_os("PATH")?;
-        std::env::split_paths(&path).map(|folder| folder.join("wasm-ld")).find(|file| file.is_file())
-    })
-}
-
-/// What a program prints, without the end of its last line; `None` when it fails.
-fn ask(command: &mut Command) -> Option<String> {
-    let output = command.output().ok().filter(|output| output.status.success())?;
-    String::from_utf8(output.stdout).ok().map(|text| text.trim_end().to_owned())
+    rustup().or_else(|| program("wasm-ld"))
 }
 
 fn package_name(source: &Path) -> Result<String, BuildError> {
+    let no_source = |what| BuildError::NoSource { folder: source.to_owned(), language: Language::Rust, what };
     let path = source.join("Cargo.toml");
-    let text = fs::read_to_string(&path).map_err(|source| BuildError::Io {
-        what: "the guest's manifest cannot be read",
-        path: path.clone(),
-        source,
-    })?;
+    if !path.is_file() {
+        return Err(no_source("there is no Cargo.toml"));
+    }
+    let text = fs::read_to_string(&path).map_err(at("the source's manifest cannot be read", &path))?;
     let name = || {
         let document = toml::de::DeTable::parse(&text).ok()?;
         let package = document.get_ref().get("package")?;
         let name = package.get_ref().get("name")?.get_ref().as_str()?;
         Some(name.to_owned())
     };
-    name().ok_or_else(|| BuildError::NoPackage(path.clone()))
+    name().ok_or_else(|| no_source("its Cargo.toml has no [package] with a name"))
 }
