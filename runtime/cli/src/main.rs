@@ -1,5 +1,6 @@
 //! The `zvonar` binary: commands, configuration, wiring. The only place that names concrete engines.
 
+mod client;
 mod commands;
 mod config;
 mod host;
@@ -39,6 +40,18 @@ enum Command {
     Build(commands::build::Arguments),
     /// Check a scenario package: every fault at once.
     Check(commands::check::Arguments),
+    /// Put a package into use on a running host.
+    Deploy(commands::deploy::Arguments),
+    /// Tell which versions a running host has in use, and which it had.
+    Versions(commands::versions::Arguments),
+    /// Go back to the version before on a running host, or to another one.
+    Rollback(commands::rollback::Arguments),
+    /// Make a canary the live version on a running host, or give it more of the calls.
+    Promote(commands::rollback::Promote),
+    /// Build, test and deploy a package whenever it is saved.
+    Watch(commands::watch::Arguments),
+    /// Make a token, with which a tenant deploys.
+    Token(commands::token::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +72,12 @@ fn main() -> ExitCode {
         Command::Ledger(command) => commands::ledger::run(command),
         Command::Build(arguments) => commands::build::run(arguments),
         Command::Check(arguments) => commands::check::run(arguments),
+        Command::Deploy(arguments) => commands::deploy::run(arguments),
+        Command::Versions(arguments) => commands::versions::run(arguments),
+        Command::Rollback(arguments) => commands::rollback::run(arguments),
+        Command::Promote(arguments) => commands::rollback::promote(arguments),
+        Command::Watch(arguments) => commands::watch::run(arguments),
+        Command::Token(arguments) => commands::token::run(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

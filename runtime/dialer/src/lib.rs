@@ -14,9 +14,12 @@ mod attempt;
 mod balance;
 mod caller;
 pub mod conversation;
+pub mod deployments;
 mod dialer;
 mod error;
+mod grant;
 mod projects;
+mod records;
 mod recovery;
 mod report;
 mod run;
@@ -27,11 +30,15 @@ pub use attempt::{Inbound, Settled, rate_report};
 pub use caller::{CallReport, Caller, Effects, NotPlaced, Order, Reserved};
 pub use dialer::{Dialer, WallClock};
 pub use error::{DialerError, Result};
+pub use grant::Grant;
 pub use projects::{
     Added, MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_NOTES, MAX_TEXT, NewLead, NewProject,
 };
 pub use recovery::{Abandoned, CUT_OFF, Recovered};
 pub use report::{Report, ReportRow, Totals};
 pub use run::{Counts, Finished, RunEvent, RunStep, Stop};
-pub use tables::{BalanceRow, Blocked, Epoch, Intent, Lead, Project, Stage, Tables, TenantKeys};
+pub use records::RecordPage;
+pub use tables::{
+    BalanceRow, Blocked, Deployment, Epoch, Intent, Lead, Project, Release, Stage, Tables, TenantKeys, Withdrawn,
+};
 pub use verify::{BookFault, Verified};

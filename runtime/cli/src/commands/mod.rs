@@ -3,10 +3,15 @@
 pub(crate) mod build;
 pub(crate) mod call;
 pub(crate) mod check;
+pub(crate) mod deploy;
 pub(crate) mod farm;
 pub(crate) mod ledger;
 pub(crate) mod report;
+pub(crate) mod rollback;
 pub(crate) mod serve;
+pub(crate) mod token;
+pub(crate) mod versions;
+pub(crate) mod watch;
 
 /// What stops a command: a sentence for the person who called it.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
