@@ -5,6 +5,7 @@
 
 mod apt;
 mod bench;
+mod costs;
 mod demo;
 mod guest;
 mod shell;
@@ -23,6 +24,8 @@ const HELP: &str = "\
   guests                      build the example scenarios
   bench [ivr|hold|idle|ramp|all] [--quick]
                               calls per second, calls at once, memory of a call, beside the floor program
+  bench guests [--quick]      what each example scenario costs, beside an embedded QuickJS
+  abuse [SECONDS]             what stops each misdeed of a scenario, and what fifty neighbours lose by it
   kill-soak [N]               N (20) times kill -9 of a dialling host at random moments
   check                       cargo fmt --check, clippy, and cargo deny where it is installed
   fmt                         cargo fmt
@@ -36,6 +39,9 @@ fn main() -> ExitCode {
         Some((&"test", rest)) => suite::test(rest),
         Some((&"setup", [])) => apt::ensure(suite::PEERS),
         Some((&"guests", [])) => build_guests(),
+        Some((&"bench", ["guests"])) => costs::guests(false),
+        Some((&"bench", ["guests", "--quick"])) => costs::guests(true),
+        Some((&"abuse", rest)) => costs::abuse(rest),
         Some((&"bench", rest)) => bench::run(rest),
         Some((&"kill-soak", rest)) => suite::kill_soak(rest),
         Some((&"check", [])) => suite::check(),

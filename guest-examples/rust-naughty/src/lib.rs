@@ -6,7 +6,7 @@ mod bindings;
 use std::hint::black_box;
 
 use bindings::Guest;
-use bindings::zvonar::scenario::line::{self, Destination, LineError, Part, TransferOptions};
+use bindings::zvonar::scenario::line::{self, Destination, KeysWanted, LineError, Part, Question, TransferOptions};
 use bindings::zvonar::scenario::{host, lead, outcome, settings, sms};
 
 struct Naughty;
@@ -29,6 +29,12 @@ impl Guest for Naughty {
             Some("wrong-asks") => return wrong_asks(),
             Some("after-hangup") => after_hangup(),
             Some("short-waits") => short_waits(),
+            Some("sms") => flood_sms(),
+            Some("long-texts") => flood_long_texts(),
+            Some("zero-asks") => ask_without_waiting(),
+            Some("zero-waits") => wait_without_waiting(),
+            Some("zero-plays") => play_nothing(),
+            Some("refusals") => flood_refusals(),
             Some("behave") => return behave(),
             Some("everything") => everything(),
             other => return Err(format!("there is no deed {other:?}")),
@@ -132,6 +138,62 @@ fn short_waits() {
         if line::wait(1).is_err() {
             return;
         }
+    }
+}
+
+/// Sends texts for ever.
+#[inline(never)]
+fn flood_sms() {
+    loop {
+        let _ = black_box(sms::send(None, "Купите ещё"));
+    }
+}
+
+/// Makes the host copy and look at texts that are as long as it takes, for ever.
+#[inline(never)]
+fn flood_long_texts() {
+    let text = "ы".repeat(60 << 10);
+    loop {
+        let _ = black_box(lead::set_field(&text, ""));
+        let _ = black_box(outcome::set_result(&text));
+        black_box(lead::field(&text));
+        lead::note(&text);
+        let _ = black_box(sms::send(Some(&text), &text[..1024]));
+    }
+}
+
+/// Asks, and waits for no answer, for ever.
+#[inline(never)]
+fn ask_without_waiting() {
+    let keys = KeysWanted { max: 1, finish: None, first: 0, between: 0 };
+    let question = Question {
+        prompt: Vec::new(),
+        keys: Some(keys),
+        speech: None,
+        key_interrupts: true,
+        voice_interrupts: false,
+    };
+    while line::ask(&question).is_ok() {}
+}
+
+/// Waits for no time, for ever.
+#[inline(never)]
+fn wait_without_waiting() {
+    while line::wait(0).is_ok() {}
+}
+
+/// Plays nothing, for ever.
+#[inline(never)]
+fn play_nothing() {
+    while line::play(&[]).is_ok() {}
+}
+
+/// Asks for what there is not, for ever.
+#[inline(never)]
+fn flood_refusals() {
+    loop {
+        let _ = black_box(line::play(&[Part::Say("привет".into())]));
+        let _ = black_box(line::record_voice(0, 0));
     }
 }
 

@@ -53,7 +53,7 @@ pub enum ApiError {
     #[error("a package may have {} MiB as an archive; send a smaller one", .limit >> 20)]
     TooLarge {
         /// In bytes.
-        limit: usize,
+        limit: u64,
     },
     /// The body came too slowly, or broke off.
     #[error("the upload broke off: {0}; send it again")]

@@ -65,7 +65,7 @@ pub(crate) async fn deploy(
     }
     // By its announced length a body is refused before any of it is read.
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if length.is_some_and(|length: u64| length > MAX_ARCHIVE_BYTES as u64) {
+    if length.is_some_and(|length: u64| length > MAX_ARCHIVE_BYTES) {
         return Err(ApiError::TooLarge { limit: MAX_ARCHIVE_BYTES });
     }
     let turn = api.deployments.turn(&caller.tenant).await?;
@@ -92,7 +92,7 @@ async fn read(body: Body) -> Result<Bytes, ApiError> {
             Ok(None) => return Ok(whole.freeze()),
             Err(_) => return Err(ApiError::BrokenOff(format!("nothing came for {} s", SILENCE.as_secs()))),
         };
-        if whole.len() + piece.len() > MAX_ARCHIVE_BYTES {
+        if (whole.len() + piece.len()) as u64 > MAX_ARCHIVE_BYTES {
             return Err(ApiError::TooLarge { limit: MAX_ARCHIVE_BYTES });
         }
         whole.extend_from_slice(&piece);

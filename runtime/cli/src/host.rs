@@ -10,7 +10,7 @@ use zvonar_dialer::deployments::{DeployError, Deployments, RolloutEvent, TenantS
 use zvonar_dialer::{Dialer, NewLead, NewProject, Tables};
 use zvonar_ledger::PriceList;
 use zvonar_model::TenantId;
-use zvonar_scenario::{Engine, EngineConfig, Package, Registry};
+use zvonar_scenario::{Compiler, Engine, EngineConfig, Package, Registry};
 use zvonar_store::{SharedStore, SledOptions, SledStore};
 use zvonar_switch::{MediaConfig, Network, SwitchConfig, TrunkConfig, clock};
 
@@ -27,9 +27,17 @@ pub(crate) fn module_cache() -> Result<PathBuf, Failure> {
     Ok(cache.join("zvonar").join("modules"))
 }
 
-/// A sandbox with room for so many sessions.
+/// A scenario that carries an interpreter takes several seats for one session; any engine has room for one of those.
+const FEWEST_SEATS: u32 = 8;
+
+/// A sandbox with room for so many sessions. It compiles in a child process, so that calls in progress and whoever else
+/// uses the machine keep it.
 pub(crate) fn engine(cache: &Path, sessions: u32) -> Result<Engine, Failure> {
-    Ok(Engine::new(&EngineConfig { max_sessions: sessions, ..EngineConfig::new(cache) })?)
+    Ok(Engine::new(&EngineConfig {
+        max_sessions: sessions.max(FEWEST_SEATS),
+        compiler: Some(Compiler::this_program()),
+        ..EngineConfig::new(cache)
+    })?)
 }
 
 /// Opens a package; all its faults are told at once.

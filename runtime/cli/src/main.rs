@@ -52,6 +52,9 @@ enum Command {
     Watch(commands::watch::Arguments),
     /// Make a token, with which a tenant deploys.
     Token(commands::token::Arguments),
+    /// Compile a component: what a host has its child do.
+    #[command(name = zvonar_scenario::compiler::COMMAND, hide = true)]
+    CompileComponent(commands::compile::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Command::Promote(arguments) => commands::rollback::promote(arguments),
         Command::Watch(arguments) => commands::watch::run(arguments),
         Command::Token(arguments) => commands::token::run(arguments),
+        Command::CompileComponent(arguments) => commands::compile::run(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

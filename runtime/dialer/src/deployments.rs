@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use tracing::Instrument;
 use zvonar_model::{ScenarioName, TenantId};
 use zvonar_scenario::rollout::{Health, Verdict, judge};
-use zvonar_scenario::{Engine, Lineup, Manifest, Package, Registry, archive};
+use zvonar_scenario::{Engine, Lineup, Manifest, Package, PackageFaults, Registry, archive};
 use zvonar_store::{Sha256, collect, source_of};
 
 use crate::conversation::Scene;
@@ -305,8 +305,11 @@ impl Deployments {
         if live.is_some() && self.0.scenes.slot(tenant, name.as_str()).is_some() {
             return Ok(None);
         }
-        let folder = package.folder.clone();
-        let packed = blocking(move || archive::pack(&folder).map_err(|why| vec![why.to_string()])).await?;
+        let (package, packed) = blocking(move || {
+            let packed = archive::pack(&package).map_err(|faults| sentences(&faults));
+            (package, packed)
+        })
+        .await?;
         let archive = Bytes::from(packed.map_err(DeployError::Refused)?);
         let upload =
             Upload { archive, by: CONFIGURATION.into(), note: String::new(), canary: None };
@@ -786,7 +789,7 @@ impl Inner {
         let sha = Sha256::parse(&release.archive).ok_or_else(|| missing("its archive has no good name"))?;
         let blob = shop.tables.store.get_blob(sha).await?;
         let blob = blob.ok_or_else(|| missing("its archive is not in the store"))?;
-        let bytes = collect(blob, archive::MAX_ARCHIVE_BYTES).await?;
+        let bytes = collect(blob, usize::try_from(archive::MAX_ARCHIVE_BYTES).unwrap_or(usize::MAX)).await?;
         let scratch = self.scratch.clone();
         let (folder, package) = blocking(move || open(&bytes, &scratch)).await??;
         let scene = self.load(package).await;
@@ -934,12 +937,13 @@ fn open(archive: &[u8], scratch: &Path) -> Result<(tempfile::TempDir, Package)> 
     let folder = tempfile::Builder::new().prefix("package-").tempdir_in(scratch);
     let folder = folder.map_err(|source| DeployError::Scratch { folder: scratch.to_owned(), source })?;
     let refused = |faults: Vec<String>| DeployError::Refused(relative(faults, folder.path()));
-    let sentences = |faults: zvonar_scenario::PackageFaults| {
-        faults.0.iter().map(ToString::to_string).collect::<Vec<_>>()
-    };
-    archive::unpack(archive, folder.path()).map_err(|faults| refused(sentences(faults)))?;
-    let package = Package::open(folder.path()).map_err(|faults| refused(sentences(faults)))?;
+    archive::unpack(archive, folder.path()).map_err(|faults| refused(sentences(&faults)))?;
+    let package = Package::open(folder.path()).map_err(|faults| refused(sentences(&faults)))?;
     Ok((folder, package))
+}
+
+fn sentences(PackageFaults(faults): &PackageFaults) -> Vec<String> {
+    faults.iter().map(ToString::to_string).collect()
 }
 
 /// Paths as the author knows them: the folder is ours.

@@ -3,6 +3,8 @@
 //! Nothing here runs or compiles a guest. A look costs milliseconds, while compiling a large component takes seconds of
 //! CPU, so everything that can be refused by name is refused here.
 
+use crate::contract;
+
 /// The interfaces of the world, as `wit/` has them.
 const INTERFACES: [&str; 7] = ["types", "line", "lead", "outcome", "sms", "settings", "host"];
 /// The world's package.
@@ -38,6 +40,21 @@ pub enum ComponentFault {
     /// No `run`.
     #[error("it does not export `{0}`, the function that is the scenario")]
     MissingExport(&'static str),
+    /// Something of the world that only later hosts have.
+    #[error(
+        "it uses {0}, which this host does not have: it was built for a later zvonar:scenario 0.1, so update the host or build it against this host's contract"
+    )]
+    Newer(String),
+    /// Something of the world with another type.
+    #[error("{what} differs from this host's contract: the component has `{theirs}`, the host `{ours}`")]
+    Changed {
+        /// What, as `function line.ask`.
+        what: String,
+        /// As the component has it.
+        theirs: String,
+        /// As the contract has it.
+        ours: String,
+    },
     /// A core module that cannot become a component.
     #[error("no component could be made of it: {0}")]
     NotEncoded(String),
@@ -72,24 +89,33 @@ pub fn inspect(bytes: &[u8]) -> Vec<ComponentFault> {
         Err(error) => return vec![ComponentFault::Damaged(format!("{error:#}"))],
     };
     let world = &resolve.worlds[world];
-    let mut faults: Vec<_> =
-        world.imports.keys().filter_map(|key| foreign(&resolve.name_world_key(key))).collect();
+    let mut faults = Vec::new();
+    for (key, item) in &world.imports {
+        match known(&resolve.name_world_key(key)) {
+            Ok(interface) => faults.extend(contract::differences(&resolve, interface, item)),
+            Err(fault) => faults.push(fault),
+        }
+    }
     if !world.exports.keys().any(|key| resolve.name_world_key(key) == EXPORT) {
         faults.push(ComponentFault::MissingExport(EXPORT));
     }
+    faults.extend(contract::export_differs(&resolve, world, EXPORT));
     faults
 }
 
-/// What is wrong with an import of this name. Within 0.1.x versions are compatible: functions are only added.
-fn foreign(import: &str) -> Option<ComponentFault> {
+/// The interface of the world that an import of this name means. Within 0.1.x versions are compatible: functions are
+/// only added.
+fn known(import: &str) -> Result<&'static str, ComponentFault> {
     let named = || {
         let (package, rest) = import.split_once('/')?;
         let (interface, version) = rest.split_once('@')?;
-        (package == PACKAGE && INTERFACES.contains(&interface)).then_some(version)
+        let interface =
+            INTERFACES.into_iter().find(|own| *own == interface).filter(|_| package == PACKAGE)?;
+        Some((interface, version))
     };
     match named() {
-        None => Some(ComponentFault::ForeignImport(import.to_owned())),
-        Some(version) if version.starts_with("0.1.") => None,
-        Some(_) => Some(ComponentFault::OtherVersion(import.to_owned())),
+        None => Err(ComponentFault::ForeignImport(import.to_owned())),
+        Some((interface, version)) if version.starts_with("0.1.") => Ok(interface),
+        Some(_) => Err(ComponentFault::OtherVersion(import.to_owned())),
     }
 }

@@ -16,9 +16,10 @@ use std::thread::JoinHandle;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
-use crate::cache::Cache;
+use crate::cache::{Cache, CacheError};
+use crate::compiler::{Compiler, CompilerError};
 use crate::interfaces::{Scenario, ScenarioPre};
-use crate::session::State;
+use crate::session::{self, State};
 use crate::{Module, Package, ScenarioError, TICK};
 
 /// Memory maps of one running session, measured on Linux with a Rust scenario and rounded up.
@@ -48,12 +49,17 @@ pub struct EngineConfig {
     /// How many sessions may run at once. What the machine's `vm.max_map_count` allows is the ceiling; address space is
     /// reserved, not used: about 4 GiB a session.
     pub max_sessions: u32,
+    /// What the folder of compiled scenarios may come to, in bytes. What was not used for the longest time goes first.
+    pub cache_bytes: u64,
+    /// Who compiles what the folder does not have; `None`: this process, on the caller's thread and others. A host that
+    /// carries calls has it done by a child: [`Compiler::this_program`].
+    pub compiler: Option<Compiler>,
 }
 
 impl EngineConfig {
-    /// The default: up to 8,000 sessions.
+    /// The default: up to 8,000 sessions, 4 GiB of compiled scenarios, compiled in this process.
     pub fn new(cache: impl Into<PathBuf>) -> Self {
-        Self { cache: cache.into(), max_sessions: 8_000 }
+        Self { cache: cache.into(), max_sessions: 8_000, cache_bytes: 4 << 30, compiler: None }
     }
 }
 
@@ -97,7 +103,7 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     /// Sets up the sandbox: reserves the pool's address space, opens the cache, starts the ticker.
     pub fn new(config: &EngineConfig) -> Result<Self, ScenarioError> {
-        let cache = Cache::open(&config.cache)?;
+        let cache = Cache::open(&config.cache, config.cache_bytes, config.compiler.clone())?;
         let fault = |error: wasmtime::Error| ScenarioError::Engine(format!("{error:#}"));
         let mut capacity = config.max_sessions.min(sessions_by_maps(max_map_count())).max(1);
         let wasmtime = loop {
@@ -154,8 +160,12 @@ impl Engine {
         let name = || package.manifest.name.clone();
         let refused =
             |error: wasmtime::Error| ScenarioError::Refused { name: name(), why: format!("{error:#}") };
-        let component =
-            self.0.cache.compile(&self.0.wasmtime, &package.component, &package.sha256).map_err(refused)?;
+        let compiled = self.0.cache.compile(&self.0.wasmtime, &package.component, &package.sha256);
+        let component = compiled.map_err(|error| match error {
+            CacheError::Refused(why) => refused(why),
+            CacheError::Compiler(CompilerError::Refused(why)) => ScenarioError::Refused { name: name(), why },
+            CacheError::Compiler(error) => ScenarioError::NotCompiled { name: name(), source: error },
+        })?;
         let too_big = |what: String, allowed: String| ScenarioError::TooBig { name: name(), what, allowed };
         let Some(needs) = component.resources_required() else {
             return Err(too_big("modules given to it from outside".into(), "none".into()));
@@ -172,7 +182,25 @@ impl Engine {
         }
         let pre = self.0.linker.instantiate_pre(&component).and_then(ScenarioPre::new).map_err(refused)?;
         let weight = needs.num_memories.max(needs.num_tables.div_ceil(TABLES_PER_SEAT)).max(1);
-        Ok(Arc::new(Module::new(self.clone(), pre, package, weight)))
+        // Until it is known better: as if each of its memories were as large as the largest.
+        let memories = u64::from(needs.num_memories) * needs.max_initial_memory_size.unwrap_or(0) as u64;
+        let ready = |memory| Arc::new(Module::new(self.clone(), pre.clone(), package, weight, memory));
+        let module = ready(memories);
+        // With every seat taken there is nowhere to try it; it is found out by the first call then.
+        let Some(seat) = module.take_seat() else { return Ok(module) };
+        let began = session::try_start(&module);
+        drop(seat);
+        let began = began.map_err(|why| ScenarioError::Refused {
+            name: name(),
+            why: format!("it does not start: {why}"),
+        })?;
+        match package.manifest.limits.memory_bytes {
+            Some(allowed) if allowed < began => Err(too_big(
+                format!("{} MiB of memory to begin with", began.div_ceil(1 << 20)),
+                format!("the {} MiB that `memory-mib` of its manifest asks for", allowed >> 20),
+            )),
+            _ => Ok(ready(began)),
+        }
     }
 
     pub(crate) fn owns(&self, seat: &Seat) -> bool {
@@ -210,9 +238,15 @@ fn settings(capacity: u32) -> Config {
         // faulting them in again.
         .linear_memory_keep_resident(64 << 10)
         .table_keep_resident(4 << 10);
+    let mut config = compile_settings();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}
+
+/// Everything that a compiled component depends on: an engine of these settings can run what another one compiled.
+pub(crate) fn compile_settings() -> Config {
     let mut config = Config::new();
     config
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .wasm_component_model(true)
         // Only component-model-async needs it; without it a suspended call is lighter.
         .concurrency_support(false)

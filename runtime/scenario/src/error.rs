@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::PackageFaults;
+use crate::compiler::CompilerError;
 
 /// Why there is no engine or no module.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,15 @@ pub enum ScenarioError {
         name: String,
         /// What is wrong, by name.
         why: String,
+    },
+    /// The compiler gave no code: a limit was spent, or something on our side failed.
+    #[error("scenario {name} could not be compiled: {source}")]
+    NotCompiled {
+        /// The manifest's name.
+        name: String,
+        /// Why.
+        #[source]
+        source: CompilerError,
     },
     /// More memories, tables or initial memory than one session may have.
     #[error("scenario {name} needs {what}; this host gives {allowed}")]

@@ -25,9 +25,14 @@
 
 pub mod build;
 pub mod component;
+mod contract;
 
 #[cfg(feature = "host")]
+pub mod archive;
+#[cfg(feature = "host")]
 mod cache;
+#[cfg(feature = "host")]
+pub mod compiler;
 #[cfg(feature = "host")]
 mod end;
 #[cfg(feature = "host")]
@@ -55,10 +60,14 @@ pub mod rollout;
 #[cfg(feature = "host")]
 mod session;
 #[cfg(feature = "host")]
+mod sound;
+#[cfg(feature = "host")]
 mod trace;
 
 #[cfg(feature = "host")]
 pub use self::{
+    archive::ArchiveFault,
+    compiler::{Compiler, CompilerError},
     end::{Ending, Fault, Place, SessionEnd, Spent},
     engine::{Engine, EngineConfig, Seat},
     error::ScenarioError,

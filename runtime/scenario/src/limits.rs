@@ -8,7 +8,12 @@ pub const TICK: Duration = Duration::from_millis(5);
 /// What an instance may do after the far end left or the call was ended.
 pub const AFTER_THE_CALL: Duration = Duration::from_secs(2);
 
+/// What a session gets that asks for nothing, in bytes; see [`memory_unasked`].
+const USUAL_MEMORY: u64 = 32 << 20;
+
 /// What one session may use. A tenant has its own; a manifest may ask for less or more, and gets the lesser of both.
+/// One that asks for nothing gets what the tenant grants, but of memory no more than scenarios of its kind use
+/// ([`crate::Module::limits`]).
 ///
 /// Beyond `memory`, `cpu`, `call` or `host_calls` the session ends with [`crate::Fault::Limit`] (`call` ends the line
 /// first, so that the scenario can say its result). Log lines and trace events above their limit are dropped and
@@ -36,7 +41,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            memory_bytes: 32 << 20,
+            // Enough for a JavaScript or Python scenario; see `memory_unasked` for the others.
+            memory_bytes: 64 << 20,
             cpu: Duration::from_millis(50),
             call: Duration::from_secs(30 * 60),
             host_calls: 10_000,
@@ -68,7 +74,15 @@ impl Limits {
     }
 }
 
-/// What a manifest's `[limits]` asks for; absent: whatever the tenant grants.
+/// The memory of a scenario whose manifest asks for none, in bytes, by what it has from its first moment on.
+///
+/// A Rust or C scenario begins with about 1 MiB and gets the usual 32. One that carries an interpreter begins with much
+/// more, and gets twice that: the interpreter's heap is most of what it begins with.
+pub(crate) fn memory_unasked(initial_bytes: u64) -> u64 {
+    initial_bytes.saturating_mul(2).max(USUAL_MEMORY)
+}
+
+/// What a manifest's `[limits]` asks for; absent: see [`Limits`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct WantedLimits {
     /// `memory-mib`
@@ -97,6 +111,10 @@ pub(crate) const PROMPT_PARTS: usize = 64;
 pub(crate) const DIGITS: usize = 32;
 /// How many fields and notes one session may write.
 pub(crate) const CARD_WRITES: u32 = 200;
+/// How many times one session may record its caller, and hand the caller over: each makes a file, or rings somebody.
+pub(crate) const RECORDINGS: u32 = 20;
+/// See [`RECORDINGS`].
+pub(crate) const TRANSFERS: u32 = 10;
 /// The longest text of a message: ten segments of Cyrillic (67 characters of two bytes) and then some.
 pub(crate) const SMS_BYTES: usize = 2048;
 /// How many phrases a question may listen for, how many ways of saying each, and how long one may be.

@@ -190,7 +190,11 @@ impl Manifest {
         let mut faults: Vec<String> = filled
             .keys()
             .filter(|name| !self.settings.iter().any(|setting| setting.name == **name))
-            .map(|name| format!("scenario {} has no setting `{name}`", self.name))
+            .map(|name| {
+                let known: Vec<&str> = self.settings.iter().map(|setting| &*setting.name).collect();
+                let hint = near(name, &known).map(|near| format!(": did you mean `{near}`?"));
+                format!("scenario {} has no setting `{name}`{}", self.name, hint.unwrap_or_default())
+            })
             .collect();
         let mut values = BTreeMap::new();
         for setting in &self.settings {
@@ -220,6 +224,13 @@ impl Manifest {
             }
         }
     }
+}
+
+/// The known word that this one was probably meant to be.
+fn near<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    let likeness = |other: &str| strsim::jaro_winkler(other, word);
+    let nearest = known.iter().copied().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
+    nearest.filter(|nearest| likeness(nearest) > 0.75)
 }
 
 /// Walks the document and gathers faults. A value that is missing or wrong becomes `None` after its fault is noted.
@@ -317,7 +328,10 @@ impl Reader<'_> {
             };
             // It becomes the name of a file.
             if !name.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_') {
-                self.fault(start, format!("a prompt's name is made of letters, digits, - and _, not `{name}`"));
+                self.fault(
+                    start,
+                    format!("a prompt's name is made of letters, digits, - and _, not `{name}`"),
+                );
             } else if text.trim().is_empty() || text.len() > TEXT_BYTES {
                 self.fault(start, format!("the text of prompt `{name}` must have 1 to {TEXT_BYTES} bytes"));
             } else {
@@ -431,9 +445,12 @@ impl Reader<'_> {
     fn known_keys(&mut self, table: &DeTable<'_>, of: &str, known: &[&str]) {
         for key in table.keys() {
             if !known.contains(&key.get_ref().as_ref()) {
-                let fault = format!("{of}has no key `{}`; there are `{}`", key.get_ref(), known.join("`, `"));
-                let fault = if of.is_empty() { format!("a manifest {fault}") } else { fault };
-                self.fault(key.span().start, fault);
+                let of = if of.is_empty() { "a manifest " } else { of };
+                let hint = match near(key.get_ref(), known) {
+                    Some(near) => format!(": did you mean `{near}`?"),
+                    None => format!("; there are `{}`", known.join("`, `")),
+                };
+                self.fault(key.span().start, format!("{of}has no key `{}`{hint}", key.get_ref()));
             }
         }
     }

@@ -8,17 +8,20 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use zvonar_model::ScenarioRef;
 
 use crate::interfaces::ScenarioPre;
+use crate::limits::memory_unasked;
 use crate::session::{self, Start, State};
-use crate::{Engine, Fallback, Manifest, Package, Seat, SessionEnd};
+use crate::{Engine, Fallback, Limits, Manifest, Package, Seat, SessionEnd};
 
 /// A scenario that is ready to run.
 pub struct Module {
     engine: Engine,
     pre: ScenarioPre<State>,
     weight: u32,
+    initial_memory: u64,
     manifest: Manifest,
     prompts: BTreeMap<Arc<str>, PathBuf>,
     sha256: String,
+    digest: String,
     live: AtomicU32,
 }
 
@@ -29,14 +32,22 @@ impl std::fmt::Debug for Module {
 }
 
 impl Module {
-    pub(crate) fn new(engine: Engine, pre: ScenarioPre<State>, package: &Package, weight: u32) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        pre: ScenarioPre<State>,
+        package: &Package,
+        weight: u32,
+        initial_memory: u64,
+    ) -> Self {
         Self {
             engine,
             pre,
             weight,
+            initial_memory,
             manifest: package.manifest.clone(),
             prompts: package.prompts.clone(),
             sha256: package.sha256.clone(),
+            digest: package.digest.clone(),
             live: AtomicU32::new(0),
         }
     }
@@ -44,6 +55,29 @@ impl Module {
     /// What the package says about itself.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// The content's address: [`Package::digest`].
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// What a session may use of what the tenant grants: the lesser of that and of what the manifest asks for. One that
+    /// asks for no memory gets 32 MiB, or twice what it has from its first moment on if that is more.
+    pub fn limits(&self, granted: Limits) -> Limits {
+        let mut wanted = self.manifest.limits;
+        wanted.memory_bytes.get_or_insert(memory_unasked(self.initial_memory));
+        granted.within(&wanted)
+    }
+
+    /// The linear memory that a session has from its first moment on, in bytes.
+    pub fn initial_memory(&self) -> u64 {
+        self.initial_memory
+    }
+
+    /// How much of the pool a session takes: as many seats as so many small ones.
+    pub fn seats(&self) -> u32 {
+        self.weight
     }
 
     /// What to play when a session says [`SessionEnd::wants_fallback`].

@@ -4,13 +4,19 @@
 //! what they share — counting a call, minding the limits, writing the trace — is here.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde_json::Value;
 use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline, WasmBacktrace};
 
 use crate::engine::GUEST_STACK;
+use crate::ports::{About, Clock, Direction, LeadCard, Line, NoSms, Part, Question};
+use crate::question::Answer;
 use crate::trace::Recorder;
 use crate::{
     AFTER_THE_CALL, Ending, Fault, Limits, LineError, Module, Place, Ports, SessionEnd, Spent, TICK,
@@ -45,6 +51,8 @@ pub(crate) struct State {
     pub(crate) log_lines: u32,
     pub(crate) card_writes: u32,
     pub(crate) sms_sent: u32,
+    pub(crate) recordings: u32,
+    pub(crate) transfers: u32,
     host_calls: u32,
     memory_bytes: u64,
     meter: Meter,
@@ -66,6 +74,23 @@ struct Meter {
 pub(crate) struct HostCall {
     name: &'static str,
     at: Duration,
+}
+
+/// An answer of the line, and whether anybody waited for it.
+pub(crate) struct Waited<T> {
+    pub(crate) answer: Result<T, LineError>,
+    /// The line had the answer at once: no thread was given back, so the time it took was computing.
+    at_once: bool,
+}
+
+/// Asks the line, and notices whether it had to be waited for.
+pub(crate) async fn waiting<T>(asked: impl Future<Output = Result<T, LineError>>) -> Waited<T> {
+    let mut asked = pin!(asked);
+    let first = poll_fn(|context| Poll::Ready(asked.as_mut().poll(context))).await;
+    match first {
+        Poll::Ready(answer) => Waited { answer, at_once: true },
+        Poll::Pending => Waited { answer: asked.await, at_once: false },
+    }
 }
 
 impl State {
@@ -101,14 +126,20 @@ impl State {
     }
 
     /// The line has answered. Time spent waiting gives CPU time back.
-    pub(crate) fn line_answered<T>(&mut self, call: HostCall, answer: &Result<T, LineError>) {
+    ///
+    /// An answer that was there at once gives nothing, and a tick that passed meanwhile is the guest's: a scenario that
+    /// asks again and again without waiting computes, even if the code that runs is mostly the host's.
+    pub(crate) fn line_answered<T>(&mut self, call: HostCall, waited: Waited<T>) -> Result<T, LineError> {
         let now = self.ports.clock.elapsed();
-        let waited = now.saturating_sub(call.at).as_millis() / TICK.as_millis();
-        self.meter.used = self.meter.used.saturating_sub(u32::try_from(waited).unwrap_or(u32::MAX));
-        self.meter.resumed_at = self.module.engine().ticks();
-        if let Err(why @ (LineError::HungUp | LineError::Ended(_))) = answer {
+        let ticks = now.saturating_sub(call.at).as_millis() / TICK.as_millis();
+        self.meter.used = self.meter.used.saturating_sub(u32::try_from(ticks).unwrap_or(u32::MAX));
+        if !waited.at_once {
+            self.meter.resumed_at = self.module.engine().ticks();
+        }
+        if let Err(why @ (LineError::HungUp | LineError::Ended(_))) = &waited.answer {
             self.line_is_over(why.clone(), now);
         }
+        waited.answer
     }
 
     /// Nothing can be said any more. The first reason stands.
@@ -161,32 +192,8 @@ impl ResourceLimiter for State {
 
 /// Runs the module once.
 pub(crate) async fn run(module: &Arc<Module>, start: Start) -> SessionEnd {
-    let limits = start.limits.within(&module.manifest().limits);
-    let mut store = Store::new(
-        module.engine().wasmtime(),
-        State {
-            ports: start.ports,
-            module: Arc::clone(module),
-            settings: start.settings,
-            limits,
-            trace: Recorder::new(&limits),
-            result: None,
-            spoke: false,
-            not_heard_out: false,
-            over: None,
-            log_lines: 0,
-            card_writes: 0,
-            sms_sent: 0,
-            host_calls: 0,
-            memory_bytes: 0,
-            meter: Meter { allowed: limits.cpu_ticks(), used: 0, resumed_at: module.engine().ticks() },
-        },
-    );
-    store.limiter(|state| state);
-    store.set_hostcall_fuel(HOST_CALL_BYTES);
-    store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(|mut context| context.data_mut().tick());
-
+    let limits = module.limits(start.limits);
+    let mut store = store(module, start, limits);
     let ending = match module.pre().instantiate_async(&mut store).await {
         Err(error) => Ending::Faulted(match fault(&error) {
             Fault::Trap { what, place: None } => Fault::NotStarted(what),
@@ -213,6 +220,112 @@ pub(crate) async fn run(module: &Arc<Module>, start: Start) -> SessionEnd {
         not_heard_out: state.not_heard_out,
         trace: state.trace.finish(sentence),
         ports: state.ports,
+    }
+}
+
+/// A session's store, with its limits.
+fn store(module: &Arc<Module>, start: Start, limits: Limits) -> Store<State> {
+    let mut store = Store::new(
+        module.engine().wasmtime(),
+        State {
+            ports: start.ports,
+            module: Arc::clone(module),
+            settings: start.settings,
+            limits,
+            trace: Recorder::new(&limits),
+            result: None,
+            spoke: false,
+            not_heard_out: false,
+            over: None,
+            log_lines: 0,
+            card_writes: 0,
+            sms_sent: 0,
+            recordings: 0,
+            transfers: 0,
+            host_calls: 0,
+            memory_bytes: 0,
+            meter: Meter { allowed: limits.cpu_ticks(), used: 0, resumed_at: module.engine().ticks() },
+        },
+    );
+    store.limiter(|state| state);
+    store.set_hostcall_fuel(HOST_CALL_BYTES);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|mut context| context.data_mut().tick());
+    store
+}
+
+/// Starts one instance and lets it go again: one that cannot start is found when it is loaded, and not by the first
+/// caller. Gives the linear memory that it began with, in bytes. The error is a sentence.
+///
+/// Blocks for as long as a start takes: about a millisecond for the largest.
+pub(crate) fn try_start(module: &Arc<Module>) -> Result<u64, String> {
+    let ports = Ports {
+        line: Box::new(Nowhere),
+        lead: Box::new(LeadCard::default()),
+        sms: Box::new(NoSms),
+        clock: Box::new(Nowhere),
+        random: Box::new(|| 0),
+    };
+    // Whatever it is granted later: what one needs is found here.
+    let limits = Limits { memory_bytes: MOST_TO_BEGIN_WITH, ..Limits::default() };
+    let start = Start { ports, settings: Arc::default(), limits };
+    let mut store = store(module, start, limits);
+    let mut started = Box::pin(module.pre().instantiate_async(&mut store));
+    // Nothing in it waits for anybody: what is pending only gave way to others, of whom there are none here.
+    let mut context = Context::from_waker(Waker::noop());
+    let started = loop {
+        match started.as_mut().poll(&mut context) {
+            Poll::Ready(started) => break started.map(drop),
+            Poll::Pending => std::thread::yield_now(),
+        }
+    };
+    match started {
+        Ok(()) => Ok(store.data().memory_bytes),
+        Err(error) => Err(fault(&error).to_string()),
+    }
+}
+
+/// What an instance may have from its first moment on, in bytes, before anybody asks what it is granted.
+const MOST_TO_BEGIN_WITH: u64 = 1 << 30;
+
+/// The line of an instance that is only tried.
+struct Nowhere;
+
+#[async_trait]
+impl Line for Nowhere {
+    fn about(&self) -> About {
+        let nobody = String::new;
+        About {
+            call: nobody(),
+            direction: Direction::Outbound,
+            caller: nobody(),
+            callee: nobody(),
+            attempt: 1,
+        }
+    }
+
+    async fn play(&mut self, _: &[Part], _: Duration) -> Result<(), LineError> {
+        Err(LineError::HungUp)
+    }
+
+    async fn ask(&mut self, _: &Question, _: Duration) -> Result<Answer, LineError> {
+        Err(LineError::HungUp)
+    }
+
+    async fn wait(&mut self, _: Duration, _: Duration) -> Result<(), LineError> {
+        Err(LineError::HungUp)
+    }
+
+    async fn hangup(&mut self) {}
+}
+
+impl Clock for Nowhere {
+    fn elapsed(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn now(&self) -> String {
+        "1970-01-01T00:00:00+00:00[UTC]".into()
     }
 }
 

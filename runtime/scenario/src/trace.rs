@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use zvonar_model::trace::{TRACE_VERSION, Trace, TraceEvent};
 
 use crate::Limits;
-use crate::interfaces::types::{LineError, Part};
+use crate::interfaces::types::{LineError, Part, shorten};
+use crate::limits::TEXT_BYTES;
 
 /// Gathers a session's events.
 pub(crate) struct Recorder {
@@ -61,7 +62,8 @@ impl Recorder {
         if self.full {
             return self.drop_one();
         }
-        let (given, got) = told();
+        let (mut given, got) = told();
+        cut(&mut given);
         self.bytes += 40 + name.len() + weight(&given) + weight(&got);
         if self.bytes > self.max_bytes {
             self.full = true;
@@ -105,6 +107,17 @@ fn weight(value: &Value) -> usize {
         Value::Object(fields) => {
             fields.iter().map(|(key, value)| key.len() + 4 + weight(value)).sum::<usize>() + 2
         }
+    }
+}
+
+/// Cuts the texts that a guest gave: one of them must not take the room of all that follows. What the host answered
+/// stays whole, as a replay answers with it.
+fn cut(value: &mut Value) {
+    match value {
+        Value::String(text) if text.len() > TEXT_BYTES => text.truncate(shorten(text, TEXT_BYTES).len()),
+        Value::Array(items) => items.iter_mut().for_each(cut),
+        Value::Object(fields) => fields.values_mut().for_each(cut),
+        _ => {}
     }
 }
 

@@ -21,8 +21,23 @@ use zvonar_tests::{
 };
 
 /// What the scenario `naughty` can do wrong, by its setting `deed`.
-const DEEDS: &[&str] =
-    &["loop", "memory", "panic", "recursion", "host-calls", "log", "notes", "large-call", "error"];
+const DEEDS: &[&str] = &[
+    "loop",
+    "memory",
+    "panic",
+    "recursion",
+    "host-calls",
+    "log",
+    "notes",
+    "large-call",
+    "error",
+    "sms",
+    "long-texts",
+    "zero-asks",
+    "zero-waits",
+    "zero-plays",
+    "refusals",
+];
 const FALLBACK_HZ: f64 = 700.0;
 const NEIGHBOURS: u32 = 50;
 /// How long the neighbours talk, in seconds: the naughty ones come and go in the middle of it.

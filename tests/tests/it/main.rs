@@ -5,6 +5,7 @@
 
 mod baresip;
 mod calls;
+mod compiler;
 mod config;
 mod containment;
 mod demo;

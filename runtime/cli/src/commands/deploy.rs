@@ -39,16 +39,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
 /// A package as one file. A folder is checked first: its faults are told with their places here, and nothing is sent.
 pub(crate) fn packed(package: &Path) -> Result<Vec<u8>, Failure> {
     if package.is_dir() {
-        Package::open(package)?;
-        return Ok(archive::pack(package)?);
+        return Ok(archive::pack(&Package::open(package)?)?);
     }
-    let told = |why| format!("{} cannot be read: {why}", package.display());
-    let size = std::fs::metadata(package).map_err(told)?.len();
-    if size > archive::MAX_ARCHIVE_BYTES as u64 {
-        let (limit, name) = (archive::MAX_ARCHIVE_BYTES >> 20, package.display());
-        return Err(format!("{name}: a package may have {limit} MiB as an archive, and this has {}", size >> 20).into());
-    }
-    std::fs::read(package).map_err(|why| told(why).into())
+    Ok(archive::read(package)?)
 }
 
 /// Sends an archive and gives the host's answer.

@@ -3,6 +3,7 @@
 pub(crate) mod build;
 pub(crate) mod call;
 pub(crate) mod check;
+pub(crate) mod compile;
 pub(crate) mod deploy;
 pub(crate) mod farm;
 pub(crate) mod ledger;

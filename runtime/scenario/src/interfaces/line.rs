@@ -9,10 +9,10 @@ use super::wit::line::{
     Answer, CallInfo, Destination, Direction, Heard, Host, KeysWanted, Question, SpeechWanted, TransferEnd,
     TransferOptions,
 };
-use crate::limits::{PHRASE_BYTES, PHRASES, WAYS_TO_SAY};
+use crate::limits::{PHRASE_BYTES, PHRASES, RECORDINGS, TRANSFERS, WAYS_TO_SAY};
 use crate::ports;
 use crate::question::{self, is_key};
-use crate::session::State;
+use crate::session::{State, waiting};
 use crate::trace;
 
 /// Neither speech nor keys can be waited for longer than this.
@@ -58,8 +58,8 @@ impl Host for State {
         let asked = self.line_until(call).and_then(|until| Ok((self.prompt(&prompt)?, until)));
         let played = match asked {
             Ok((parts, until)) => {
-                let played = self.ports.line.play(&parts, until).await;
-                self.line_answered(call, &played);
+                let played = waiting(self.ports.line.play(&parts, until)).await;
+                let played = self.line_answered(call, played);
                 match &played {
                     Ok(()) => self.spoke |= !parts.is_empty(),
                     Err(ports::LineError::HungUp) => self.not_heard_out = true,
@@ -79,8 +79,8 @@ impl Host for State {
         let asked = self.line_until(call).and_then(|until| Ok((self.question(&q)?, until)));
         let answer = match asked {
             Ok((question, until)) => {
-                let answer = self.ports.line.ask(&question, until).await;
-                self.line_answered(call, &answer);
+                let answer = waiting(self.ports.line.ask(&question, until)).await;
+                let answer = self.line_answered(call, answer);
                 match &answer {
                     Ok(question::Answer::Keys(_) | question::Answer::Speech(_)) => {
                         (self.spoke, self.not_heard_out) = (true, false);
@@ -107,9 +107,13 @@ impl Host for State {
         let call = self.enter("line.transfer")?;
         let asked = self.line_until(call).and_then(|until| Ok((self.handing_over(&to, &options)?, until)));
         let end = match asked {
+            Ok(_) if self.transfers >= TRANSFERS => {
+                Err(ports::LineError::Refused(format!("one call is handed over at most {TRANSFERS} times")))
+            }
             Ok(((to, options), until)) => {
-                let end = self.ports.line.transfer(&to, &options, until).await;
-                self.line_answered(call, &end);
+                self.transfers += 1;
+                let end = waiting(self.ports.line.transfer(&to, &options, until)).await;
+                let end = self.line_answered(call, end);
                 self.spoke |= matches!(end, Ok(ports::TransferEnd::Talked(_)));
                 end
             }
@@ -127,11 +131,15 @@ impl Host for State {
     ) -> wasmtime::Result<Result<String, LineError>> {
         let call = self.enter("line.record-voice")?;
         let recorded = match self.line_until(call) {
+            Ok(_) if self.recordings >= RECORDINGS => {
+                Err(ports::LineError::Refused(format!("one call keeps at most {RECORDINGS} recordings")))
+            }
             Ok(until) => {
+                self.recordings += 1;
                 let (longest, silence) =
                     (ms(longest).min(LONGEST_WAIT), ms(stop_at_silence).min(LONGEST_WAIT));
-                let recorded = self.ports.line.record_voice(longest, silence, until).await;
-                self.line_answered(call, &recorded);
+                let recorded = waiting(self.ports.line.record_voice(longest, silence, until)).await;
+                let recorded = self.line_answered(call, recorded);
                 recorded
             }
             Err(why) => Err(why),
@@ -145,8 +153,8 @@ impl Host for State {
         let call = self.enter("line.wait")?;
         let waited = match self.line_until(call) {
             Ok(until) => {
-                let waited = self.ports.line.wait(ms(time), until).await;
-                self.line_answered(call, &waited);
+                let waited = waiting(self.ports.line.wait(ms(time), until)).await;
+                let waited = self.line_answered(call, waited);
                 waited
             }
             Err(why) => Err(why),
@@ -159,8 +167,14 @@ impl Host for State {
     async fn hangup(&mut self) -> wasmtime::Result<()> {
         let call = self.enter("line.hangup")?;
         if self.line_until(call).is_ok() {
-            self.ports.line.hangup().await;
-            self.line_answered(call, &Ok(()));
+            let line = &mut self.ports.line;
+            let gone = waiting(async {
+                line.hangup().await;
+                Ok(())
+            });
+            let gone = gone.await;
+            // It cannot fail: that nobody is there any more is said below.
+            let _ = self.line_answered(call, gone);
             let why = ports::LineError::Ended("the scenario hung up".into());
             self.line_is_over(why, self.ports.clock.elapsed());
         }
@@ -196,7 +210,13 @@ impl State {
         }
         let speech = q.speech.as_ref().map(speech_wanted).transpose().or_else(refused)?;
         let (key_interrupts, voice_interrupts) = (q.key_interrupts, q.voice_interrupts);
-        Ok(ports::Question { prompt: self.prompt(&q.prompt)?, keys, speech, key_interrupts, voice_interrupts })
+        Ok(ports::Question {
+            prompt: self.prompt(&q.prompt)?,
+            keys,
+            speech,
+            key_interrupts,
+            voice_interrupts,
+        })
     }
 
     /// The transfer as the line takes it.
@@ -223,7 +243,10 @@ impl State {
 /// The speech that a question wants; the error is a sentence.
 fn speech_wanted(speech: &SpeechWanted) -> Result<question::SpeechWanted, String> {
     if speech.phrases.len() > PHRASES {
-        return Err(format!("a question listens for at most {PHRASES} phrases, not {}", speech.phrases.len()));
+        return Err(format!(
+            "a question listens for at most {PHRASES} phrases, not {}",
+            speech.phrases.len()
+        ));
     }
     let mut phrases: Vec<question::Phrase> = Vec::with_capacity(speech.phrases.len());
     for phrase in &speech.phrases {

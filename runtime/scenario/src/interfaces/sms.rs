@@ -14,7 +14,10 @@ impl Host for State {
         let sent = if text.trim().is_empty() {
             Err(SmsError::Refused("the text is empty".into()))
         } else if text.len() > SMS_BYTES {
-            Err(SmsError::Refused(format!("a text has at most {SMS_BYTES} bytes, this one has {}", text.len())))
+            Err(SmsError::Refused(format!(
+                "a text has at most {SMS_BYTES} bytes, this one has {}",
+                text.len()
+            )))
         } else if self.sms_sent >= self.limits.sms {
             Err(SmsError::Limit)
         } else {

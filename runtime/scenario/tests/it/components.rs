@@ -46,6 +46,55 @@ fn every_import_outside_the_world_is_named() {
     );
 }
 
+/// What a host of 0.1 says to a guest of a later 0.1, and to one of another contract under the same name.
+#[test]
+fn what_this_host_lacks_and_what_has_changed_is_named() {
+    let run = r#"
+        (core module $m
+            (func (export "run") (result i32) i32.const 0)
+            (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 0)
+            (memory (export "memory") 1))
+        (core instance $i (instantiate $m))
+        (type $result (result (error string)))
+        (func (export "run") (result $result)
+            (canon lift (core func $i "run") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))"#;
+    let found = |imports: &str| component(&format!("(component {imports} {run})"));
+    assert_eq!(found(""), [""; 0]);
+    assert_eq!(
+        found(
+            r#"(import "zvonar:scenario/host@0.1.7" (instance
+                (export "now" (func (result string)))
+                (export "uptime" (func (result u64)))))"#
+        ),
+        [
+            "it uses function host.uptime, which this host does not have: it was built for a later zvonar:scenario 0.1, so update the host or build it against this host's contract"
+        ]
+    );
+    assert_eq!(
+        found(
+            r#"(import "zvonar:scenario/sms@0.1.0" (instance
+                (type $e (variant (case "not-configured") (case "limit")))
+                (export "sms-error" (type $error (eq $e)))
+                (export "send" (func (param "to" (option string)) (param "text" string)
+                    (result (result string (error $error)))))))"#
+        ),
+        [
+            "type sms.sms-error differs from this host's contract: the component has `variant { not-configured, limit }`, the host `variant { not-configured, refused(string), limit }`"
+        ]
+    );
+    assert_eq!(
+        found(
+            r#"(import "zvonar:scenario/lead@0.1.3" (instance
+                (export "note" (func (param "words" string)))
+                (export "block" (func (param "reason" string) (result bool)))))"#
+        ),
+        [
+            "function lead.note differs from this host's contract: the component has `func(words: string)`, the host `func(text: string)`",
+            "function lead.block differs from this host's contract: the component has `func(reason: string) -> bool`, the host `func(reason: string)`",
+        ]
+    );
+}
+
 #[test]
 fn a_scenario_as_it_is_built_is_taken() {
     for name in ["menu", "bench", "naughty"] {

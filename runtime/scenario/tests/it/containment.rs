@@ -33,6 +33,12 @@ async fn each_misdeed_ends_with_its_fault_its_place_and_the_fallback() {
         ("log", Spent::HostCalls(10_000), "flood_log"),
         ("notes", Spent::HostCalls(10_000), "flood_notes"),
         ("large-call", Spent::HostCallBytes(128 << 10), "run"),
+        ("sms", Spent::HostCalls(10_000), "flood_sms"),
+        ("long-texts", Spent::HostCalls(10_000), "flood_long_texts"),
+        ("zero-asks", Spent::HostCalls(10_000), "ask_without_waiting"),
+        ("zero-waits", Spent::HostCalls(10_000), "wait_without_waiting"),
+        ("zero-plays", Spent::HostCalls(10_000), "play_nothing"),
+        ("refusals", Spent::HostCalls(10_000), "flood_refusals"),
     ] {
         let end = do_deed(deed).await;
         let (spent, place) = spent(&end);
@@ -137,6 +143,64 @@ async fn a_moment_of_waiting_does_not_buy_the_whole_budget_again() {
     assert_eq!(spent(&end).0, Spent::Cpu(Duration::from_millis(50)));
 }
 
+/// A gateway that takes everything.
+#[derive(Clone, Default)]
+struct Gateway(Arc<std::sync::Mutex<Vec<String>>>);
+
+impl zvonar_scenario::Sms for Gateway {
+    fn send(&mut self, _: Option<&str>, text: &str) -> Result<String, zvonar_scenario::ports::SmsError> {
+        let mut sent = self.0.lock().unwrap();
+        sent.push(text.to_owned());
+        Ok(format!("sms-{}", sent.len()))
+    }
+}
+
+#[tokio::test]
+async fn of_a_flood_of_messages_as_many_are_sent_as_one_call_may_send() {
+    let (module, gateway) = (module("naughty"), Gateway::default());
+    let line = PretendLine::new(&[]);
+    let ports = zvonar_scenario::Ports {
+        line: Box::new(line.clone()),
+        lead: Box::new(zvonar_scenario::LeadCard::default()),
+        sms: Box::new(gateway.clone()),
+        clock: Box::new(line),
+        random: Box::new(|| 4),
+    };
+    let settings = crate::line::settings(&module, &[("deed", "sms")]);
+    let limits = Limits { host_calls: 1_000, sms: 3, cpu: Duration::from_secs(60), ..Limits::default() };
+    let end =
+        module.run(module.take_seat().unwrap(), zvonar_scenario::Start { ports, settings, limits }).await;
+    assert_eq!(spent(&end).0, Spent::HostCalls(1_000));
+    assert_eq!(gateway.0.lock().unwrap().len(), 3);
+    let told: Vec<&serde_json::Value> = end.trace.events.iter().map(|event| &event.got).collect();
+    // The first call asked for the deed.
+    assert_eq!(
+        told[3..6],
+        [&"sms-3".into(), &serde_json::json!({"err": "limit"}), &serde_json::json!({"err": "limit"})]
+    );
+}
+
+/// A scenario that asked again and again with no time to wait had its CPU time given back by each question, though
+/// nobody ever waited: it could keep a thread until its calls were spent.
+#[tokio::test]
+async fn what_is_answered_at_once_is_computing_and_gives_nothing_back() {
+    for deed in ["zero-asks", "zero-waits", "zero-plays", "refusals"] {
+        // Calls are not what stops it here.
+        let limits = Limits { host_calls: u32::MAX, ..Limits::default() };
+        let end = talk_within(&module("naughty"), &[("deed", deed)], &PretendLine::new(&[]), limits).await;
+        assert_eq!(spent(&end).0, Spent::Cpu(Duration::from_millis(50)), "{deed}");
+    }
+}
+
+#[tokio::test]
+async fn one_long_text_does_not_take_the_room_of_the_whole_trace() {
+    let limits = Limits { host_calls: 10, ..Limits::default() };
+    let end =
+        talk_within(&module("naughty"), &[("deed", "long-texts")], &PretendLine::new(&[]), limits).await;
+    assert_eq!((end.trace.events.len(), end.trace.dropped), (10, 0));
+    assert_eq!(end.trace.events[1].given[0].as_str().map(str::len), Some(4096));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_neighbours_finish_beside_every_misdeed() {
     let module = module("naughty");
@@ -146,9 +210,23 @@ async fn fifty_neighbours_finish_beside_every_misdeed() {
         neighbours.spawn(async move { patient(&module, &[("deed", "behave")]).await });
     }
     let mut culprits = tokio::task::JoinSet::new();
-    for deed in
-        ["loop", "memory", "panic", "recursion", "host-calls", "log", "large-call", "notes", "short-waits"]
-    {
+    for deed in [
+        "loop",
+        "memory",
+        "panic",
+        "recursion",
+        "host-calls",
+        "log",
+        "large-call",
+        "notes",
+        "short-waits",
+        "sms",
+        "long-texts",
+        "zero-asks",
+        "zero-waits",
+        "zero-plays",
+        "refusals",
+    ] {
         let module = Arc::clone(&module);
         culprits.spawn(async move { talk(&module, &[("deed", deed)], &PretendLine::new(&[])).await });
     }

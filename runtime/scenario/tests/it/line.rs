@@ -104,7 +104,8 @@ impl Line for PretendLine {
     async fn ask(&mut self, question: &Question, until: Duration) -> Result<Answer, LineError> {
         let mut line = self.0.lock().unwrap();
         let over = line.now + line.begin(&question.prompt);
-        let mut collector = KeyCollector::new(question.keys.expect("only keys are asked for here"), question.key_interrupts);
+        let mut collector =
+            KeyCollector::new(question.keys.expect("only keys are asked for here"), question.key_interrupts);
         let mut playing = true;
         loop {
             if playing && (line.now >= over || collector.stops_prompt()) {

@@ -34,6 +34,7 @@ fn a_sound_package_says_what_it_is() {
 fn all_faults_come_at_once_each_with_its_line() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = r#"name = "my menu"
+zzz = 1
 verison = "1"
 component = "../elsewhere.wasm"
 prompts = 7
@@ -70,16 +71,17 @@ prompt = "sorry"
         [
             "scenario.toml:1: `name` is 1 to 64 letters a-z A-Z, digits, `-` and `_`, not `my menu`",
             "scenario.toml:1: `version` is missing",
-            "scenario.toml:2: a manifest has no key `verison`; there are `name`, `version`, `title`, `language`, `source`, `component`, `prompts`, `hours`, `operator-script`, `texts`, `results`, `settings`, `limits`, `fallback`",
-            "scenario.toml:3: `component` must be a path inside the package, not `../elsewhere.wasm`",
-            "scenario.toml:4: `prompts` must be a text in quotes",
-            "scenario.toml:8: `group` of a result is `success`, `refusal` or `neutral`, not `good`",
-            "scenario.toml:10: result `Да` is declared twice",
-            "scenario.toml:11: `name` is missing",
-            "scenario.toml:17: setting `times` must be a whole number, not `often`",
-            "scenario.toml:18: a setting of type `choice` needs `options`, a list of texts",
-            "scenario.toml:23: `memory-mib` must be a whole number from 1 to 4294967295",
-            "scenario.toml:24: [limits] has no key `cpu`; there are `memory-mib`, `cpu-ms`, `call-seconds`, `host-calls`, `log-lines`, `sms`",
+            "scenario.toml:2: a manifest has no key `zzz`; there are `name`, `version`, `title`, `language`, `source`, `component`, `prompts`, `hours`, `operator-script`, `texts`, `results`, `settings`, `limits`, `fallback`",
+            "scenario.toml:3: a manifest has no key `verison`: did you mean `version`?",
+            "scenario.toml:4: `component` must be a path inside the package, not `../elsewhere.wasm`",
+            "scenario.toml:5: `prompts` must be a text in quotes",
+            "scenario.toml:9: `group` of a result is `success`, `refusal` or `neutral`, not `good`",
+            "scenario.toml:11: result `Да` is declared twice",
+            "scenario.toml:12: `name` is missing",
+            "scenario.toml:18: setting `times` must be a whole number, not `often`",
+            "scenario.toml:19: a setting of type `choice` needs `options`, a list of texts",
+            "scenario.toml:24: `memory-mib` must be a whole number from 1 to 4294967295",
+            "scenario.toml:25: [limits] has no key `cpu`: did you mean `cpu-ms`?",
             "prompts/hello.mp3: a prompt is a WAV file: convert this one (`sox in.mp3 -r 8000 -c 1 out.wav`)",
         ]
     );
@@ -109,7 +111,13 @@ fn what_is_missing_or_not_a_component_is_told_by_its_file() {
         faults(folder.path()),
         [format!("{}: there is no `sorry.wav`, which [fallback] names", "prompts"), not_built.to_owned(),]
     );
-    fs::write(folder.path().join("prompts/sorry.wav"), "RIFF").unwrap();
+    let gsm = b"RIFF\0\0\0\0WAVEfmt \x14\0\0\0\x31\0\x01\0\x40\x1f\0\0\0\0\0\0\x41\0\0\0\x02\0\x40\x01";
+    fs::write(folder.path().join("prompts/sorry.wav"), gsm).unwrap();
+    let coded = "prompts/sorry.wav: this prompt is coded as GSM 6.10, which is not played: convert it (`sox in.wav -r 8000 -c 1 -b 16 -e signed out.wav`)";
+    assert_eq!(faults(folder.path()), [coded, not_built]);
+    let mut pcm = gsm.to_vec();
+    pcm[20] = 1;
+    fs::write(folder.path().join("prompts/sorry.wav"), pcm).unwrap();
     fs::write(folder.path().join("a.wasm"), wat::parse_str("(module)").unwrap()).unwrap();
     let core = "a.wasm: this is a core module, not a component: make one with `zvonar build`, or with `wasm-tools component new`";
     assert_eq!(faults(folder.path()), [core]);
@@ -126,9 +134,13 @@ fn a_component_of_the_right_names_and_wrong_types_is_refused_by_name() {
         (core instance $i (instantiate $m))
         (func (export "run") (canon lift (core func $i "run"))))"#;
     fs::write(folder.path().join("odd.wasm"), wat::parse_str(odd).unwrap()).unwrap();
-    let package = Package::open(folder.path()).expect("its names are right");
-    let error = crate::line::engine().load(&package).unwrap_err().to_string();
-    assert!(error.starts_with("scenario odd was refused: ") && error.contains("`now`"), "{error}");
+    assert_eq!(
+        faults(folder.path()),
+        [
+            "odd.wasm: function host.now differs from this host's contract: the component has `func() -> u32`, the host `func() -> string`",
+            "odd.wasm: function run differs from this host's contract: the component has `func()`, the host `func() -> result<_, string>`",
+        ]
+    );
 }
 
 #[test]
@@ -167,4 +179,126 @@ fn damaged_compiled_code_is_compiled_again_and_never_run() {
     fs::write(&file, bad).unwrap();
     engine.load(&package).unwrap();
     assert_eq!(fs::read(&file).unwrap(), good);
+}
+
+/// What the cache holds, by the beginning of the component's hash.
+fn kept(cache: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(cache)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".cwasm"))
+        .collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn of_compiled_code_what_was_not_used_for_longest_goes_first_and_its_calls_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("compiled");
+    let open = |bytes| {
+        let config = zvonar_scenario::EngineConfig {
+            max_sessions: 8,
+            cache_bytes: bytes,
+            ..zvonar_scenario::EngineConfig::new(&cache)
+        };
+        zvonar_scenario::Engine::new(&config).unwrap()
+    };
+    let package =
+        |name: &str| Package::open(&scenarios().join(name)).unwrap_or_else(|faults| panic!("\n{faults}\n"));
+    let (menu, bench, naughty) = (package("menu"), package("bench"), package("naughty"));
+    let large = open(1 << 30);
+    large.load(&menu).unwrap();
+    let running = large.load(&bench).unwrap();
+    assert_eq!(kept(&cache).len(), 2);
+    let size = |package: &Package| {
+        let name = kept(&cache).into_iter().find(|name| name.starts_with(&package.sha256)).unwrap();
+        fs::metadata(cache.join(name)).unwrap().len()
+    };
+    // Room for one more byte than the two that are there, so that a third one drives one of them out.
+    let small = open(size(&menu) + size(&bench) + 1);
+    // Files' times are as fine as the kernel's ticks.
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    small.load(&menu).unwrap();
+    small.load(&naughty).unwrap();
+    let left = kept(&cache);
+    assert!(
+        left.iter().any(|name| name.starts_with(&naughty.sha256)),
+        "what was compiled last stays: {left:?}"
+    );
+    assert!(!left.iter().any(|name| name.starts_with(&bench.sha256)), "{left:?}");
+    // Its file is gone, its code is not.
+    let line = crate::line::PretendLine::new(&[(500, crate::line::Caller::Presses('1'))]);
+    let end = crate::line::talk(&running, &[], &line).await;
+    assert_eq!(end.result.as_deref(), Some("Нажал 1"));
+}
+
+#[test]
+fn what_a_killed_process_left_half_made_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("compiled");
+    let config =
+        zvonar_scenario::EngineConfig { max_sessions: 1, ..zvonar_scenario::EngineConfig::new(&cache) };
+    drop(zvonar_scenario::Engine::new(&config).unwrap());
+    // Numbers of processes end far below this one.
+    fs::write(cache.join("abc.cwasm.4294967295.7.part"), "half").unwrap();
+    let own = format!("abc.cwasm.{}.7.part", std::process::id());
+    fs::write(cache.join(&own), "being made").unwrap();
+    drop(zvonar_scenario::Engine::new(&config).unwrap());
+    let left: Vec<_> = fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, [own.as_str()]);
+}
+
+#[test]
+fn a_scenario_that_begins_with_more_than_it_asks_for_is_refused_when_it_is_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let guest = r#"(component
+        (core module $m
+            (func (export "run") (result i32) i32.const 0)
+            (func (export "realloc") (param i32 i32 i32 i32) (result i32) unreachable)
+            (memory (export "memory") 320))
+        (core instance $i (instantiate $m))
+        (type $result (result (error string)))
+        (func (export "run") (result $result)
+            (canon lift (core func $i "run") (memory (core memory $i "memory")) (realloc (core func $i "realloc")))))"#;
+    fs::write(folder.path().join("large.wasm"), wat::parse_str(guest).unwrap()).unwrap();
+    let load = |limits: &str| {
+        let manifest = format!("name = \"large\"\nversion = \"1\"\ncomponent = \"large.wasm\"\n{limits}");
+        fs::write(folder.path().join("scenario.toml"), manifest).unwrap();
+        crate::line::engine().load(&Package::open(folder.path()).unwrap())
+    };
+    let told = load("[limits]\nmemory-mib = 16\n").unwrap_err().to_string();
+    let words = "scenario large needs 20 MiB of memory to begin with; this host gives the 16 MiB that `memory-mib` of its manifest asks for";
+    assert_eq!(told, words);
+    // 20 MiB, twice that when nothing is asked for, and what is asked for up to what is granted.
+    let granted = zvonar_scenario::Limits::default();
+    let mib = |limits: &str| load(limits).unwrap().limits(granted).memory_bytes >> 20;
+    assert_eq!(
+        (mib(""), mib("[limits]\nmemory-mib = 24\n"), mib("[limits]\nmemory-mib = 999\n")),
+        (40, 24, 64)
+    );
+}
+
+#[test]
+fn a_scenario_that_cannot_start_is_refused_when_it_is_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let guest = r#"(component
+        (core module $m
+            (func $start unreachable)
+            (start $start)
+            (func (export "run") (result i32) i32.const 0)
+            (func (export "realloc") (param i32 i32 i32 i32) (result i32) unreachable)
+            (memory (export "memory") 1))
+        (core instance $i (instantiate $m))
+        (type $result (result (error string)))
+        (func (export "run") (result $result)
+            (canon lift (core func $i "run") (memory (core memory $i "memory")) (realloc (core func $i "realloc")))))"#;
+    fs::write(folder.path().join("stuck.wasm"), wat::parse_str(guest).unwrap()).unwrap();
+    let manifest = "name = \"stuck\"\nversion = \"1\"\ncomponent = \"stuck.wasm\"\n";
+    fs::write(folder.path().join("scenario.toml"), manifest).unwrap();
+    let told = crate::line::engine().load(&Package::open(folder.path()).unwrap()).unwrap_err().to_string();
+    assert!(
+        told.starts_with("scenario stuck was refused: it does not start: the scenario trapped: "),
+        "{told}"
+    );
 }
