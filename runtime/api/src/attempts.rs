@@ -78,7 +78,9 @@ pub(crate) async fn list(
     let limit = which.limit.unwrap_or(u64::MAX);
     let state = Some((tables, above, limit));
     let pieces = futures::stream::try_unfold(state, move |state| {
-        let (scenario, _place) = (which.scenario.clone(), &place);
+        // Free again when the answer is read or given up.
+        let _held = &place;
+        let scenario = which.scenario.clone();
         async move {
             let Some((tables, above, left)) = state.filter(|(.., left)| *left > 0) else { return Ok(None) };
             let page = tables.records(above, PAGE, day).await?;

@@ -40,6 +40,8 @@ enum Command {
     Build(commands::build::Arguments),
     /// Check a scenario package: every fault at once.
     Check(commands::check::Arguments),
+    /// Make one file of a package.
+    Pack(commands::pack::Arguments),
     /// Put a package into use on a running host.
     Deploy(commands::deploy::Arguments),
     /// Tell which versions a running host has in use, and which it had.
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
         Command::Ledger(command) => commands::ledger::run(command),
         Command::Build(arguments) => commands::build::run(arguments),
         Command::Check(arguments) => commands::check::run(arguments),
+        Command::Pack(arguments) => commands::pack::run(arguments),
         Command::Deploy(arguments) => commands::deploy::run(arguments),
         Command::Versions(arguments) => commands::versions::run(arguments),
         Command::Rollback(arguments) => commands::rollback::run(arguments),

@@ -7,6 +7,7 @@ pub(crate) mod compile;
 pub(crate) mod deploy;
 pub(crate) mod farm;
 pub(crate) mod ledger;
+pub(crate) mod pack;
 pub(crate) mod report;
 pub(crate) mod rollback;
 pub(crate) mod serve;

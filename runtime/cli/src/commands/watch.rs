@@ -19,8 +19,9 @@ use crate::client::{Client, Whom};
 const LOOK: Duration = Duration::from_millis(300);
 /// How many looks pass between two questions after the calls on old versions.
 const LOOKS_A_QUESTION: u32 = 3;
-/// Folders that hold what was made, not what is written.
-const MADE: &[&str] = &["target", "node_modules", "dist", "build", "__pycache__", "venv"];
+/// Folders and files that hold what was made, not what is written.
+const MADE: &[&str] =
+    &["target", "node_modules", "dist", "build", "__pycache__", "venv", "Cargo.lock", "package-lock.json"];
 
 /// What `zvonar watch` takes.
 #[derive(Debug, clap::Args)]
@@ -191,11 +192,11 @@ fn gather(folder: &Path, files: &mut Files) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let (path, name) = (entry.path(), entry.file_name());
         let name = name.to_string_lossy();
-        if name.starts_with('.') || name.ends_with('~') {
+        if name.starts_with('.') || name.ends_with('~') || MADE.contains(&&*name) {
             continue;
         }
         match entry.metadata() {
-            Ok(meta) if meta.is_dir() && !MADE.contains(&&*name) => gather(&path, files),
+            Ok(meta) if meta.is_dir() => gather(&path, files),
             Ok(meta) if meta.is_file() => {
                 let modified = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
                 files.insert(path, (modified, meta.len()));
