@@ -13,6 +13,7 @@ mod deploy;
 mod digest;
 mod kill;
 mod layers;
+mod reload;
 mod sipp;
 mod tenants;
 mod torture;

@@ -208,7 +208,7 @@ impl State {
         if q.speech.is_some() && !self.ports.line.hears_speech() {
             return refused("this host has no speech recogniser: ask for keys".into());
         }
-        let speech = q.speech.as_ref().map(speech_wanted).transpose().or_else(refused)?;
+        let speech = q.speech.as_ref().map(speech_wanted).transpose().map_err(ports::LineError::Refused)?;
         let (key_interrupts, voice_interrupts) = (q.key_interrupts, q.voice_interrupts);
         Ok(ports::Question {
             prompt: self.prompt(&q.prompt)?,
