@@ -18,7 +18,8 @@ pub fn copy(name: &str, version: &str, folder: &Path) -> PathBuf {
     let from = machine::root().join("scenarios").join(name);
     fs::create_dir_all(folder.join("prompts")).expect("a folder for the package");
     for sound in fs::read_dir(from.join("prompts")).into_iter().flatten().flatten() {
-        fs::copy(sound.path(), folder.join("prompts").join(sound.file_name())).expect("a sound can be copied");
+        fs::copy(sound.path(), folder.join("prompts").join(sound.file_name()))
+            .expect("a sound can be copied");
     }
     let manifest = fs::read_to_string(from.join("scenario.toml")).expect("the scenario has a manifest");
     let lines = manifest.lines().filter(|line| !line.starts_with("source") && !line.starts_with("language"));
@@ -27,7 +28,8 @@ pub fn copy(name: &str, version: &str, folder: &Path) -> PathBuf {
         false => line.to_owned(),
     });
     write_manifest(folder, &(lines.collect::<Vec<_>>().join("\n") + "\n"));
-    let mut component = fs::read(from.join(format!("{name}.wasm"))).expect("the scenario is built: ./zv guests");
+    let mut component =
+        fs::read(from.join(format!("{name}.wasm"))).expect("the scenario is built: ./zv guests");
     component.extend(custom_section("test", version.as_bytes()));
     fs::write(folder.join(format!("{name}.wasm")), component).expect("the component can be written");
     folder.to_owned()

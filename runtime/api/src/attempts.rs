@@ -138,11 +138,7 @@ fn lines(records: &[AttemptRecord], scenario: Option<&str>, left: u64) -> (Bytes
 }
 
 /// From midnight to midnight.
-fn day(
-    day: Option<&str>,
-    zone: Option<&str>,
-    now: UnixMillis,
-) -> Result<(UnixMillis, UnixMillis), ApiError> {
+fn day(day: Option<&str>, zone: Option<&str>, now: UnixMillis) -> Result<(UnixMillis, UnixMillis), ApiError> {
     let name = zone.unwrap_or(ZONE);
     let wrong_zone = |_| ApiError::Malformed(format!("`zone` is a name as `{ZONE}`, not `{name}`"));
     let zone = TimeZone::get(name).map_err(wrong_zone)?;

@@ -128,7 +128,8 @@ impl IntoResponse for ApiError {
             }
             why if status == StatusCode::INTERNAL_SERVER_ERROR => {
                 tracing::error!(error = &why as &dyn std::error::Error, "a request failed");
-                let message = "the host could not do it, and nothing was changed; its log says why".to_owned();
+                let message =
+                    "the host could not do it, and nothing was changed; its log says why".to_owned();
                 (message, Vec::new())
             }
             why => (why.to_string(), Vec::new()),

@@ -38,7 +38,7 @@ use zvonar_model::TenantId;
 
 pub use error::ApiError;
 pub use server::{Server, ServerError};
-pub use token::{Token, TokenHash, TokenError};
+pub use token::{Token, TokenError, TokenHash};
 pub use views::{Deployed, ScenarioInfo, ScenarioList, VersionInfo, VersionList};
 
 /// How many answers full of records one tenant may be reading at once.
@@ -54,11 +54,7 @@ struct Api {
 }
 
 /// The routes, for these tenants and their tokens.
-pub fn router(
-    deployments: Deployments,
-    tokens: Vec<(TenantId, TokenHash)>,
-    clock: WallClock,
-) -> Router {
+pub fn router(deployments: Deployments, tokens: Vec<(TenantId, TokenHash)>, clock: WallClock) -> Router {
     let tenants = tokens.iter().map(|(tenant, _)| (tenant.clone(), Arc::new(Semaphore::new(READERS))));
     let readers = Arc::new(tenants.collect());
     let api = Api { deployments, tokens: Arc::new(tokens), readers, clock };

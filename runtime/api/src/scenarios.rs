@@ -61,7 +61,9 @@ pub(crate) async fn deploy(
 ) -> Result<(StatusCode, Json<Deployed>), ApiError> {
     let Query(DeployParameters { canary, note }) = parameters?;
     if canary.is_some_and(|percent| !(1..=99).contains(&percent)) {
-        return Err(ApiError::Malformed("`canary` is a percent from 1 to 99; leave it out to go live".into()));
+        return Err(ApiError::Malformed(
+            "`canary` is a percent from 1 to 99; leave it out to go live".into(),
+        ));
     }
     // By its announced length a body is refused before any of it is read.
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());

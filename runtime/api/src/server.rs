@@ -63,8 +63,7 @@ impl Server {
         let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
-                // A sender that is gone means the same.
-                _ = stop.wait_for(|stop| *stop) => break,
+                () = told(&mut stop) => break,
                 Some(_) = connections.join_next(), if !connections.is_empty() => continue,
                 accepted = accept(&self.listener, &places) => accepted,
             };
@@ -90,6 +89,11 @@ impl Server {
     }
 }
 
+/// Comes back when it is time to stop. A sender that is gone means the same.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
@@ -107,7 +111,7 @@ async fn serve_one(stream: TcpStream, router: Router, mut stop: watch::Receiver<
     tokio::pin!(connection);
     let served = tokio::select! {
         served = connection.as_mut() => served,
-        _ = stop.wait_for(|stop| *stop) => {
+        () = told(&mut stop) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

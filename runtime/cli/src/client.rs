@@ -72,7 +72,11 @@ impl Client {
     }
 
     /// Sends JSON.
-    pub(crate) fn post<T: DeserializeOwned>(&self, path: &str, body: &serde_json::Value) -> Result<T, Failure> {
+    pub(crate) fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> Result<T, Failure> {
         let request = self.agent.post(self.url(path)).header("Authorization", self.bearer());
         self.read(request.header("Content-Type", "application/json").send(body.to_string()))
     }
@@ -98,7 +102,10 @@ impl Client {
         let request = self.agent.get(self.url(&path)).header("Authorization", self.bearer());
         let response = request.call().map_err(|why| self.unreachable(&why))?;
         if !response.status().is_success() {
-            return Err(self.read::<serde_json::Value>(Ok(response)).err().unwrap_or_else(|| "refused".into()));
+            return Err(self
+                .read::<serde_json::Value>(Ok(response))
+                .err()
+                .unwrap_or_else(|| "refused".into()));
         }
         let lines = BufReader::new(response.into_body().into_reader()).lines();
         Ok(lines.map(|line| Ok(serde_json::from_str(&line?)?)))
@@ -118,8 +125,11 @@ impl Client {
     }
 
     fn unreachable(&self, why: &ureq::Error) -> Failure {
-        format!("{} does not answer ({why}): is `zvonar serve` running there, with [http] in its configuration?", self.base)
-            .into()
+        format!(
+            "{} does not answer ({why}): is `zvonar serve` running there, with [http] in its configuration?",
+            self.base
+        )
+        .into()
     }
 
     fn read<T: DeserializeOwned>(

@@ -287,7 +287,11 @@ impl Deployments {
             for deployment in shop.tables.deployments().await? {
                 if let Err(why) = self.0.restore(tenant, shop, &deployment).await {
                     tracing::error!(%tenant, scenario = %deployment.scenario, %why, "a stored version is not in use");
-                    self.0.tell(tenant, &deployment.scenario, format!("v{} is not in use: {why}", deployment.live));
+                    self.0.tell(
+                        tenant,
+                        &deployment.scenario,
+                        format!("v{} is not in use: {why}", deployment.live),
+                    );
                 }
             }
         }
@@ -311,8 +315,7 @@ impl Deployments {
         })
         .await?;
         let archive = Bytes::from(packed.map_err(DeployError::Refused)?);
-        let upload =
-            Upload { archive, by: CONFIGURATION.into(), note: String::new(), canary: None };
+        let upload = Upload { archive, by: CONFIGURATION.into(), note: String::new(), canary: None };
         let (inner, tenant) = (Arc::clone(&self.0), tenant.clone());
         self.whole(async move { inner.bring(&tenant, package, upload, Some(digest)).await }).await.map(Some)
     }
@@ -345,7 +348,10 @@ impl Deployments {
         };
         let taken = shop.bucket.lock().unwrap_or_else(PoisonError::into_inner).take((self.0.clock)());
         taken.map_err(|again| DeployError::TooMany {
-            what: format!("{} uploads a minute are granted, and they are spent", shop.grant.uploads_per_minute),
+            what: format!(
+                "{} uploads a minute are granted, and they are spent",
+                shop.grant.uploads_per_minute
+            ),
             again,
         })?;
         let turn = Arc::clone(&shop.turn).lock_owned().await;
@@ -399,7 +405,9 @@ impl Deployments {
         let shop = self.0.shop(tenant)?;
         let mut views = Vec::new();
         for deployment in shop.tables.deployments().await? {
-            let Some(live) = shop.tables.release(&deployment.scenario, deployment.live).await? else { continue };
+            let Some(live) = shop.tables.release(&deployment.scenario, deployment.live).await? else {
+                continue;
+            };
             let lineup = self.0.scenes.slot(tenant, deployment.scenario.as_str()).map(|slot| slot.lineup());
             let calls = lineup.as_ref().map_or(0, |lineup| {
                 let canary = lineup.canary().map_or(0, |(canary, _)| canary.calls());
@@ -449,8 +457,7 @@ impl Deployments {
         write_down.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                // A sender that is gone means the same.
-                _ = stop.wait_for(|stop| *stop) => break,
+                () = told(&mut stop) => break,
                 () = news.notified() => {
                     self.0.look().await;
                     tokio::time::sleep(LOOK_PAUSE).await;
@@ -597,6 +604,10 @@ impl Inner {
         };
         after.configured = configured.or(after.configured);
         release.number = after.newest;
+        let beside = match upload.canary {
+            Some(percent) => Some((self.code(tenant, shop, &name, after.live).await?, percent)),
+            None => None,
+        };
         let kept = shop.grant.versions as usize;
         if !shop.tables.add_release(&release, before.as_ref(), after.clone(), kept).await? {
             return Err(changed_meanwhile(&name));
@@ -604,14 +615,21 @@ impl Inner {
         // Stored; from here on nothing may fail.
         let code = Arc::new(Code::new(release.number, scene, Health::default()));
         let in_use = self.scenes.slot(tenant, name.as_str()).map(|slot| slot.lineup());
-        let lineup = match (in_use.clone(), upload.canary) {
-            (Some(in_use), Some(percent)) => {
-                Lineup::of(Arc::clone(in_use.live()), in_use.baseline()).with_canary(code, percent)
+        let lineup = match beside {
+            Some((live, percent)) => {
+                let baseline = in_use.and_then(|in_use| in_use.baseline());
+                Lineup::of(live, baseline).with_canary(code, percent)
             }
-            (in_use, _) => Lineup::of(code, in_use.map(|in_use| in_use.live().health())),
+            None => Lineup::of(code, in_use.map(|in_use| in_use.live().health())),
         };
         let told = self.swap(tenant, shop, &name, lineup).await;
-        Ok(Changed { scenario: name, number: release.number, version: release.version, lineup: told, unchanged: false })
+        Ok(Changed {
+            scenario: name,
+            number: release.number,
+            version: release.version,
+            lineup: told,
+            unchanged: false,
+        })
     }
 
     /// When the very same package is in use already, there is nothing to do but to remember what the configuration says.
@@ -687,13 +705,7 @@ impl Inner {
         self.changed(shop, name, number, told).await
     }
 
-    async fn rollback(
-        &self,
-        tenant: &TenantId,
-        name: &str,
-        to: Option<u32>,
-        why: String,
-    ) -> Result<Changed> {
+    async fn rollback(&self, tenant: &TenantId, name: &str, to: Option<u32>, why: String) -> Result<Changed> {
         let shop = self.shop(tenant)?;
         let _change = shop.change.lock().await;
         let (name, before) = self.deployment(shop, name).await?;
@@ -736,14 +748,26 @@ impl Inner {
         self.changed(shop, name, after.live, told).await
     }
 
-    async fn changed(&self, shop: &Shop, scenario: ScenarioName, number: u32, lineup: String) -> Result<Changed> {
+    async fn changed(
+        &self,
+        shop: &Shop,
+        scenario: ScenarioName,
+        number: u32,
+        lineup: String,
+    ) -> Result<Changed> {
         let release = shop.tables.release(&scenario, number).await?;
         let version = release.map(|release| release.version).unwrap_or_default();
         Ok(Changed { scenario, number, version, lineup, unchanged: false })
     }
 
     /// Swaps a lineup in, tells it, and writes down what the versions that left had come to.
-    async fn swap(&self, tenant: &TenantId, shop: &Shop, name: &ScenarioName, lineup: Lineup<Scene>) -> String {
+    async fn swap(
+        &self,
+        tenant: &TenantId,
+        shop: &Shop,
+        name: &ScenarioName,
+        lineup: Lineup<Scene>,
+    ) -> String {
         let before = self.scenes.slot(tenant, name.as_str()).map(|slot| slot.lineup());
         let told = self.scenes.set(tenant, name.as_str(), lineup).to_string();
         self.tell(tenant, name, told.clone());
@@ -900,6 +924,11 @@ impl Shop {
     }
 }
 
+/// Comes back when it is time to stop. A sender that is gone means the same.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
 fn health(release: &Release) -> Health {
     Health { calls: release.calls, faults: release.faults, without_result: release.without_result }
 }
@@ -914,7 +943,8 @@ fn put_health(release: &mut Release, health: Health) {
 }
 
 fn scenario_name(manifest: &Manifest) -> Result<ScenarioName> {
-    ScenarioName::new(&manifest.name).map_err(|why| DeployError::Refused(vec![format!("scenario.toml: {why}")]))
+    ScenarioName::new(&manifest.name)
+        .map_err(|why| DeployError::Refused(vec![format!("scenario.toml: {why}")]))
 }
 
 fn no_live_version(name: &ScenarioName) -> DeployError {
@@ -924,7 +954,9 @@ fn no_live_version(name: &ScenarioName) -> DeployError {
 }
 
 fn changed_meanwhile(name: &ScenarioName) -> DeployError {
-    DeployError::Conflict(format!("scenario `{name}` was changed by somebody else meanwhile: look and try again"))
+    DeployError::Conflict(format!(
+        "scenario `{name}` was changed by somebody else meanwhile: look and try again"
+    ))
 }
 
 fn list(names: impl Iterator<Item = String>) -> String {

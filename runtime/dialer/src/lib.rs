@@ -34,11 +34,12 @@ pub use grant::Grant;
 pub use projects::{
     Added, MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_NOTES, MAX_TEXT, NewLead, NewProject,
 };
+pub use records::RecordPage;
 pub use recovery::{Abandoned, CUT_OFF, Recovered};
 pub use report::{Report, ReportRow, Totals};
 pub use run::{Counts, Finished, RunEvent, RunStep, Stop};
-pub use records::RecordPage;
 pub use tables::{
-    BalanceRow, Blocked, Deployment, Epoch, Intent, Lead, Project, Release, Stage, Tables, TenantKeys, Withdrawn,
+    BalanceRow, Blocked, Deployment, Epoch, Intent, Lead, Project, Release, Stage, Tables, TenantKeys,
+    Withdrawn,
 };
 pub use verify::{BookFault, Verified};

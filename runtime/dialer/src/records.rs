@@ -23,11 +23,6 @@ pub struct RecordPage {
 }
 
 impl Tables {
-    /// The record of one finished attempt.
-    pub async fn record(&self, attempt: &AttemptId) -> Result<Option<AttemptRecord>> {
-        Ok(self.get::<AttemptRecord>(&self.keys.call(attempt)).await?.map(|read| read.row))
-    }
-
     /// Where the records of attempts begin that ended at this moment or later.
     pub async fn records_from(&self, moment: UnixMillis) -> Result<u64> {
         // The ends of calls grow with the revisions, but for settlements that were late by moments.

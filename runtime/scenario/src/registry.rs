@@ -291,10 +291,8 @@ impl<T> Registry<T> {
         let of_tenant = slots.entry(tenant.clone()).or_default();
         let Some(slot) = of_tenant.get(name) else {
             let lineup = Arc::new(lineup);
-            let slot = Slot {
-                lineup: Arc::new(ArcSwap::new(Arc::clone(&lineup))),
-                news: Arc::clone(&self.news),
-            };
+            let slot =
+                Slot { lineup: Arc::new(ArcSwap::new(Arc::clone(&lineup))), news: Arc::clone(&self.news) };
             of_tenant.insert(name.to_owned(), slot);
             return lineup;
         };
@@ -342,9 +340,11 @@ impl<T> Registry<T> {
             return Vec::new();
         };
         let lineup = slot.lineup();
-        let (older, done): (Vec<_>, Vec<_>) = lineup.older.iter().cloned().partition(|older| {
-            older.code.upgrade().is_some_and(|release| release.calls() > 0)
-        });
+        let (older, done): (Vec<_>, Vec<_>) = lineup
+            .older
+            .iter()
+            .cloned()
+            .partition(|older| older.code.upgrade().is_some_and(|release| release.calls() > 0));
         if !done.is_empty() {
             slot.lineup.store(Arc::new(Lineup {
                 live: Arc::clone(&lineup.live),

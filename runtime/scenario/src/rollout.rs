@@ -231,7 +231,11 @@ mod tests {
             ),
             // Nothing is known of the version before: failures count, missing results do not.
             (Health::default(), health(40, 0, 40), "sound"),
-            (health(19, 19, 0), health(20, 3, 20), "3 of 20 (15 %) of its calls failed; of the version before 0 of 100 (0 %)"),
+            (
+                health(19, 19, 0),
+                health(20, 3, 20),
+                "3 of 20 (15 %) of its calls failed; of the version before 0 of 100 (0 %)",
+            ),
             // Five hundred good calls, and it is judged no more.
             (good, health(499, 2, 50), "sound"),
             (good, health(500, 2, 50), "trusted"),
@@ -273,7 +277,9 @@ mod tests {
 
     #[test]
     fn a_draw_is_the_same_for_ever_and_falls_evenly() {
-        let attempt = |n: u64| AttemptId::fresh(UnixMillis(1_772_000_000_000 + n as i64), n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let attempt = |n: u64| {
+            AttemptId::fresh(UnixMillis(1_772_000_000_000 + n as i64), n.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        };
         assert_eq!(draw(&AttemptId::new("a").unwrap()), draw(&AttemptId::new("a").unwrap()));
         let below = |percent: u8| (0..10_000).filter(|n| draw(&attempt(*n)) < percent).count();
         assert_eq!((below(0), below(100)), (0, 10_000));

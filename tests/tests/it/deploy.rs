@@ -75,7 +75,10 @@ fn a_version_is_deployed_under_live_calls_rolled_back_and_there_after_a_restart(
     let on_call = || told(&config, &token, &["versions", "--json"]).contains("\"calls_now\":3");
     assert!(clock::within(LIMIT, on_call), "{}", host.process.output());
     let second = package::copy("menu", "2", &folder.path().join("second"));
-    assert_eq!(deploy(&config, &token, &second, &["--note", "новое меню"]), "menu: v2 live, 3 calls still on v1");
+    assert_eq!(
+        deploy(&config, &token, &second, &["--note", "новое меню"]),
+        "menu: v2 live, 3 calls still on v1"
+    );
     host.process.wait_for_line("demo: menu: v2 live, 3 calls still on v1", LIMIT).unwrap();
     assert_eq!(states(&config, &token, "menu"), ["v2 live", "v1 previous"]);
     host.process.wait_for_line("the last call on v1 has ended", LIMIT).unwrap();
@@ -178,7 +181,10 @@ fn a_host_that_is_killed_in_the_middle_of_deploys_comes_back_whole() {
         assert_eq!(live.len(), 1, "{list:?}");
         let number = live[0]["number"].as_u64().unwrap();
         assert!(number >= acknowledged, "v{acknowledged} had been acknowledged, and v{number} is live");
-        assert!(list.iter().enumerate().all(|(at, version)| version["number"] == list.len() - at), "{list:?}");
+        assert!(
+            list.iter().enumerate().all(|(at, version)| version["number"] == list.len() - at),
+            "{list:?}"
+        );
         let (address, uploads, by) = (config.http.unwrap(), archives.clone(), token.clone());
         let uploader = std::thread::spawn(move || {
             let mut last = 0;

@@ -91,7 +91,11 @@ fn deploys_under_calls_in_progress_break_none_change_none_and_give_the_old_code_
         let now = memory(pid);
         peak = peak.max(now.rss_kib);
         eprintln!("{}; {} MiB", answer.json()["lineup"].as_str().unwrap(), now.rss_kib >> 10);
-        assert!(now.code.len() <= 3, "versions between that have no calls are given back at once: {:?}", now.code);
+        assert!(
+            now.code.len() <= 3,
+            "versions between that have no calls are given back at once: {:?}",
+            now.code
+        );
         if at + 1 < archives.len() {
             std::thread::sleep(pause);
         }

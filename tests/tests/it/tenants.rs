@@ -80,7 +80,8 @@ fn tenants_with_the_same_names_share_neither_code_nor_sounds_nor_limits_nor_reco
     for (at, lead) in list.iter().enumerate() {
         let heard = phone.heard();
         let call = heard.iter().find(|call| call.called.ends_with(&lead.phone[1..])).unwrap();
-        let (own, foreign, longest) = if at < 2 { (DEMO_HZ, OTHER_HZ, 6.0) } else { (OTHER_HZ, DEMO_HZ, 3.0) };
+        let (own, foreign, longest) =
+            if at < 2 { (DEMO_HZ, OTHER_HZ, 6.0) } else { (OTHER_HZ, DEMO_HZ, 3.0) };
         assert!(level(&call.samples, own) > 0.1, "{} did not hear its tenant's prompt", lead.id);
         assert!(level(&call.samples, foreign) < 0.05, "{} heard the other tenant's prompt", lead.id);
         let length = call.length.as_secs_f64();
@@ -88,7 +89,10 @@ fn tenants_with_the_same_names_share_neither_code_nor_sounds_nor_limits_nor_reco
     }
     for (token, tenant, version) in [(&demo, "demo", "1"), (&other, "other", "9")] {
         for record in records(token) {
-            assert_eq!((&record["tenant"], &record["scenario"]["version"]), (&tenant.into(), &version.into()));
+            assert_eq!(
+                (&record["tenant"], &record["scenario"]["version"]),
+                (&tenant.into(), &version.into())
+            );
             let path = format!("/v1/attempts/{}", record["attempt"].as_str().unwrap());
             let stranger = if tenant == "demo" { &other } else { &demo };
             assert_eq!(ask(address, token, "GET", &path, b"").unwrap().status, 200);
@@ -145,7 +149,8 @@ fn the_flood_of_one_tenant_costs_its_neighbours_nothing() {
         .map(|at| {
             let (archive, noisy) = (archives[at % 4].clone(), noisy.clone());
             std::thread::spawn(move || {
-                let ask = || ask(address, &noisy, "POST", "/v1/scenarios", &archive).map(|answer| answer.status);
+                let ask =
+                    || ask(address, &noisy, "POST", "/v1/scenarios", &archive).map(|answer| answer.status);
                 (0..10).filter_map(|_| ask().ok()).collect::<Vec<u16>>()
             })
         })
@@ -158,7 +163,10 @@ fn the_flood_of_one_tenant_costs_its_neighbours_nothing() {
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     let answers: Vec<u16> = uploaders.into_iter().flat_map(|uploader| uploader.join().unwrap()).collect();
     let taken = answers.iter().filter(|status| [200, 201].contains(status)).count();
-    assert!((1..=8).contains(&taken) && answers.iter().all(|status| [200, 201, 429].contains(status)), "{answers:?}");
+    assert!(
+        (1..=8).contains(&taken) && answers.iter().all(|status| [200, 201, 429].contains(status)),
+        "{answers:?}"
+    );
 
     let flood = flood.figures(LIMIT);
     assert!(flood["fail"]["503"].as_u64().is_some_and(|refused| refused > 50), "{flood:#}");
@@ -173,4 +181,3 @@ fn the_flood_of_one_tenant_costs_its_neighbours_nothing() {
     assert!(!said.contains("and another thing"), "{said}");
     host.process.terminate(LIMIT).unwrap();
 }
-

@@ -224,7 +224,11 @@ impl Asker<'_> {
         let answer = String::from_utf8_lossy(&answer).into_owned();
         let (head, text) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-        let text = if head.to_lowercase().contains("transfer-encoding: chunked") { joined(text) } else { text.into() };
+        let text = if head.to_lowercase().contains("transfer-encoding: chunked") {
+            joined(text)
+        } else {
+            text.into()
+        };
         Answer { status, head: head.into(), text }
     }
 }

@@ -22,7 +22,8 @@ async fn call(host: &Host, tenant: &str, after: i64, scenario: &str) -> AttemptI
 }
 
 fn ids(text: &str) -> Vec<String> {
-    let id = |line: &str| serde_json::from_str::<Value>(line).unwrap()["attempt"].as_str().unwrap().to_owned();
+    let id =
+        |line: &str| serde_json::from_str::<Value>(line).unwrap()["attempt"].as_str().unwrap().to_owned();
     text.lines().map(id).collect()
 }
 

@@ -20,26 +20,186 @@ struct Case {
 }
 
 const CASES: &[Case] = &[
-    Case { what: "nothing there", method: "GET", path: "/v2/scenarios", json: None, status: 404, code: "no-such-place", says: "/openapi.json" },
-    Case { what: "the wrong method", method: "DELETE", path: "/v1/scenarios", json: None, status: 405, code: "no-such-method", says: "DELETE" },
-    Case { what: "an unknown scenario", method: "GET", path: "/v1/scenarios/menuu/versions", json: None, status: 404, code: "no-such-scenario", says: "there are: menu" },
-    Case { what: "a name that is none", method: "GET", path: "/v1/scenarios/..%2F/versions", json: None, status: 404, code: "no-such-scenario", says: "there are: menu" },
-    Case { what: "an unknown version", method: "POST", path: "/v1/scenarios/menu/rollback", json: Some(r#"{"to":9}"#), status: 404, code: "no-such-version", says: "kept are v1" },
-    Case { what: "no version before", method: "POST", path: "/v1/scenarios/menu/rollback", json: Some("{}"), status: 409, code: "conflict", says: "first version" },
-    Case { what: "the live version again", method: "POST", path: "/v1/scenarios/menu/rollback", json: Some(r#"{"to":1}"#), status: 409, code: "conflict", says: "live already" },
-    Case { what: "a misspelt key", method: "POST", path: "/v1/scenarios/menu/rollback", json: Some(r#"{"too":1}"#), status: 400, code: "malformed", says: "unknown field `too`" },
-    Case { what: "no canary to promote", method: "POST", path: "/v1/scenarios/menu/promote", json: Some("{}"), status: 409, code: "conflict", says: "no canary" },
-    Case { what: "no canary to enlarge", method: "POST", path: "/v1/scenarios/menu/canary", json: Some(r#"{"percent":10}"#), status: 409, code: "conflict", says: "no canary" },
-    Case { what: "more than all calls", method: "POST", path: "/v1/scenarios/menu/canary", json: Some(r#"{"percent":101}"#), status: 400, code: "malformed", says: "0 to 100" },
-    Case { what: "a percent that is none", method: "POST", path: "/v1/scenarios?canary=all", json: Some("x"), status: 400, code: "malformed", says: "canary" },
-    Case { what: "no percent at all", method: "POST", path: "/v1/scenarios?canary=0", json: Some("x"), status: 400, code: "malformed", says: "1 to 99" },
-    Case { what: "a misspelt parameter", method: "POST", path: "/v1/scenarios?cannary=10", json: Some("x"), status: 400, code: "malformed", says: "cannary" },
-    Case { what: "an empty upload", method: "POST", path: "/v1/scenarios", json: Some(""), status: 400, code: "malformed", says: "--data-binary" },
-    Case { what: "garbage", method: "POST", path: "/v1/scenarios", json: Some("no archive"), status: 422, code: "package-refused", says: "mend" },
-    Case { what: "a day that is none", method: "GET", path: "/v1/attempts?day=yesterday", json: None, status: 400, code: "malformed", says: "2026-03-02" },
-    Case { what: "a zone that is none", method: "GET", path: "/v1/attempts?zone=Here", json: None, status: 400, code: "malformed", says: "Europe/Moscow" },
-    Case { what: "an unknown attempt", method: "GET", path: "/v1/attempts/0123", json: None, status: 404, code: "no-such-attempt", says: "0123" },
-    Case { what: "after an unknown attempt", method: "GET", path: "/v1/attempts?after=..", json: None, status: 404, code: "no-such-attempt", says: ".." },
+    Case {
+        what: "nothing there",
+        method: "GET",
+        path: "/v2/scenarios",
+        json: None,
+        status: 404,
+        code: "no-such-place",
+        says: "/openapi.json",
+    },
+    Case {
+        what: "the wrong method",
+        method: "DELETE",
+        path: "/v1/scenarios",
+        json: None,
+        status: 405,
+        code: "no-such-method",
+        says: "DELETE",
+    },
+    Case {
+        what: "an unknown scenario",
+        method: "GET",
+        path: "/v1/scenarios/menuu/versions",
+        json: None,
+        status: 404,
+        code: "no-such-scenario",
+        says: "there are: menu",
+    },
+    Case {
+        what: "a name that is none",
+        method: "GET",
+        path: "/v1/scenarios/..%2F/versions",
+        json: None,
+        status: 404,
+        code: "no-such-scenario",
+        says: "there are: menu",
+    },
+    Case {
+        what: "an unknown version",
+        method: "POST",
+        path: "/v1/scenarios/menu/rollback",
+        json: Some(r#"{"to":9}"#),
+        status: 404,
+        code: "no-such-version",
+        says: "kept are v1",
+    },
+    Case {
+        what: "no version before",
+        method: "POST",
+        path: "/v1/scenarios/menu/rollback",
+        json: Some("{}"),
+        status: 409,
+        code: "conflict",
+        says: "first version",
+    },
+    Case {
+        what: "the live version again",
+        method: "POST",
+        path: "/v1/scenarios/menu/rollback",
+        json: Some(r#"{"to":1}"#),
+        status: 409,
+        code: "conflict",
+        says: "live already",
+    },
+    Case {
+        what: "a misspelt key",
+        method: "POST",
+        path: "/v1/scenarios/menu/rollback",
+        json: Some(r#"{"too":1}"#),
+        status: 400,
+        code: "malformed",
+        says: "unknown field `too`",
+    },
+    Case {
+        what: "no canary to promote",
+        method: "POST",
+        path: "/v1/scenarios/menu/promote",
+        json: Some("{}"),
+        status: 409,
+        code: "conflict",
+        says: "no canary",
+    },
+    Case {
+        what: "no canary to enlarge",
+        method: "POST",
+        path: "/v1/scenarios/menu/canary",
+        json: Some(r#"{"percent":10}"#),
+        status: 409,
+        code: "conflict",
+        says: "no canary",
+    },
+    Case {
+        what: "more than all calls",
+        method: "POST",
+        path: "/v1/scenarios/menu/canary",
+        json: Some(r#"{"percent":101}"#),
+        status: 400,
+        code: "malformed",
+        says: "0 to 100",
+    },
+    Case {
+        what: "a percent that is none",
+        method: "POST",
+        path: "/v1/scenarios?canary=all",
+        json: Some("x"),
+        status: 400,
+        code: "malformed",
+        says: "canary",
+    },
+    Case {
+        what: "no percent at all",
+        method: "POST",
+        path: "/v1/scenarios?canary=0",
+        json: Some("x"),
+        status: 400,
+        code: "malformed",
+        says: "1 to 99",
+    },
+    Case {
+        what: "a misspelt parameter",
+        method: "POST",
+        path: "/v1/scenarios?cannary=10",
+        json: Some("x"),
+        status: 400,
+        code: "malformed",
+        says: "cannary",
+    },
+    Case {
+        what: "an empty upload",
+        method: "POST",
+        path: "/v1/scenarios",
+        json: Some(""),
+        status: 400,
+        code: "malformed",
+        says: "--data-binary",
+    },
+    Case {
+        what: "garbage",
+        method: "POST",
+        path: "/v1/scenarios",
+        json: Some("no archive"),
+        status: 422,
+        code: "package-refused",
+        says: "mend",
+    },
+    Case {
+        what: "a day that is none",
+        method: "GET",
+        path: "/v1/attempts?day=yesterday",
+        json: None,
+        status: 400,
+        code: "malformed",
+        says: "2026-03-02",
+    },
+    Case {
+        what: "a zone that is none",
+        method: "GET",
+        path: "/v1/attempts?zone=Here",
+        json: None,
+        status: 400,
+        code: "malformed",
+        says: "Europe/Moscow",
+    },
+    Case {
+        what: "an unknown attempt",
+        method: "GET",
+        path: "/v1/attempts/0123",
+        json: None,
+        status: 404,
+        code: "no-such-attempt",
+        says: "0123",
+    },
+    Case {
+        what: "after an unknown attempt",
+        method: "GET",
+        path: "/v1/attempts?after=..",
+        json: None,
+        status: 404,
+        code: "no-such-attempt",
+        says: "..",
+    },
 ];
 
 #[tokio::test]
@@ -51,7 +211,10 @@ async fn every_refusal_has_its_status_its_word_and_a_sentence() {
         let body = case.json.unwrap_or_default();
         let head = format!(
             "{} {} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            case.method, case.path, asker.head, body.len()
+            case.method,
+            case.path,
+            asker.head,
+            body.len()
         );
         let answer = asker.raw(head.as_bytes()).await;
         assert_eq!(answer.status, case.status, "{}: {answer:?}", case.what);
@@ -85,7 +248,10 @@ async fn without_a_known_token_nothing_is_told() {
             asker.head.clone_from(&head);
             let answer = asker.get(path).await;
             assert_eq!((answer.status, &answer.json()["code"]), (401, &"no-token".into()), "{head}{path}");
-            assert!(answer.header("www-authenticate").is_some_and(|how| how.starts_with("Bearer")), "{answer:?}");
+            assert!(
+                answer.header("www-authenticate").is_some_and(|how| how.starts_with("Bearer")),
+                "{answer:?}"
+            );
             assert!(!answer.text.contains("menu"), "{answer:?}");
         }
     }
@@ -170,7 +336,10 @@ async fn an_upload_that_hangs_holds_up_its_own_tenant_alone() {
     let grant = Grant { waiting_uploads: 0, ..Grant::default() };
     let host = Host::start(Arc::new(MemoryStore::new()), grant).await;
     let mut hanging = tokio::net::TcpStream::connect(host.address).await.unwrap();
-    let head = format!("POST /v1/scenarios HTTP/1.1\r\nHost: h\r\n{}Content-Length: 100\r\n\r\nPK", host.of("a").head);
+    let head = format!(
+        "POST /v1/scenarios HTTP/1.1\r\nHost: h\r\n{}Content-Length: 100\r\n\r\nPK",
+        host.of("a").head
+    );
     hanging.write_all(head.as_bytes()).await.unwrap();
     let refused = loop {
         let answer = host.of("a").post("/v1/scenarios", archive_of("menu", 1)).await;

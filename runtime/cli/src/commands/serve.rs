@@ -54,7 +54,8 @@ struct Host {
 impl Host {
     fn tokens(&self) -> Vec<(TenantId, TokenHash)> {
         let tenants = self.config.tenants.iter();
-        let tokens = tenants.flat_map(|tenant| tenant.tokens.iter().map(|token| (tenant.id.clone(), token.clone())));
+        let tokens =
+            tenants.flat_map(|tenant| tenant.tokens.iter().map(|token| (tenant.id.clone(), token.clone())));
         tokens.collect()
     }
 }
@@ -140,10 +141,7 @@ fn joined(ended: Result<(), tokio::task::JoinError>, what: &str) {
 }
 
 /// Shows what happens until nobody is left who could tell.
-async fn tell(
-    mut progress: mpsc::Receiver<(String, RunEvent)>,
-    mut rollouts: mpsc::Receiver<RolloutEvent>,
-) {
+async fn tell(mut progress: mpsc::Receiver<(String, RunEvent)>, mut rollouts: mpsc::Receiver<RolloutEvent>) {
     let mut screen = Screen::new();
     loop {
         tokio::select! {

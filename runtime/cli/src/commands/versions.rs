@@ -53,7 +53,16 @@ fn versions(list: VersionList, json: bool) -> Result<(), Failure> {
         return list.versions.iter().try_for_each(|version| super::say(serde_json::to_string(version)?));
     }
     let mut table = table(&[
-        "", "state", "version", "deployed", "by", "calls now", "calls", "failed", "no result", "note",
+        "",
+        "state",
+        "version",
+        "deployed",
+        "by",
+        "calls now",
+        "calls",
+        "failed",
+        "no result",
+        "note",
     ]);
     for version in list.versions {
         table.add_row([

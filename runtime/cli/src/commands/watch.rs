@@ -118,7 +118,11 @@ fn has_conversations(package: &Path) -> bool {
 fn itself(words: &[&str], package: &Path) -> Result<(), Failure> {
     let program = std::env::current_exe()?;
     let status = Command::new(program).args(words).arg(package).status()?;
-    if status.success() { Ok(()) } else { Err(format!("`zvonar {}` failed ({status})", words.join(" ")).into()) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("`zvonar {}` failed ({status})", words.join(" ")).into())
+    }
 }
 
 /// Where the files of a package are.

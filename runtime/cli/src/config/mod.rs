@@ -332,7 +332,10 @@ fn tenants(sections: Vec<Section<'_>>, faults: &Faults, folder: &Path) -> Vec<Te
             let text = token.to_string();
             let hash = text.split_once(':').map(|(_, hash)| hash.to_owned()).unwrap_or_default();
             if !hashes.insert(hash) {
-                section.fault("tokens", format!("the token `{}` stands in the configuration twice", token.name()));
+                section.fault(
+                    "tokens",
+                    format!("the token `{}` stands in the configuration twice", token.name()),
+                );
             }
         }
         if let Some(id) = id {
@@ -353,9 +356,8 @@ fn grant(section: Section<'_>) -> Grant {
     let number = |key, range, default: u64| {
         u64::try_from(section.number(key, range, i64::try_from(default).unwrap_or(i64::MAX))).unwrap_or(0)
     };
-    let count = |key, range, default: u32| {
-        u32::try_from(number(key, range, u64::from(default))).unwrap_or(u32::MAX)
-    };
+    let count =
+        |key, range, default: u32| u32::try_from(number(key, range, u64::from(default))).unwrap_or(u32::MAX);
     let read = Grant {
         limits: Limits {
             memory_bytes: number("memory_mib", 1..=4_096, limits.memory_bytes >> 20) << 20,

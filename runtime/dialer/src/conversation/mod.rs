@@ -135,14 +135,7 @@ impl Conversations {
         recordings: Option<PathBuf>,
         machines: Option<MachineSettings>,
     ) -> Self {
-        Self {
-            switch,
-            scenes: Arc::default(),
-            limits,
-            tenants: BTreeMap::new(),
-            recordings,
-            machines,
-        }
+        Self { switch, scenes: Arc::default(), limits, tenants: BTreeMap::new(), recordings, machines }
     }
 
     /// The same, running the scenarios that somebody else puts there.
