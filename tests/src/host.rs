@@ -136,7 +136,7 @@ impl Farm {
 #[derive(Debug, Clone, Deserialize)]
 pub struct Row {
     /// The list's own name for the person.
-    pub lead: String,
+    pub lead: Option<String>,
     /// Masked.
     pub number: String,
     /// In the words of the reports.
@@ -199,7 +199,7 @@ impl Report {
 
     /// The rows of one person.
     pub fn of_lead(&self, lead: &Lead) -> Vec<&Row> {
-        self.rows.iter().filter(|row| row.lead == lead.id).collect()
+        self.rows.iter().filter(|row| row.lead.as_ref() == Some(&lead.id)).collect()
     }
 }
 

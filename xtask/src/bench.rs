@@ -88,14 +88,14 @@ const JOBS: &[Job] = &[
     Job {
         name: "hold",
         thorough: &[
-            "fill", "--from", "200", "--to", "3000", "--factor", "1.25", "--secs", "15", "--hold", "20",
+            "fill", "--from", "600", "--to", "3000", "--factor", "1.3", "--secs", "12", "--hold", "15",
         ],
         quick: &["fill", "--from", "100", "--to", "400", "--factor", "2", "--secs", "5", "--hold", "6"],
         floor: true,
     },
     Job {
         name: "ramp",
-        thorough: &["ramp", "--from", "10", "--to", "400", "--factor", "1.25", "--secs", "16"],
+        thorough: &["ramp", "--from", "60", "--to", "400", "--factor", "1.3", "--secs", "12"],
         quick: &["ramp", "--from", "10", "--to", "40", "--factor", "2", "--secs", "8"],
         floor: true,
     },

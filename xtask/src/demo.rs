@@ -133,7 +133,7 @@ fn print(report: &Report) {
         vec![["контакт", "номер", "результат", "робот, с", "копейки"].map(str::to_owned)];
     for row in &report.rows {
         table.push([
-            row.lead.clone(),
+            row.lead.clone().unwrap_or_else(|| "–".into()),
             row.number.clone(),
             row.result.clone(),
             row.robot_s.to_string(),

@@ -1,9 +1,10 @@
-//! The report of a project: a row per attempt, and the totals.
+//! Reports: a row per attempt, and the totals.
 
 use serde::Serialize;
 use zvonar_campaign::LeadState;
 use zvonar_ledger::Charge;
-use zvonar_model::{AttemptId, AttemptRecord, Kopecks, LeadId, ProjectId, UnixMillis};
+use zvonar_model::{AttemptId, AttemptRecord, Kopecks, LeadId, ProjectId, Trace, UnixMillis};
+use zvonar_store::Key;
 
 use crate::tables::{Lead, Tables};
 use crate::{DialerError, Result};
@@ -22,9 +23,9 @@ pub struct Report {
 /// One attempt.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ReportRow {
-    /// Whom it was to reach.
-    pub lead: LeadId,
-    /// At which number, masked.
+    /// Whom it was to reach; `None`: the call came in, or was placed by hand.
+    pub lead: Option<LeadId>,
+    /// At which number, masked; the far end as the network named it if that is no number.
     pub number: String,
     /// Which attempt.
     pub attempt: AttemptId,
@@ -107,17 +108,43 @@ impl Tables {
         Ok(Report { project: project.clone(), rows, totals })
     }
 
+    /// The calls that no project placed: those that came in, and those placed by hand.
+    pub async fn report_outside_projects(&self) -> Result<Vec<ReportRow>> {
+        let mut records: Vec<AttemptRecord> = Vec::new();
+        self.each(&self.keys.calls(), |read| {
+            let record: AttemptRecord = read.row;
+            if record.project.is_none() {
+                // What a row does not show need not be kept in memory.
+                records.push(AttemptRecord { trace: Trace::default(), ..record });
+            }
+        })
+        .await?;
+        records.sort_by(|a, b| (a.started_at, &a.attempt).cmp(&(b.started_at, &b.attempt)));
+        let mut rows = Vec::with_capacity(records.len());
+        for record in records {
+            let number = match &record.number {
+                Some(number) => number.masked(),
+                None => record.peer.clone(),
+            };
+            rows.push(self.row_of(None, number, record).await?);
+        }
+        Ok(rows)
+    }
+
     async fn report_row(&self, lead: &Lead, attempt: &AttemptId) -> Result<ReportRow> {
-        let missing =
-            |key| DialerError::Unreadable { key, what: "it is not there, though its lead names it".into() };
         let key = self.keys.call(attempt);
         let record = self.get::<AttemptRecord>(&key).await?.ok_or_else(|| missing(key))?.row;
-        let key = self.keys.charge(attempt);
+        let number = record.number.as_ref().unwrap_or(&lead.number).masked();
+        self.row_of(Some(lead.lead.clone()), number, record).await
+    }
+
+    async fn row_of(&self, lead: Option<LeadId>, number: String, record: AttemptRecord) -> Result<ReportRow> {
+        let key = self.keys.charge(&record.attempt);
         let charge = self.get::<Charge>(&key).await?.ok_or_else(|| missing(key))?.row;
         Ok(ReportRow {
-            lead: lead.lead.clone(),
-            number: record.number.as_ref().unwrap_or(&lead.number).masked(),
-            attempt: attempt.clone(),
+            lead,
+            number,
+            attempt: record.attempt,
             started_at: record.started_at,
             answered: record.answered_at.is_some(),
             result: record.outcome.title().to_owned(),
@@ -137,4 +164,9 @@ impl Tables {
     pub async fn charge(&self, attempt: &AttemptId) -> Result<Option<Charge>> {
         Ok(self.get(&self.keys.charge(attempt)).await?.map(|read| read.row))
     }
+}
+
+/// Rows are written in one commit, so one without the other is damage.
+fn missing(key: Key) -> DialerError {
+    DialerError::Unreadable { key, what: "it is not there, though another row names it".into() }
 }

@@ -22,10 +22,10 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::amd::{BeepDetector, MachineDetector, MachineSettings, Verdict as MachineVerdict, Who};
+use crate::amd::{BeepDetector, MachineDetector, MachineSettings, Who};
 use crate::event::{KeyReceiver, KeySender, KeyTick, KeyTiming};
 use crate::inband::{KeyDetector, KeySinger};
-use crate::level::{self, Gate, GateSettings};
+use crate::level::{self, Gate};
 use crate::playout::Playout;
 use crate::recording::{RecordingFrame, Side};
 use crate::reorder::{Placed, ReorderBuffer};
@@ -33,19 +33,23 @@ use crate::rtp::{Header, PacketBuf};
 use crate::sequence::{Arrival, Jitter, SequenceTracker};
 use crate::{Codec, FRAME, FRAME_TIME, MediaPlan, Prompt, Report, g711};
 
+mod event;
+mod settings;
 mod source;
+mod tap;
 mod voice;
 
+pub use event::{PlayEnd, PlayId, StreamEvent};
+pub use settings::{StreamIds, StreamSettings};
+pub use tap::{NoTap, Tap};
 pub use voice::VoiceEnd;
 
+use event::Events;
 use source::{Source, Verdict};
 use voice::Voice;
 
 /// Comfort noise (RFC 3389), static payload type 13: some far ends send it without having offered it.
 const COMFORT_NOISE: u8 = 13;
-
-/// Events that can wait to be taken; from half of it on, key presses are dropped.
-const EVENTS: usize = 16;
 
 /// At most one packet in this time leaves ahead of the rhythm, so that a scenario that plays without pause cannot
 /// flood the far end.
@@ -56,140 +60,6 @@ const BEHIND: i32 = 100 * 8;
 
 /// The most frames that one tick catches up with on the receiving side.
 const CATCH_UP: u32 = 5;
-
-/// What a stream starts with.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct StreamSettings {
-    /// How long after a plan another address than the planned one may still become the source: for far ends behind NAT.
-    pub latch_window: Duration,
-    /// A new SSRC from the locked address is followed when the old one has been silent for this long.
-    pub ssrc_silence: Duration,
-    /// How long packets may be out of order: 20 to 80 ms. It delays recordings and keys in the sound, but not
-    /// telephone-events.
-    pub reorder: Duration,
-    /// After how long without RTP [`StreamEvent::FarEndSilent`] comes; `None`: never.
-    pub far_end_silent: Option<Duration>,
-    /// How often a packet of silence is sent while nothing else is; `None`: never, not even the first.
-    pub keepalive: Option<Duration>,
-    /// What counts as voice where a voice recording ends at silence.
-    pub gate: GateSettings,
-    /// How long a voice recording that ends at silence waits for the voice to begin.
-    pub voice_begin: Duration,
-}
-
-impl Default for StreamSettings {
-    fn default() -> Self {
-        Self {
-            latch_window: Duration::from_secs(1),
-            ssrc_silence: Duration::from_millis(300),
-            reorder: Duration::from_millis(60),
-            far_end_silent: Some(Duration::from_secs(20)),
-            keepalive: Some(Duration::from_secs(15)),
-            gate: GateSettings::default(),
-            voice_begin: Duration::from_secs(5),
-        }
-    }
-}
-
-/// The numbers a stream begins with: random, so that they cannot be guessed (RFC 3550 §5.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StreamIds {
-    /// Whose packets these are.
-    pub ssrc: u32,
-    /// The first sequence number.
-    pub sequence: u16,
-    /// The first timestamp.
-    pub timestamp: u32,
-}
-
-/// Which `play` an event is about; chosen by the driver.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PlayId(pub u64);
-
-/// How a prompt ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PlayEnd {
-    /// It was played to its end, and the time of its last packet is over.
-    Played,
-    /// The far end pressed a key.
-    Key,
-    /// It was stopped, or replaced by another.
-    Command,
-}
-
-/// What a stream has to tell.
-#[derive(Debug)]
-pub enum StreamEvent {
-    /// A key was pressed.
-    Key {
-        /// Which.
-        digit: char,
-        /// When its first packet came.
-        at: Instant,
-    },
-    /// The first packet left.
-    FirstPacketSent {
-        /// When.
-        at: Instant,
-    },
-    /// The first packet of the far end was taken.
-    FirstPacketHeard {
-        /// When.
-        at: Instant,
-    },
-    /// A prompt is over.
-    PlayEnded {
-        /// Which.
-        id: PlayId,
-        /// How.
-        end: PlayEnd,
-        /// How much of it had left.
-        played: Duration,
-        /// The prompt, to be freed where memory may be freed.
-        prompt: Prompt,
-    },
-    /// All keys to be sent have left.
-    KeysSent,
-    /// Keys were not sent: too many wait already, or one is no key.
-    KeysRefused,
-    /// Nothing came for [`StreamSettings::far_end_silent`].
-    FarEndSilent,
-    /// Whether a person or a machine picked up.
-    Machine(MachineVerdict),
-    /// The machine has beeped: from now on it records.
-    Beep {
-        /// Its pitch.
-        hz: f32,
-    },
-    /// A voice recording is over; no frame of it follows.
-    VoiceEnded {
-        /// Why.
-        end: VoiceEnd,
-        /// Where it ends, in samples since it began.
-        at: u64,
-    },
-}
-
-/// Where frames to be recorded go. Called from the tick: it must not wait.
-pub trait Tap {
-    /// A frame for the recording of the whole call. `false`: it was dropped.
-    fn call(&mut self, frame: RecordingFrame) -> bool;
-    /// A frame for the recording of the far end's voice. `false`: it was dropped.
-    fn voice(&mut self, frame: RecordingFrame) -> bool;
-}
-
-/// A tap for streams that record nothing.
-#[derive(Debug, Clone, Copy)]
-pub struct NoTap;
-
-impl Tap for NoTap {
-    fn call(&mut self, _: RecordingFrame) -> bool {
-        false
-    }
-    fn voice(&mut self, _: RecordingFrame) -> bool {
-        false
-    }
-}
 
 /// See the module.
 #[derive(Debug)]
@@ -250,15 +120,6 @@ struct CallRecording {
     us: u64,
 }
 
-/// The events that wait, in a ring of fixed size.
-#[derive(Debug)]
-struct Events {
-    ring: [Option<StreamEvent>; EVENTS],
-    head: usize,
-    len: usize,
-    dropped: u64,
-}
-
 impl Stream {
     /// A stream that neither sends nor hears yet.
     pub fn new(now: Instant, settings: StreamSettings, ids: StreamIds) -> Self {
@@ -266,7 +127,7 @@ impl Stream {
         Self {
             settings,
             plan: None,
-            events: Events { ring: [const { None }; EVENTS], head: 0, len: 0, dropped: 0 },
+            events: Events::new(),
             report: Report::default(),
             source: Source::new(),
             tracker: SequenceTracker::default(),
@@ -489,7 +350,7 @@ impl Stream {
 
     fn key(&mut self, now: Instant, digit: char) {
         self.report.keys_heard += 1;
-        if self.events.len >= EVENTS / 2 {
+        if self.events.is_half_full() {
             self.report.events_dropped += 1;
         } else {
             self.events.push(StreamEvent::Key { digit, at: now });
@@ -725,34 +586,6 @@ impl Stream {
             let played = playout.played();
             self.events.push(StreamEvent::PlayEnded { id, end, played, prompt: playout.into_prompt() });
             self.talking = false;
-        }
-    }
-}
-
-impl Events {
-    fn push(&mut self, event: StreamEvent) {
-        // A driver that takes the events after each call never comes near the limit: one call makes at most four. It
-        // is reached only when those who listen to all calls have stood still.
-        if self.len < EVENTS {
-            self.ring[(self.head + self.len) % EVENTS] = Some(event);
-            self.len += 1;
-        } else {
-            self.dropped += 1;
-        }
-    }
-
-    fn pop(&mut self) -> Option<StreamEvent> {
-        let event = self.ring[self.head].take()?;
-        self.head = (self.head + 1) % EVENTS;
-        self.len -= 1;
-        Some(event)
-    }
-
-    fn unpop(&mut self, event: StreamEvent) {
-        if self.len < EVENTS {
-            self.head = (self.head + EVENTS - 1) % EVENTS;
-            self.ring[self.head] = Some(event);
-            self.len += 1;
         }
     }
 }

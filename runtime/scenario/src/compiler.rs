@@ -188,7 +188,7 @@ fn limit_this_process(memory_bytes: u64, cpu: Duration) -> io::Result<()> {
     // SAFETY: plain numbers; no memory is involved.
     done(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) })?;
     // SAFETY: plain numbers; no memory is involved.
-    done(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) })
+    done(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong) })
 }
 
 fn done(answer: libc::c_int) -> io::Result<()> {

@@ -270,13 +270,15 @@ pub(crate) fn try_start(module: &Arc<Module>) -> Result<u64, String> {
     let limits = Limits { memory_bytes: MOST_TO_BEGIN_WITH, ..Limits::default() };
     let start = Start { ports, settings: Arc::default(), limits };
     let mut store = store(module, start, limits);
-    let mut started = Box::pin(module.pre().instantiate_async(&mut store));
-    // Nothing in it waits for anybody: what is pending only gave way to others, of whom there are none here.
-    let mut context = Context::from_waker(Waker::noop());
-    let started = loop {
-        match started.as_mut().poll(&mut context) {
-            Poll::Ready(started) => break started.map(drop),
-            Poll::Pending => std::thread::yield_now(),
+    let started = {
+        let mut starting = pin!(module.pre().instantiate_async(&mut store));
+        // Nothing in it waits for anybody: what is pending only gave way to others, of whom there are none here.
+        let mut context = Context::from_waker(Waker::noop());
+        loop {
+            match starting.as_mut().poll(&mut context) {
+                Poll::Ready(started) => break started.map(drop),
+                Poll::Pending => std::thread::yield_now(),
+            }
         }
     };
     match started {

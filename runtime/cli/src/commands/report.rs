@@ -34,6 +34,10 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
                 rows.extend(tables.report(&project.id).await?.rows);
             }
         }
+        for tenant in &config.tenants {
+            let tables = Tables::new(store.clone(), prices[&tenant.id].clone(), tenant.id.clone());
+            rows.extend(tables.report_outside_projects().await?);
+        }
         host::close_store(store).await?;
         Ok::<_, Failure>(rows)
     })?;
@@ -43,7 +47,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
 fn print_json(rows: &[ReportRow]) -> Result<(), Failure> {
     for row in rows {
         super::say(json!({
-            "lead": row.lead.as_str(),
+            "lead": row.lead,
             "number": row.number,
             "result": row.result,
             "keys": row.keys,
@@ -69,7 +73,7 @@ fn print_table(rows: &[ReportRow]) -> Result<(), Failure> {
     table.set_header(["Контакт", "Номер", "Результат", "Робот, с", "Копеек", "По книге"]);
     for row in rows {
         table.add_row([
-            row.lead.to_string(),
+            row.lead.as_ref().map_or("–".into(), ToString::to_string),
             row.number.clone(),
             row.result.clone(),
             row.robot_seconds.to_string(),

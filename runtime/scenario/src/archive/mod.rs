@@ -143,7 +143,7 @@ pub fn unpack(bytes: &[u8], into: &Path) -> Result<(), PackageFaults> {
 /// Reads the file of an archive; one that is too large is not read.
 pub fn read(file: &Path) -> Result<Vec<u8>, PackageFaults> {
     let fault = |what: String| PackageFaults(vec![PackageFault { file: file.to_owned(), line: None, what }]);
-    let open = || {
+    let open = || -> io::Result<(u64, Vec<u8>)> {
         let opened = fs::File::open(file)?;
         let size = opened.metadata()?.len();
         let mut bytes = Vec::new();
@@ -156,10 +156,7 @@ pub fn read(file: &Path) -> Result<Vec<u8>, PackageFaults> {
     match open() {
         Ok((size, _)) if size > MAX_ARCHIVE_BYTES => Err(fault(ArchiveFault::TooLarge(size).to_string())),
         Ok((_, bytes)) => Ok(bytes),
-        Err(error) => {
-            let error: io::Error = error;
-            Err(fault(format!("the archive cannot be read: {error}")))
-        }
+        Err(error) => Err(fault(format!("the archive cannot be read: {error}"))),
     }
 }
 
