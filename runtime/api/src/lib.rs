@@ -36,6 +36,7 @@ use zvonar_dialer::WallClock;
 use zvonar_dialer::deployments::Deployments;
 use zvonar_model::TenantId;
 
+use auth::BearerTokens;
 pub use error::ApiError;
 pub use server::{Server, ServerError};
 pub use token::{Token, TokenError, TokenHash};
@@ -100,7 +101,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         healthz
     ),
     components(schemas(error::Problem)),
-    modifiers(&auth::BearerTokens),
+    modifiers(&BearerTokens),
     security(("token" = []))
 )]
 struct Document;
