@@ -57,6 +57,13 @@ enum Command {
     /// Compile a component: what a host has its child do.
     #[command(name = zvonar_scenario::compiler::COMMAND, hide = true)]
     CompileComponent(commands::compile::Arguments),
+    /// Talk with a scenario in the terminal: no telephone, no waiting.
+    #[command(after_help = commands::chat::table())]
+    Chat(commands::chat::Arguments),
+    /// Run the conversations of a package: its tests, on a virtual clock.
+    Test(commands::test::Arguments),
+    /// Show what another version of a scenario would have done on recorded calls.
+    Replay(commands::replay::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -85,6 +92,9 @@ fn main() -> ExitCode {
         Command::Watch(arguments) => commands::watch::run(arguments),
         Command::Token(arguments) => commands::token::run(arguments),
         Command::CompileComponent(arguments) => commands::compile::run(arguments),
+        Command::Chat(arguments) => commands::chat::run(arguments),
+        Command::Test(arguments) => commands::test::run(arguments),
+        Command::Replay(arguments) => commands::replay::run(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -160,6 +160,11 @@ impl Tables {
         Ok(self.get(&self.keys.call(attempt)).await?.map(|read| read.row))
     }
 
+    /// Shows every record of the tenant, in the order of their attempts' beginnings, a page in memory at a time.
+    pub async fn each_record(&self, mut show: impl FnMut(AttemptRecord)) -> Result<()> {
+        self.each(&self.keys.calls(), |read| show(read.row)).await
+    }
+
     /// What an attempt costs, line by line.
     pub async fn charge(&self, attempt: &AttemptId) -> Result<Option<Charge>> {
         Ok(self.get(&self.keys.charge(attempt)).await?.map(|read| read.row))

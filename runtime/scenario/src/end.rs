@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use zvonar_model::{SystemResult, TalkEnd, Trace};
 
-use crate::Ports;
+use crate::{Limits, Ports};
 
 /// Everything that is left of a session.
 #[derive(Debug)]
@@ -20,10 +20,29 @@ pub struct SessionEnd {
     pub spoke: bool,
     /// The caller left during a prompt or a question, or the last question got no key in time.
     pub not_heard_out: bool,
+    /// What it used of its limits.
+    pub usage: Usage,
+    /// The limits: what the tenant grants, and the manifest asked for.
+    pub limits: Limits,
     /// All calls to the host; the CPU ticks spent are in it.
     pub trace: Trace,
     /// What the session was plugged into, for the fallback and the hanging up.
     pub ports: Ports,
+}
+
+/// What a session used of its [`Limits`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Calls to the host.
+    pub host_calls: u32,
+    /// Ticks of the CPU meter ([`crate::TICK`]) over the whole session; the limit holds between two calls that wait.
+    pub cpu_ticks: u32,
+    /// Linear memory at its end, which is its most.
+    pub memory_bytes: u64,
+    /// Log lines, those above the limit included.
+    pub log_lines: u32,
+    /// Text messages.
+    pub sms: u32,
 }
 
 impl SessionEnd {

@@ -68,7 +68,7 @@ mod trace;
 pub use self::{
     archive::ArchiveFault,
     compiler::{Compiler, CompilerError},
-    end::{Ending, Fault, Place, SessionEnd, Spent},
+    end::{Ending, Fault, Place, SessionEnd, Spent, Usage},
     engine::{Engine, EngineConfig, Seat},
     error::ScenarioError,
     limits::{AFTER_THE_CALL, Limits, TICK, WantedLimits},

@@ -179,6 +179,17 @@ pub trait Line: Send {
 
     /// Hangs up. Comes back once the BYE is on its way; does not wait for its answer.
     async fn hangup(&mut self);
+
+    /// Whether [`Line::served`] wants to be told. A real line has no use for it.
+    fn follows(&self) -> bool {
+        false
+    }
+
+    /// A call of the scenario to its host was served, whichever interface it was of: its name, arguments and answer as
+    /// the trace has them. For those who show a talk as it goes, or compare it with another.
+    fn served(&mut self, call: &'static str, given: &serde_json::Value, got: &serde_json::Value) {
+        let _ = (call, given, got);
+    }
 }
 
 /// The card of the person on the line. Quick: nothing here may wait.

@@ -83,7 +83,7 @@ pub fn is_key(c: char) -> bool {
 }
 
 /// The machine of one question. Times are of any one monotonic clock.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct KeyCollector {
     wanted: KeysWanted,
     key_interrupts: bool,

@@ -19,7 +19,7 @@ use crate::ports::{About, Clock, Direction, LeadCard, Line, NoSms, Part, Questio
 use crate::question::Answer;
 use crate::trace::Recorder;
 use crate::{
-    AFTER_THE_CALL, Ending, Fault, Limits, LineError, Module, Place, Ports, SessionEnd, Spent, TICK,
+    AFTER_THE_CALL, Ending, Fault, Limits, LineError, Module, Place, Ports, SessionEnd, Spent, TICK, Usage,
 };
 
 /// What a session is started with.
@@ -108,7 +108,13 @@ impl State {
     /// The call is served: into the trace with it. `told` gives the arguments and the answer, if the trace has room.
     pub(crate) fn leave(&mut self, call: HostCall, told: impl FnOnce() -> (Value, Value)) {
         let took = self.ports.clock.elapsed().saturating_sub(call.at);
-        self.trace.record(call.at, took, call.name, told);
+        if self.ports.line.follows() {
+            let (given, got) = told();
+            self.ports.line.served(call.name, &given, &got);
+            self.trace.record(call.at, took, call.name, || (given, got));
+        } else {
+            self.trace.record(call.at, took, call.name, told);
+        }
     }
 
     /// Whether the line can be asked for anything at this moment, and until when.
@@ -213,6 +219,14 @@ pub(crate) async fn run(module: &Arc<Module>, start: Start) -> SessionEnd {
         Ending::Faulted(fault) => Some(fault.to_string()),
     };
     SessionEnd {
+        usage: Usage {
+            host_calls: state.host_calls,
+            cpu_ticks: state.trace.ticks(),
+            memory_bytes: state.memory_bytes,
+            log_lines: state.log_lines,
+            sms: state.sms_sent,
+        },
+        limits,
         result: state.result,
         ending,
         line_over: state.over.is_some(),

@@ -48,6 +48,11 @@ impl Recorder {
         self.trace.ticks = self.trace.ticks.saturating_add(1);
     }
 
+    /// Ticks so far.
+    pub(crate) fn ticks(&self) -> u32 {
+        self.trace.ticks
+    }
+
     /// One call. Above the bounds it is counted and not kept: the beginning of a talk says more than its end about why
     /// a scenario went astray, and a replay needs an unbroken beginning.
     pub(crate) fn record(

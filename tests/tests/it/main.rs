@@ -5,15 +5,18 @@
 
 mod baresip;
 mod calls;
+mod chat;
 mod compiler;
 mod config;
 mod containment;
+mod conversations;
 mod demo;
 mod deploy;
 mod digest;
 mod kill;
 mod layers;
 mod reload;
+mod replay;
 mod sipp;
 mod tenants;
 mod torture;

@@ -13,7 +13,7 @@ use zvonar_model::{AttemptId, ScenarioName, TenantId, TrunkId};
 use zvonar_scenario::Limits;
 use zvonar_switch::{MediaConfig, Switch, SwitchConfig, Target, TrunkConfig, clock};
 
-use super::Failure;
+use super::{Failure, pair};
 use crate::host;
 
 /// What `zvonar call` takes.
@@ -55,11 +55,6 @@ pub(crate) struct Arguments {
     /// How long it may ring, in seconds.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=300))]
     ring: u64,
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
-    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// What came of the call, as `--json` prints it.

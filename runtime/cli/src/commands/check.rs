@@ -20,6 +20,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let (engine, clips) = (host::engine(&host::module_cache()?, 1)?, host::load_clips(&package)?);
     engine.load(&package)?;
     drop(clips);
+    super::test::conversations(&package)?;
     super::say(format_args!(
         "{}: {} {} is sound; its content is {}",
         arguments.package.display(),

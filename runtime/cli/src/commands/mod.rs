@@ -2,21 +2,30 @@
 
 pub(crate) mod build;
 pub(crate) mod call;
+pub(crate) mod chat;
 pub(crate) mod check;
 pub(crate) mod compile;
 pub(crate) mod deploy;
 pub(crate) mod farm;
 pub(crate) mod ledger;
 pub(crate) mod pack;
+pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod rollback;
 pub(crate) mod serve;
+pub(crate) mod test;
 pub(crate) mod token;
 pub(crate) mod versions;
 pub(crate) mod watch;
 
 /// What stops a command: a sentence for the person who called it.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Reads `NAME=VALUE`.
+pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
 
 /// The runtime of the commands that talk to a network: `workers` threads for signalling, scenarios and storage.
 pub(crate) fn runtime(workers: usize) -> std::io::Result<tokio::runtime::Runtime> {

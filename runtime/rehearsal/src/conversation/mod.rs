@@ -1,0 +1,151 @@
+//! Conversations: what a caller does, and what must come of it. The tests of a scenario, in a language that anybody reads.
+//!
+//! They lie in a package's folder `conversations`, one a file (`*.yaml`):
+//!
+//! ```yaml
+//! title: Нажал 1 — записан            # absent: the file's name
+//! call: { direction: outbound, caller: "+74950000000", callee: "+79161234567", attempt: 1 }   # all optional
+//! now: "2026-03-02T10:00:00+03:00[Europe/Moscow]"   # absent: this Monday morning, in the zone of the field `tz`
+//! seed: 1                             # what the scenario's random numbers are made of
+//! fields: { name: Анна, date: 12 марта }      # the lead's card
+//! settings: { repeats: "1" }          # over the manifest's defaults
+//! host: { speech: no, transfers: no, recordings: no, sms: no }    # what the host lacks; speech may be `busy`,
+//!                                     # sms may be { refuses: "…" } or { price: 350 } (kopecks a part); absent: all there
+//! tariff: tariff.toml                 # a price list inside the package; absent: the one that ships
+//! talk:                               # what the caller does, in order
+//!   - hears: menu                     # the next prompt contains this clip
+//!   - hears: [greeting, menu]         # or these, in this order
+//!   - hears: нажмите один             # a text with spaces: the prompt's words in [texts] contain it
+//!   - press: "1"                      # keys
+//!     after: 3s                       # from the start of the question, or from the step before within one question
+//!   - says: да                        # speech
+//!   - silence: 10s                    # time passes; plain `silence`: until the question gives up
+//!   - transfer: { talked: 30s }       # how the next transfer ends: busy | no-answer | rejected | nobody |
+//!     after: 5s                       # { talked: 30s } | { failed: "…" }, and after what time
+//!   - hangs-up: { after: 2s }         # or `- hangs-up`
+//!   - machine                         # an answering machine picks up; the first step
+//! expect:                             # what is absent is not looked at
+//!   result: Записаться                # or one of the system's results, as «Не дослушал до конца»
+//!   hangs-up: robot                   # robot | caller
+//!   transfer: { operator: null }      # any operator; { operator: group }, { number: "+7…" }; `none`: there was none
+//!   sms: [ "Вы записаны на 12 марта" ]   # texts, or { to: …, text: … }; all of them, in order
+//!   fields: { confirmed: "yes" }      # among the fields that were written
+//!   notes: [ "…" ]                    # all of them, in order
+//!   blocked: "…"                      # a part of the reason; `none`: not blocked
+//!   kopecks: 30
+//!   seconds: 12                       # started seconds of the whole call
+//!   fault: none                       # or a part of the sentence; absent: none
+//! ```
+//!
+//! [`crate::script`] says when each step happens. Every step must come to pass: one that never did fails the conversation,
+//! and so does a scenario that trapped, unless that is what `fault` expects.
+//!
+//! Reading finds every fault, each with its file and line ([`read_folder`]); [`Conversation::fits`] compares names with
+//! the package before anything runs.
+
+mod fit;
+mod judge;
+mod read;
+mod yaml;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+
+use zvonar_ledger::PriceList;
+use zvonar_scenario::ports::Destination;
+use zvonar_scenario::{PackageFault, PackageFaults};
+
+pub use judge::{Difference, Played};
+pub(crate) use read::{step_of_json, time};
+
+use crate::script::Step;
+use crate::stage::Setup;
+
+/// The folder of a package's conversations.
+pub const FOLDER: &str = "conversations";
+
+/// A value and the line that it stands on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct At<T> {
+    /// Counted from 1.
+    pub line: usize,
+    /// The value.
+    pub value: T,
+}
+
+/// One conversation, as its file has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Conversation {
+    /// Its file.
+    pub file: PathBuf,
+    /// What it is about.
+    pub title: String,
+    /// With whom, when, on what host; its settings are not filled in yet.
+    pub setup: Setup,
+    /// The settings that it names, and the line on which they begin.
+    pub settings: At<BTreeMap<String, String>>,
+    /// The price list to use, inside the package; absent: the stage's.
+    pub tariff: Option<At<PathBuf>>,
+    /// The same, once [`Conversation::fits`] has read it.
+    pub prices: Option<PriceList>,
+    /// What the caller does, each with its line.
+    pub talk: VecDeque<(usize, Step)>,
+    /// What must come of it.
+    pub expect: Expect,
+}
+
+/// What must come of a talk. What is absent is not looked at, except a fault, which nobody expects.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Expect {
+    /// The result in the words of the reports.
+    pub result: Option<At<String>>,
+    /// Who hung up.
+    pub hangs_up: Option<At<crate::timeline::Side>>,
+    /// To whom the caller was handed last; `None` inside: to nobody.
+    pub transfer: Option<At<Option<Destination>>>,
+    /// All texts: to whom, if that matters, and what.
+    pub sms: Option<At<Vec<(Option<String>, String)>>>,
+    /// Fields that were written, each with its line.
+    pub fields: BTreeMap<String, At<String>>,
+    /// All notes.
+    pub notes: Option<At<Vec<String>>>,
+    /// A part of the reason for the blacklist; `None` inside: not blocked.
+    pub blocked: Option<At<Option<String>>>,
+    /// What the call costs.
+    pub kopecks: Option<At<i64>>,
+    /// How long it is, in started seconds.
+    pub seconds: Option<At<u64>>,
+    /// A part of the sentence; `None` inside: no fault.
+    pub fault: Option<At<Option<String>>>,
+}
+
+/// Reads the conversations of a package's folder, in the order of their names. A package need not have any.
+///
+/// # Errors
+///
+/// Every fault of every file.
+pub fn read_folder(package: &Path) -> Result<Vec<Conversation>, PackageFaults> {
+    let folder = package.join(FOLDER);
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(why) => {
+            let what = format!("the folder of conversations cannot be read: {why}");
+            return Err(PackageFaults(vec![PackageFault { file: folder, line: None, what }]));
+        }
+    };
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml"));
+    files.sort();
+    let (mut conversations, mut faults) = (Vec::new(), Vec::new());
+    for file in files {
+        match read::file(&file) {
+            Ok(conversation) => conversations.push(conversation),
+            Err(found) => faults.extend(found),
+        }
+    }
+    if faults.is_empty() { Ok(conversations) } else { Err(PackageFaults(faults)) }
+}
+
+#[cfg(test)]
+mod tests;
