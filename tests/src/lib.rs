@@ -8,9 +8,12 @@
 
 pub mod audio;
 pub mod baresip;
+pub mod callgen;
 pub mod clock;
 pub mod host;
+pub mod http;
 pub mod machine;
+pub mod package;
 pub mod pcap;
 pub mod phone;
 pub mod ports;

@@ -1,7 +1,7 @@
 //! UDP ports that are free, for processes that run side by side.
 
 use std::{
-    net::UdpSocket,
+    net::{TcpListener, UdpSocket},
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -16,6 +16,14 @@ pub fn free_port() -> u16 {
     UdpSocket::bind("127.0.0.1:0")
         .and_then(|socket| socket.local_addr())
         .expect("a free UDP port on the loopback")
+        .port()
+}
+
+/// A TCP port of 127.0.0.1 on which nobody listens at this moment.
+pub fn free_tcp_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|socket| socket.local_addr())
+        .expect("a free TCP port on the loopback")
         .port()
 }
 

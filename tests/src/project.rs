@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{machine, ports};
+use crate::{http::Token, machine, ports};
 
 /// One contact of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +73,12 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Calls that go out.
     pub projects: Vec<Project>,
+    /// Where HTTP is listened to; `None`: nowhere.
+    pub http: Option<SocketAddr>,
+    /// More lines of the tenant `demo`: tokens, limits.
+    pub tenant: String,
+    /// More sections: other tenants with what is theirs.
+    pub more: String,
 }
 
 impl Config {
@@ -90,7 +96,27 @@ impl Config {
             scenarios: Vec::new(),
             routes: Vec::new(),
             projects: Vec::new(),
+            http: None,
+            tenant: String::new(),
+            more: String::new(),
         }
+    }
+
+    /// Lets the tenant `demo` be reached over HTTP, with this token.
+    #[must_use]
+    pub fn with_http(mut self, token: &Token) -> Self {
+        self.http = Some(SocketAddr::from(([127, 0, 0, 1], ports::free_tcp_port())));
+        self.tenant = format!("tokens = [\"{}\"]\n{}", token.hash, self.tenant);
+        self
+    }
+
+    /// `http://…` of its interface.
+    ///
+    /// # Panics
+    ///
+    /// If it has none.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.http.expect("this host is reached over HTTP"))
     }
 
     /// Adds a scenario of the repository's `scenarios/`.
@@ -110,12 +136,13 @@ impl Config {
             "[node]\ndata = \"data\"\n\n[sip]\nlisten = \"{listen}\"\nallow = {:?}\n\
              per_source = {}\n\n\
              [media]\naddress = \"{ip}\"\nports = \"{first}-{last}\"\nthreads = {}\n\n\
-             [[tenant]]\nid = \"demo\"\n\n\
+             [[tenant]]\nid = \"demo\"\n{}\n\
              [[trunk]]\nid = \"farm\"\naddress = \"{}\"\nlines = {}\ncalls_per_second = {}\n\
              caller = \"+74950000000\"\n",
             self.allow,
             self.per_source,
             self.media_threads,
+            self.tenant,
             self.trunk,
             self.trunk_lines,
             self.calls_per_second
@@ -149,7 +176,10 @@ impl Config {
                 id = project.id
             );
         }
-        text
+        if let Some(http) = self.http {
+            let _ = write!(text, "\n[http]\nlisten = \"{http}\"\n");
+        }
+        text + "\n" + &self.more
     }
 
     /// Writes `zvonar.toml`, and the lists of contacts beside it; gives the path of the former.

@@ -167,7 +167,9 @@ fn gather(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
             if entry.extension().is_some_and(|extension| extension != "md") {
                 files.push(entry);
             }
-        } else if entry.file_name().is_some_and(|name| name != "target" && name != "node_modules" && name != ".venv" && name != "__pycache__") {
+        } else if entry.file_name().is_some_and(|name| {
+            name != "target" && name != "node_modules" && name != ".venv" && name != "__pycache__"
+        }) {
             gather(&entry, files)?;
         }
     }

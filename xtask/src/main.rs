@@ -29,6 +29,8 @@ const HELP: &str = "\
   bench guests [--quick]      what each example scenario costs, beside an embedded QuickJS
   abuse [SECONDS]             what stops each misdeed of a scenario, and what fifty neighbours lose by it
   kill-soak [N]               N (20) times kill -9 of a dialling host at random moments
+  reload-soak [CALLS DEPLOYS SECONDS]
+                              deploys under live calls, at full size: 500 10 60
   check                       cargo fmt --check, clippy, and cargo deny where it is installed
   fmt                         cargo fmt
 ";
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Some((&"abuse", rest)) => costs::abuse(rest),
         Some((&"bench", rest)) => bench::run(rest),
         Some((&"kill-soak", rest)) => suite::kill_soak(rest),
+        Some((&"reload-soak", rest)) => suite::reload_soak(rest),
         Some((&"check", [])) => suite::check(),
         Some((&"fmt", [])) => shell::cargo(&["fmt", "--all"]),
         None | Some((&("help" | "--help" | "-h"), _)) => {

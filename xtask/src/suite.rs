@@ -1,5 +1,6 @@
 //! The tests and the checks.
 
+use std::path::Path;
 use std::process::Stdio;
 
 use zvonar_tests::host;
@@ -44,6 +45,34 @@ pub(crate) fn kill_soak(arguments: &[&str]) -> Result<(), String> {
     let mut command =
         cargo_command(&["test", "-p", "zvonar-tests", "--test", "it", "kill", "--", "--nocapture"]);
     command.env("ZVONAR_KILLS", kills.to_string()).env("ZVONAR_TESTS_STRICT", "1").env("ZVONAR_BIN", zvonar);
+    shell::run_with(&mut command)
+}
+
+/// The test of versions under live calls, at full size: 500 calls, ten deploys in a minute, compiled for speed.
+pub(crate) fn reload_soak(arguments: &[&str]) -> Result<(), String> {
+    let size = match arguments {
+        [] => "500 10 60".to_owned(),
+        [calls, deploys, seconds] => format!("{calls} {deploys} {seconds}"),
+        _ => return Err("reload-soak takes the calls, the deploys and in how many seconds: 500 10 60".into()),
+    };
+    build_guests()?;
+    step("compiling the host for speed");
+    let target = host::built().parent().and_then(Path::parent).ok_or("no target folder")?.to_owned();
+    shell::cargo(&[
+        "build",
+        "--release",
+        // All packages are selected, so that shared dependencies have the features that tests compile them with.
+        "--workspace",
+        "--bin",
+        "zvonar",
+        "--target-dir",
+        &target.display().to_string(),
+    ])?;
+    step(&format!("deploys under live calls (calls, deploys, seconds: {size})"));
+    let mut command =
+        cargo_command(&["test", "-p", "zvonar-tests", "--test", "it", "reload", "--", "--nocapture"]);
+    command.env("ZVONAR_RELOAD", size).env("ZVONAR_TESTS_STRICT", "1");
+    command.env("ZVONAR_BIN", target.join("release/zvonar"));
     shell::run_with(&mut command)
 }
 

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
 use zvonar_dialer::conversation::{Clips, Scene};
-use zvonar_dialer::{Dialer, NewLead, NewProject};
+use zvonar_dialer::deployments::{DeployError, Deployments, RolloutEvent, TenantSetup, Use};
+use zvonar_dialer::{Dialer, NewLead, NewProject, Tables};
 use zvonar_ledger::PriceList;
-use zvonar_model::{ScenarioName, TenantId};
-use zvonar_scenario::{Compiler, Engine, EngineConfig, Package};
+use zvonar_model::TenantId;
+use zvonar_scenario::{Compiler, Engine, EngineConfig, Package, Registry};
 use zvonar_store::{SharedStore, SledOptions, SledStore};
-use zvonar_switch::{MediaConfig, Network, SwitchConfig, TrunkConfig};
+use zvonar_switch::{MediaConfig, Network, SwitchConfig, TrunkConfig, clock};
 
 use crate::commands::Failure;
 use crate::config::{Config, Project};
@@ -45,26 +47,12 @@ pub(crate) fn open_package(folder: &Path) -> Result<Package, Failure> {
 
 /// Encodes the package's clips; all that keeps it from being heard is told at once.
 pub(crate) fn load_clips(package: &Package) -> Result<Clips, Failure> {
-    let folder = package.folder.join(&package.manifest.prompts);
-    let unvoiced = package.unvoiced().map(|(name, _)| {
-        format!(
-            "{}: this prompt has a text in scenario.toml and no sound: record it, or let `zvonar build` speak it",
-            folder.join(format!("{name}.wav")).display()
-        )
-    });
-    let mut sentences: Vec<String> = unvoiced.collect();
-    match Clips::load(&package.prompts) {
-        Ok(clips) if sentences.is_empty() => return Ok(clips),
-        Ok(_) => {}
-        Err(faults) => sentences.extend(faults.iter().map(ToString::to_string)),
-    }
-    Err(sentences.join("\n").into())
+    zvonar_dialer::conversation::load_clips(package).map_err(|faults| faults.join("\n").into())
 }
 
 /// Compiles a package, so that it is ready for calls.
 pub(crate) fn scene(engine: &Engine, package: &Package) -> Result<Scene, Failure> {
-    let clips = load_clips(package)?;
-    Ok(Scene { module: engine.load(package)?, clips: Arc::new(clips) })
+    Scene::load(engine, package).map_err(|faults| faults.join("\n").into())
 }
 
 /// The price list of each tenant; every faulty file is told.
@@ -86,14 +74,15 @@ pub(crate) fn price_lists(config: &Config) -> Result<BTreeMap<TenantId, Arc<Pric
     told(lists, faults)
 }
 
-/// All packages of the configuration, and whether the settings of routes and projects fit them.
+/// All packages of the configuration.
 pub(crate) fn open_packages(config: &Config) -> Result<Vec<(TenantId, Package)>, Failure> {
     let (mut packages, mut faults) = (Vec::new(), Vec::new());
     for scenario in &config.scenarios {
-        match Package::open(&scenario.package) {
+        let Some(folder) = &scenario.package else { continue };
+        match Package::open(folder) {
             Ok(package) if package.manifest.name != scenario.name.as_str() => faults.push(format!(
                 "the package {} calls itself `{}`, and the configuration calls it `{}`; one of them must give way",
-                scenario.package.display(),
+                folder.display(),
                 package.manifest.name,
                 scenario.name
             )),
@@ -101,21 +90,55 @@ pub(crate) fn open_packages(config: &Config) -> Result<Vec<(TenantId, Package)>,
             Err(why) => faults.push(why.to_string()),
         }
     }
-    let find = |tenant: &TenantId, name: &ScenarioName| {
-        packages.iter().find(|(owner, package)| owner == tenant && package.manifest.name == name.as_str())
-    };
-    let routes = config.routes.iter().map(|route| {
-        (format!("route {}", route.user), find(&route.tenant, &route.scenario), &route.settings)
+    told(packages, faults)
+}
+
+/// The versions of all tenants' scenarios: those of the store, and those of the configuration that are new.
+pub(crate) async fn deployments(
+    config: &Config,
+    packages: Vec<(TenantId, Package)>,
+    parts: (Engine, Arc<Registry<Scene>>, &SharedStore, &BTreeMap<TenantId, Arc<PriceList>>),
+    events: mpsc::Sender<RolloutEvent>,
+) -> Result<Deployments, Failure> {
+    let (engine, scenes, store, prices) = parts;
+    let tenants = config.tenants.iter().map(|tenant| TenantSetup {
+        tables: Tables::new(SharedStore::clone(store), prices[&tenant.id].clone(), tenant.id.clone()),
+        grant: tenant.grant,
+        uses: uses(config, &tenant.id),
     });
-    let projects = config.projects.iter().map(|project| {
-        (format!("project {}", project.id), find(&project.tenant, &project.scenario), &project.settings)
-    });
-    for (whose, package, settings) in routes.chain(projects) {
-        if let Some(Err(wrong)) = package.map(|(_, package)| package.manifest.fill_settings(settings)) {
-            faults.extend(wrong.into_iter().map(|why| format!("{whose}: {why}")));
+    let (clock, scratch) = (Arc::new(clock::wall), config.node.data.join("unpacked"));
+    let deployments = Deployments::new(engine, scenes, tenants.collect(), clock, scratch, Some(events))?;
+    deployments.restore().await?;
+    let mut faults = Vec::new();
+    for (tenant, package) in packages {
+        let (name, folder) = (package.manifest.name.clone(), package.folder.clone());
+        match deployments.configure(&tenant, package).await {
+            Ok(_) => {}
+            Err(DeployError::Refused(why)) => faults.extend(why),
+            Err(why) => {
+                faults.push(format!("{name} of {tenant} ({}): {why}", folder.display()));
+            }
         }
     }
-    told(packages, faults)
+    if faults.is_empty() {
+        faults = deployments.check_uses();
+    }
+    told(deployments, faults)
+}
+
+/// Who runs this tenant's scenarios with which settings.
+fn uses(config: &Config, tenant: &TenantId) -> Vec<Use> {
+    let routes = config.routes.iter().filter(|route| route.tenant == *tenant).map(|route| Use {
+        whose: format!("route {}", route.user),
+        scenario: route.scenario.clone(),
+        settings: route.settings.clone(),
+    });
+    let projects = config.projects.iter().filter(|project| project.tenant == *tenant).map(|project| Use {
+        whose: format!("project {}", project.id),
+        scenario: project.scenario.clone(),
+        settings: project.settings.clone(),
+    });
+    routes.chain(projects).collect()
 }
 
 /// The contact lists of all projects, in their order.

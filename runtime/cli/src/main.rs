@@ -30,7 +30,8 @@ enum Command {
     Build(commands::build::Arguments),
     /// Check a scenario package: every fault at once.
     Check(commands::check::Arguments),
-    /// Play a package's conversations: scripted callers, no telephone, no waiting.
+    /// Run the conversations of a package: its tests, on a virtual clock.
+    #[command(after_long_help = commands::test::format())]
     Test(commands::test::Arguments),
     /// Talk with a scenario in the terminal: no telephone, no waiting.
     #[command(after_help = commands::chat::table())]

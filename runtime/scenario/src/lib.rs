@@ -3,7 +3,7 @@
 //! ```text
 //! Package::open(folder) ─▶ Engine::load ─▶ Module ──run(seat, start)──▶ SessionEnd
 //!                                            ▲              │
-//!                                  Registry::publish      Ports: Line, Lead, Clock
+//!                                  Registry::set          Ports: Line, Lead, Clock
 //! ```
 //!
 //! A scenario is a component of the world in `wit/`. It is straight-line code; the functions of its line look blocking,
@@ -56,6 +56,8 @@ pub mod question;
 #[cfg(feature = "host")]
 mod registry;
 #[cfg(feature = "host")]
+pub mod rollout;
+#[cfg(feature = "host")]
 mod session;
 #[cfg(feature = "host")]
 mod sound;
@@ -75,6 +77,6 @@ pub use self::{
     package::{Package, PackageFault, PackageFaults},
     ports::{About, Clock, Lead, LeadCard, Line, LineError, Part, Ports, Question, Sms},
     question::{Answer, Heard, KeyCollector, KeysWanted, SpeechWanted},
-    registry::{Published, Registry, Slot},
+    registry::{Lineup, OnCall, Registry, Release, Slot},
     session::Start,
 };

@@ -3,19 +3,25 @@
 pub(crate) mod build;
 pub(crate) mod call;
 mod cases;
+pub(crate) mod chat;
 pub(crate) mod check;
+pub(crate) mod compile;
+pub(crate) mod deploy;
 pub(crate) mod explain;
 pub(crate) mod farm;
 pub(crate) mod ledger;
+pub(crate) mod new;
+pub(crate) mod pack;
 pub(crate) mod rate;
 pub(crate) mod rehearse;
-pub(crate) mod chat;
-pub(crate) mod compile;
-pub(crate) mod new;
 pub(crate) mod replay;
 pub(crate) mod report;
+pub(crate) mod rollback;
 pub(crate) mod serve;
 pub(crate) mod test;
+pub(crate) mod token;
+pub(crate) mod versions;
+pub(crate) mod watch;
 
 /// What stops a command: a sentence for the person who called it.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;

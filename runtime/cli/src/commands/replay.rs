@@ -11,6 +11,7 @@ use zvonar_model::{AttemptId, AttemptRecord, TenantId, UnixMillis};
 use zvonar_rehearsal::replay::{Difference, Replayer, Verdict};
 
 use super::Failure;
+use crate::client::{Client, Whom};
 use crate::config::Config;
 use crate::host;
 
@@ -35,6 +36,12 @@ pub(crate) struct Arguments {
     /// The configuration of the host. It must be stopped: its store is read.
     #[arg(long, value_name = "FILE", default_value = "zvonar.toml")]
     config: PathBuf,
+    /// A running host instead, by its HTTP interface: the records of the token's tenant are fetched from it.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["config", "tenant", "all"])]
+    host: Option<String>,
+    /// With --host: a token of the tenant (`zvonar token`).
+    #[arg(long, value_name = "TOKEN", env = "ZVONAR_TOKEN", hide_env_values = true)]
+    token: Option<String>,
     /// Only this tenant's calls.
     #[arg(long)]
     tenant: Option<TenantId>,
@@ -47,6 +54,19 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let package = host::open_package(&arguments.against)?;
     let module = host::engine(&host::module_cache()?, super::chat::SEATS)?.load(&package)?;
     let mut replay = Replay::new(Replayer::new(module)?, arguments.json);
+    if let Some(host) = arguments.host {
+        let client = Client::new(&Whom { host, token: arguments.token })?;
+        match (&arguments.attempt, arguments.day) {
+            (Some(attempt), _) => replay.take(client.record(attempt.as_str())?)?,
+            (None, Some(day)) => {
+                for record in client.records(&day.to_string(), Some(&package.manifest.name))? {
+                    replay.take(record?)?;
+                }
+            }
+            (None, None) => unreachable!("one of them is asked for, and --all is not for a host"),
+        }
+        return replay.finish();
+    }
     let config = Config::load(&arguments.config)?;
     if let Some(tenant) = &arguments.tenant
         && !config.tenants.iter().any(|known| known.id == *tenant)

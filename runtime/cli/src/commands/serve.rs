@@ -12,10 +12,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::Instrument;
+use zvonar_api::{Server, TokenHash};
 use zvonar_dialer::conversation::{Brief, Conversations, machine_settings};
+use zvonar_dialer::deployments::RolloutEvent;
 use zvonar_dialer::{CallReport, Caller, Dialer, Inbound, RunEvent, RunStep, Settled};
 use zvonar_model::{PhoneNumber, TenantId};
-use zvonar_scenario::Limits;
+use zvonar_scenario::{Limits, Registry};
 use zvonar_store::SharedStore;
 use zvonar_switch::{Doorway, IncomingCall, Switch, clock};
 
@@ -49,6 +51,15 @@ struct Host {
     dialers: BTreeMap<TenantId, Dialer>,
 }
 
+impl Host {
+    fn tokens(&self) -> Vec<(TenantId, TokenHash)> {
+        let tenants = self.config.tenants.iter();
+        let tokens =
+            tenants.flat_map(|tenant| tenant.tokens.iter().map(|token| (tenant.id.clone(), token.clone())));
+        tokens.collect()
+    }
+}
+
 async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     // Everything that can be wrong is found before the first packet leaves.
     let prices = host::price_lists(&config)?;
@@ -56,17 +67,20 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     let lists = host::read_lists(&config)?;
     let store = host::open_store(&config.node.data)?;
     let engine = host::engine(&config.node.data.join("modules"), host::seats(&config))?;
-    let mut scenes = Vec::new();
-    for (tenant, package) in &packages {
-        scenes.push((tenant.clone(), host::scene(&engine, package)?));
-    }
+    let (rollouts, rollouts_told) = mpsc::channel(256);
+    let scenes = Arc::new(Registry::default());
+    let parts = (engine, Arc::clone(&scenes), &store, &prices);
+    let deployments = host::deployments(&config, packages, parts, rollouts).await?;
+    let http = match config.http {
+        Some(listen) => Some(Server::listen(listen).await?),
+        None => None,
+    };
     let (switch, doorway) = Switch::start(host::switch_config(&config)).await?;
     let recordings = config.media.record.then(|| config.node.data.join("recordings"));
     let machines = config.media.drop_machines.then(machine_settings);
-    let conversations = Arc::new(Conversations::new(switch.clone(), Limits::default(), recordings, machines));
-    for (tenant, scene) in scenes {
-        conversations.publish(&tenant, scene);
-    }
+    let grants = config.tenants.iter().map(|tenant| (tenant.id.clone(), tenant.grant));
+    let conversations = Conversations::new(switch.clone(), Limits::default(), recordings, machines);
+    let conversations = Arc::new(conversations.over(scenes).with_grants(grants));
     let caller: Arc<dyn Caller> = conversations.clone();
     let mut dialers = BTreeMap::new();
     for (tenant, prices) in prices {
@@ -90,29 +104,70 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
         host::load_project(&dialers[&project.tenant], project, list).await?;
     }
     let host = Arc::new(Host { config, conversations, dialers });
+    let (progress, progress_told) = mpsc::channel(256);
+    let teller = tokio::spawn(tell(progress_told, rollouts_told));
+    let (stop, stopped) = watch::channel(false);
+    let (over, all_over) = watch::channel(false);
+    let keeper = {
+        let deployments = deployments.clone();
+        tokio::spawn(async move { deployments.keep(all_over).await })
+    };
+    let served = http.map(|server| {
+        eprintln!("deploy at http://{}", server.address());
+        let router = zvonar_api::router(deployments.clone(), host.tokens(), Arc::new(clock::wall));
+        tokio::spawn(server.serve(router, stopped.clone()))
+    });
     eprintln!("listening on {}", switch.local_addr());
-    let done = work(&host, doorway, once).await;
-    drop(host);
+    let done = work(&host, doorway, once, &stop, progress).await;
+    // Calls are over. What was asked over HTTP is finished, and the calls of the versions are written down.
+    stop.send_replace(true);
+    if let Some(served) = served {
+        joined(served.await, "the HTTP interface");
+    }
+    deployments.close().await;
+    over.send_replace(true);
+    joined(keeper.await, "the keeper of the versions");
+    drop((deployments, host, caller));
+    joined(teller.await, "the progress");
     host::close_store(store).await?;
     done
 }
 
+/// A task that stopped at a broken invariant is told; whatever it did is over.
+fn joined(ended: Result<(), tokio::task::JoinError>, what: &str) {
+    if let Err(bug) = ended {
+        tracing::error!(%bug, "a bug stopped {what}");
+    }
+}
+
+/// Shows what happens until nobody is left who could tell.
+async fn tell(mut progress: mpsc::Receiver<(String, RunEvent)>, mut rollouts: mpsc::Receiver<RolloutEvent>) {
+    let mut screen = Screen::new();
+    loop {
+        tokio::select! {
+            Some((project, event)) = progress.recv() => screen.show(&project, &event),
+            Some(RolloutEvent { tenant, scenario, text }) = rollouts.recv() => {
+                screen.line(format!("{tenant}: {scenario}: {text}"));
+            }
+            else => break,
+        }
+    }
+    screen.finish();
+}
+
 /// Takes calls and dials until told to stop, or until all lists are done.
-async fn work(host: &Arc<Host>, mut doorway: Doorway, once: bool) -> Result<(), Failure> {
-    let (stop, stopped) = watch::channel(false);
-    let (progress, mut told) = mpsc::channel(256);
+async fn work(
+    host: &Arc<Host>,
+    mut doorway: Doorway,
+    once: bool,
+    stop: &watch::Sender<bool>,
+    progress: mpsc::Sender<(String, RunEvent)>,
+) -> Result<(), Failure> {
     let mut runs: JoinSet<Result<(), Failure>> = JoinSet::new();
     for at in 0..host.config.projects.len() {
-        runs.spawn(dial(Arc::clone(host), at, progress.clone(), stopped.clone()));
+        runs.spawn(dial(Arc::clone(host), at, progress.clone(), stop.subscribe()));
     }
     drop(progress);
-    let teller = tokio::spawn(async move {
-        let mut screen = Screen::new();
-        while let Some((project, event)) = told.recv().await {
-            screen.show(&project, &event);
-        }
-        screen.finish();
-    });
     let mut talks: JoinSet<()> = JoinSet::new();
     let mut failure = None;
     let mut asked = 0;
@@ -162,9 +217,6 @@ async fn work(host: &Arc<Host>, mut doorway: Doorway, once: bool) -> Result<(), 
     }
     while let Some(ended) = talks.join_next().await {
         note(ended.map(Ok), &mut failure);
-    }
-    if teller.await.is_err() {
-        tracing::error!("the progress could not be shown");
     }
     failure.map_or(Ok(()), Err)
 }
@@ -276,12 +328,16 @@ impl Screen {
                 outcome.title(),
                 total.0
             );
-            // Nobody looking on any more is no reason to stop dialling.
-            if self.terminal {
-                let _ = self.bars.println(line);
-            } else {
-                let _ = writeln!(std::io::stderr(), "{line}");
-            }
+            self.line(line);
+        }
+    }
+
+    /// Nobody looking on any more is no reason to stop dialling.
+    fn line(&self, line: String) {
+        if self.terminal {
+            let _ = self.bars.println(line);
+        } else {
+            let _ = writeln!(std::io::stderr(), "{line}");
         }
     }
 

@@ -13,8 +13,11 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use toml::de::DeTable;
+use zvonar_api::TokenHash;
 use zvonar_dialer::DialRules;
+use zvonar_dialer::Grant;
 use zvonar_model::{PhoneNumber, ProjectId, ScenarioName, TenantId, TrunkId};
+use zvonar_scenario::Limits;
 
 use reader::{Faults, Section};
 
@@ -43,6 +46,8 @@ pub(crate) struct Config {
     pub(crate) node: Node,
     pub(crate) sip: Sip,
     pub(crate) media: Media,
+    /// The HTTP interface; `None`: there is none.
+    pub(crate) http: Option<SocketAddr>,
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) trunks: Vec<Trunk>,
     pub(crate) scenarios: Vec<Scenario>,
@@ -91,6 +96,10 @@ pub(crate) struct Tenant {
     pub(crate) id: TenantId,
     /// The tariff's file; `None`: the tariff that ships.
     pub(crate) tariff: Option<PathBuf>,
+    /// What it may use.
+    pub(crate) grant: Grant,
+    /// Who may act for it over HTTP.
+    pub(crate) tokens: Vec<TokenHash>,
 }
 
 /// Where calls leave to.
@@ -104,12 +113,13 @@ pub(crate) struct Trunk {
     pub(crate) login: Option<(String, String)>,
 }
 
-/// A package of a tenant.
+/// A scenario of a tenant.
 #[derive(Debug)]
 pub(crate) struct Scenario {
     pub(crate) tenant: TenantId,
     pub(crate) name: ScenarioName,
-    pub(crate) package: PathBuf,
+    /// `None`: it is deployed over HTTP alone.
+    pub(crate) package: Option<PathBuf>,
 }
 
 /// Which scenario answers a called user.
@@ -197,19 +207,16 @@ fn read(mut root: Section<'_>, faults: &Faults, folder: &Path) -> Option<Config>
     let node = node(root.section("node"), folder);
     let sip = sip(root.section("sip"));
     let media = media(root.section("media"), sip.as_ref());
-    let tenants = named(root.sections("tenant"), faults, |section| {
-        let id: Option<TenantId> = section.needed_text("id", NAME);
-        let tariff =
-            section.text::<PathBuf>("tariff", "the path of a tariff file").map(|path| folder.join(path));
-        Some((id.as_ref()?.to_string(), Tenant { id: id?, tariff }))
-    });
+    let http = root.has("http").then(|| http(root.section("http")));
+    let tenants = tenants(root.sections("tenant"), faults, folder);
     let trunks = named(root.sections("trunk"), faults, trunk);
     let scenarios = named(root.sections("scenario"), faults, |section| {
         let tenant = known(section, "tenant", &tenants, |tenant| &tenant.id);
         let name: Option<ScenarioName> = section.needed_text("name", NAME);
-        let package = section.needed_text::<PathBuf>("package", "the folder of a scenario package");
-        let (tenant, name, package) = (tenant?, name?, package?);
-        Some((format!("{tenant}/{name}"), Scenario { tenant, name, package: folder.join(package) }))
+        let package = section.text::<PathBuf>("package", "the folder of a scenario package");
+        let (tenant, name) = (tenant?, name?);
+        let package = package.map(|package| folder.join(package));
+        Some((format!("{tenant}/{name}"), Scenario { tenant, name, package }))
     });
     let routes = named(root.sections("route"), faults, |section| {
         let user: Option<String> =
@@ -251,7 +258,12 @@ fn read(mut root: Section<'_>, faults: &Faults, folder: &Path) -> Option<Config>
         ))
     });
     root.finish();
-    Some(Config { node: node?, sip: sip?, media: media?, tenants, trunks, scenarios, routes, projects })
+    let (node, sip, media) = (node?, sip?, media?);
+    let http = match http {
+        Some(listen) => Some(listen?),
+        None => None,
+    };
+    Some(Config { node, sip, media, http, tenants, trunks, scenarios, routes, projects })
 }
 
 fn node(section: Section<'_>, folder: &Path) -> Option<Node> {
@@ -303,6 +315,71 @@ fn media(section: Section<'_>, sip: Option<&Sip>) -> Option<Media> {
         record,
         drop_machines,
     })
+}
+
+fn http(section: Section<'_>) -> Option<SocketAddr> {
+    let listen = section.needed_text("listen", "an address with a port, as 127.0.0.1:8080");
+    section.finish();
+    listen
+}
+
+/// A token that stands twice would belong to two tenants.
+fn tenants(sections: Vec<Section<'_>>, faults: &Faults, folder: &Path) -> Vec<Tenant> {
+    let (mut ids, mut hashes) = (BTreeSet::new(), BTreeSet::new());
+    let mut tenants = Vec::new();
+    for mut section in sections {
+        let id: Option<TenantId> = section.needed_text("id", NAME);
+        let tariff =
+            section.text::<PathBuf>("tariff", "the path of a tariff file").map(|path| folder.join(path));
+        let grant = grant(section.section("limits"));
+        let tokens: Vec<TokenHash> = section.texts("tokens", "what `zvonar token` prints, as \"ci:9f86d0…\"");
+        for token in &tokens {
+            let text = token.to_string();
+            let hash = text.split_once(':').map(|(_, hash)| hash.to_owned()).unwrap_or_default();
+            if !hashes.insert(hash) {
+                section.fault(
+                    "tokens",
+                    format!("the token `{}` stands in the configuration twice", token.name()),
+                );
+            }
+        }
+        if let Some(id) = id {
+            if !ids.insert(id.clone()) {
+                let place = section.place();
+                faults.add(&place, format!("`{id}` stands here a second time; names must differ"));
+            }
+            tenants.push(Tenant { id, tariff, grant, tokens });
+        }
+        section.finish();
+    }
+    tenants
+}
+
+/// `[tenant.limits]`; what is absent stays at its default.
+fn grant(section: Section<'_>) -> Grant {
+    let (grant, limits) = (Grant::default(), Limits::default());
+    let number = |key, range, default: u64| {
+        u64::try_from(section.number(key, range, i64::try_from(default).unwrap_or(i64::MAX))).unwrap_or(0)
+    };
+    let count =
+        |key, range, default: u32| u32::try_from(number(key, range, u64::from(default))).unwrap_or(u32::MAX);
+    let read = Grant {
+        limits: Limits {
+            memory_bytes: number("memory_mib", 1..=4_096, limits.memory_bytes >> 20) << 20,
+            cpu: Duration::from_millis(number("cpu_ms", 5..=10_000, limits.cpu.as_millis() as u64)),
+            call: Duration::from_secs(number("call_seconds", 1..=14_400, limits.call.as_secs())),
+            host_calls: count("host_calls", 1..=1_000_000, limits.host_calls),
+            log_lines: count("log_lines", 0..=10_000, limits.log_lines),
+            sms: count("sms", 0..=100, limits.sms),
+            ..limits
+        },
+        calls: count("calls", 1..=100_000, grant.calls),
+        waiting_uploads: count("waiting_uploads", 0..=100, grant.waiting_uploads),
+        uploads_per_minute: count("uploads_per_minute", 1..=1_000, grant.uploads_per_minute),
+        versions: count("versions", 2..=1_000, grant.versions),
+    };
+    section.finish();
+    read
 }
 
 fn trunk(section: &Section<'_>) -> Option<(String, Trunk)> {

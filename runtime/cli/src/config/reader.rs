@@ -219,6 +219,11 @@ impl<'f> Section<'f> {
         settings
     }
 
+    /// Whether there is anything of this name.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
     /// The table of this name, or an empty one in its place.
     pub(crate) fn section(&mut self, key: &'static str) -> Section<'f> {
         let (table, place) = self.take_table(key).unwrap_or_else(|| (DeTable::new(), self.place()));

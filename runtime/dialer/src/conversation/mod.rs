@@ -5,6 +5,7 @@
 
 mod line;
 mod prompts;
+mod scene;
 mod world;
 
 use std::collections::BTreeMap;
@@ -20,13 +21,16 @@ use zvonar_model::{
     TenantId, Trace, TrunkId,
 };
 use zvonar_scenario::ports::{About, LeadCard, Line, NoSms, Part, Ports};
-use zvonar_scenario::{Ending, Fallback, Limits, Module, Published, Registry, Seat, Start};
+use zvonar_scenario::rollout::{Sample, draw};
+use zvonar_scenario::{Ending, Fallback, Limits, OnCall, Registry, Seat, Slot, Start};
 use zvonar_switch::media_io::Recorded;
 use zvonar_switch::{Call, CallEvent, DialError, IncomingCall, Reservation, Switch, Target, clock};
 
 use crate::caller::{CallReport, Caller, Effects, NotPlaced, Order, Reserved};
+use crate::grant::{Calls, Grant, Place};
 use line::{Finished, Talk};
 pub use prompts::Clips;
+pub use scene::{Scene, load_clips};
 
 /// How long a fallback prompt may take.
 const FALLBACK_LONGEST: Duration = Duration::from_secs(30);
@@ -35,8 +39,10 @@ const FALLBACK_LONGEST: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Conversations {
     switch: Switch,
-    scenes: Registry<Scene>,
+    scenes: Arc<Registry<Scene>>,
+    /// What sessions of tenants without a grant of their own may use.
     limits: Limits,
+    tenants: BTreeMap<TenantId, Tenant>,
     /// Where recordings go; `None`: nothing is recorded.
     recordings: Option<PathBuf>,
     /// By which numbers answering machines are told from people; `None`: nobody looks.
@@ -54,19 +60,11 @@ pub fn machine_settings() -> MachineSettings {
     }
 }
 
-/// A scenario that is ready for calls: its module, and its clips encoded.
+/// What one tenant's conversations may use, and the calls he has.
 #[derive(Debug)]
-pub struct Scene {
-    /// The code.
-    pub module: Arc<Module>,
-    /// Its sounds.
-    pub clips: Arc<Clips>,
-}
-
-impl Published for Scene {
-    fn name(&self) -> &str {
-        self.module.name()
-    }
+struct Tenant {
+    limits: Limits,
+    calls: Calls,
 }
 
 /// Whom a call is with, and what is to run on it.
@@ -86,6 +84,19 @@ pub struct Brief {
     pub attempt_number: u32,
 }
 
+impl Brief {
+    fn of(order: &Order) -> Self {
+        Self {
+            attempt: order.attempt.clone(),
+            tenant: order.tenant.clone(),
+            scenario: order.scenario.clone(),
+            settings: order.settings.clone(),
+            fields: order.fields.clone(),
+            attempt_number: order.attempt_number,
+        }
+    }
+}
+
 /// A call to place.
 #[derive(Debug, Clone)]
 pub struct Outbound {
@@ -101,8 +112,11 @@ pub struct Outbound {
 
 /// A scenario, its settings, and a place to run it.
 struct Prepared {
-    scene: Arc<Scene>,
+    /// The version that the call got; it is held until the call is over.
+    scene: OnCall<Scene>,
     seat: Seat,
+    /// `None`: of a tenant whose calls nobody counts.
+    place: Option<Place>,
     settings: Arc<BTreeMap<String, String>>,
 }
 
@@ -121,32 +135,45 @@ impl Conversations {
         recordings: Option<PathBuf>,
         machines: Option<MachineSettings>,
     ) -> Self {
-        Self { switch, scenes: Registry::default(), limits, recordings, machines }
+        Self { switch, scenes: Arc::default(), limits, tenants: BTreeMap::new(), recordings, machines }
+    }
+
+    /// The same, running the scenarios that somebody else puts there.
+    #[must_use]
+    pub fn over(self, scenes: Arc<Registry<Scene>>) -> Self {
+        Self { scenes, ..self }
+    }
+
+    /// The same, with what these tenants may use.
+    #[must_use]
+    pub fn with_grants(mut self, grants: impl IntoIterator<Item = (TenantId, Grant)>) -> Self {
+        let tenant = |grant: Grant| Tenant { limits: grant.limits, calls: Calls::new(grant.calls) };
+        self.tenants.extend(grants.into_iter().map(|(id, grant)| (id, tenant(grant))));
+        self
     }
 
     /// Makes a scenario the live one of its tenant and name. Calls in progress stay on the one they began with.
     pub fn publish(&self, tenant: &TenantId, scene: Scene) {
-        self.scenes.publish(tenant, Arc::new(scene));
+        let name = scene.module.manifest().name.clone();
+        self.scenes.publish(tenant, &name, scene);
     }
 
+    fn slot(&self, tenant: &TenantId, name: &ScenarioName) -> Result<Slot<Scene>, NotPlaced> {
+        self.scenes.slot(tenant, name.as_str()).ok_or_else(|| {
+            NotPlaced::NotNow(format!(
+                "tenant {tenant} has no version of scenario {name} yet: deploy one (`zvonar deploy`)"
+            ))
+        })
+    }
+
+    /// The version that this call gets, and a place to run it.
     fn prepare(&self, brief: &Brief) -> Result<Prepared, NotPlaced> {
-        let (scene, settings) =
-            self.scene(&brief.tenant, &brief.scenario, &brief.settings).map_err(NotPlaced::Never)?;
+        let calls = self.tenants.get(&brief.tenant).map(|tenant| &tenant.calls);
+        let place = calls.map(Calls::take).transpose().map_err(NotPlaced::NotNow)?;
+        let scene = self.slot(&brief.tenant, &brief.scenario)?.assign(draw(&brief.attempt));
+        let settings = fill(&scene, &brief.settings)?;
         let seat = scene.module.take_seat().ok_or_else(no_seat)?;
-        Ok(Prepared { scene, seat, settings })
-    }
-
-    /// The live scenario of this name, and the settings filled into its form.
-    fn scene(
-        &self,
-        tenant: &TenantId,
-        name: &ScenarioName,
-        settings: &BTreeMap<String, String>,
-    ) -> Result<(Arc<Scene>, Arc<BTreeMap<String, String>>), String> {
-        let scene = self.scenes.get(tenant, name.as_str());
-        let scene = scene.ok_or_else(|| format!("tenant {tenant} has no scenario {name}"))?;
-        let settings = scene.module.manifest().fill_settings(settings).map_err(|faults| faults.join("; "))?;
-        Ok((scene, settings))
+        Ok(Prepared { scene, seat, place, settings })
     }
 
     /// Places a call and lets the scenario talk.
@@ -278,7 +305,8 @@ impl Conversations {
         prepared: Prepared,
         answered: Instant,
     ) -> Talked {
-        let Prepared { scene, seat, settings } = prepared;
+        // The place comes free when the talk is over.
+        let Prepared { scene, seat, place: _place, settings } = prepared;
         let mut recording = self.recordings.as_ref().map(|folder| folder.join(brief.attempt.as_str()));
         if let Some(stem) = &recording
             && let Err(why) = call.media().record(stem.with_extension("wav"))
@@ -298,7 +326,8 @@ impl Conversations {
             clock: Box::new(world::Clock::new(answered, brief.fields.get(world::ZONE_FIELD))),
             random: Box::new(rand::random),
         };
-        let start = Start { ports, settings, limits: self.limits };
+        let limits = self.tenants.get(&brief.tenant).map_or(self.limits, |tenant| tenant.limits);
+        let start = Start { ports, settings, limits };
         let mut end = scene.module.run(seat, start).await;
         if let Ending::Failed(why) = &end.ending {
             tracing::warn!(scenario = %brief.scenario, %why, "a scenario gave up");
@@ -309,14 +338,17 @@ impl Conversations {
             play_fallback(scene.module.fallback(), &mut *end.ports.line, end.ports.clock.elapsed()).await;
         }
         let result = end.talk_end();
+        let fault = !matches!(end.ending, Ending::Returned);
         let trace = end.trace;
         drop(end.ports); // the session's handle of the line: the next lines take the line apart
         let talk = Arc::into_inner(talk).expect("the session gave its handle back");
         let (finished, closed) = talk.into_inner().finish().await;
         let card = card.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
+        let result = verdict(result, &finished);
+        scene.ended(Sample { fault, without_result: !fault && is_without_result(&result) });
         Talked {
             robot: robot_time(&finished, answered),
-            result: verdict(result, &finished),
+            result,
             machine: finished.machine.is_some(),
             keys: finished.keys,
             recording: closed.recording.and_then(kept),
@@ -341,31 +373,39 @@ struct Talked {
 #[async_trait]
 impl Caller for Conversations {
     async fn reserve(&self, order: &Order) -> Result<Box<dyn Reserved + '_>, NotPlaced> {
-        let (scene, settings) =
-            self.scene(&order.tenant, &order.scenario, &order.settings).map_err(NotPlaced::Never)?;
-        // The seat comes after the line: whoever waits for a line keeps nobody else out.
+        // What can be known without a line is found before one is waited for.
+        let slot = self.slot(&order.tenant, &order.scenario)?;
+        fill(slot.lineup().live().what(), &order.settings)?;
+        // Version and seat come after the line: whoever waits for a line keeps nobody else out, and gets what is live
+        // when he is dialled.
         let line = self.switch.reserve(&order.trunk).await.map_err(not_placed)?;
-        let seat = scene.module.take_seat().ok_or_else(no_seat)?;
-        Ok(Box::new(Ready { conversations: self, prepared: Prepared { scene, seat, settings }, line }))
+        let prepared = self.prepare(&Brief::of(order))?;
+        Ok(Box::new(Ready { conversations: self, prepared, line }))
     }
 }
 
 #[async_trait]
 impl Reserved for Ready<'_> {
     async fn call(self: Box<Self>, order: Order) -> CallReport {
-        let brief = Brief {
-            attempt: order.attempt,
-            tenant: order.tenant,
-            scenario: order.scenario,
-            settings: order.settings,
-            fields: order.fields,
-            attempt_number: order.attempt_number,
-        };
+        let brief = Brief::of(&order);
         let Ready { conversations, prepared, line } = *self;
         let target = Target::Number(order.number);
         let order = Outbound { brief, trunk: order.trunk, target, ring: order.ring };
         conversations.dial(order, prepared, line).await
     }
+}
+
+/// The settings filled into the scenario's form.
+fn fill(
+    scene: &Scene,
+    settings: &BTreeMap<String, String>,
+) -> Result<Arc<BTreeMap<String, String>>, NotPlaced> {
+    scene.module.manifest().fill_settings(settings).map_err(|faults| NotPlaced::Never(faults.join("; ")))
+}
+
+/// Whether a talk came to its end with somebody there, and the scenario found no name for it.
+fn is_without_result(result: &TalkEnd) -> bool {
+    matches!(result, TalkEnd::System(SystemResult::NoResult | SystemResult::Connected))
 }
 
 fn no_seat() -> NotPlaced {

@@ -1,6 +1,6 @@
 //! The only place where keys are built: no caller can name another tenant's.
 
-use zvonar_model::{AttemptId, LeadId, PhoneNumber, ProjectId, TenantId};
+use zvonar_model::{AttemptId, LeadId, PhoneNumber, ProjectId, ScenarioName, TenantId};
 use zvonar_store::{Key, Shard};
 
 /// The keys of one tenant.
@@ -15,6 +15,8 @@ use zvonar_store::{Key, Shard};
 /// | `<tenant>.orphan.<attempt>` | the true report of an attempt that was given up before it came |
 /// | `<tenant>.blocked.<number>` | a number never to call |
 /// | `<tenant>.balance.total` | the fold of the charges |
+/// | `<tenant>.deployment.<scenario>` | which versions of a scenario are in use |
+/// | `<tenant>.release.<scenario>.<number>` | one version; its archive is a blob |
 #[derive(Debug, Clone)]
 pub struct TenantKeys {
     root: Key,
@@ -86,6 +88,22 @@ impl TenantKeys {
 
     pub(crate) fn balance(&self) -> Key {
         self.root.then("balance").then("total")
+    }
+
+    pub(crate) fn deployments(&self) -> Key {
+        self.root.then("deployment")
+    }
+
+    pub(crate) fn deployment(&self, scenario: &ScenarioName) -> Key {
+        self.deployments().then(scenario.as_str())
+    }
+
+    pub(crate) fn releases(&self, scenario: &ScenarioName) -> Key {
+        self.root.then("release").then(scenario.as_str())
+    }
+
+    pub(crate) fn release(&self, scenario: &ScenarioName, number: u32) -> Key {
+        self.releases(scenario).then(&format!("{number:08}"))
     }
 }
 

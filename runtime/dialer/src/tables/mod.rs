@@ -1,6 +1,7 @@
 //! Typed tables over the store: what is stored where, for one tenant at a time.
 
 mod keys;
+mod releases;
 mod rows;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use zvonar_model::TenantId;
 use zvonar_store::{Commit, Cursor, Item, Key, SharedStore, Write, commit_surely};
 
 pub use keys::TenantKeys;
+pub use releases::{Deployment, Release, Withdrawn};
 pub(crate) use rows::Row;
 pub use rows::{BalanceRow, Blocked, DialRules, Epoch, Intent, Lead, Project, Stage};
 

@@ -115,21 +115,24 @@ async fn the_hold_job_plays_until_the_far_end_leaves() {
 }
 
 #[tokio::test]
-async fn a_swap_is_seen_by_new_calls_and_not_by_running_ones() {
+async fn a_swap_is_seen_by_new_calls_and_the_old_module_is_freed_with_its_last_call() {
     let registry = Registry::default();
     let tenant = "acme".parse().unwrap();
     let (old, new) = (module("menu"), module("menu"));
-    assert!(registry.publish(&tenant, old.clone()).is_none());
+    let (old_in_use, new_in_use) = (Arc::strong_count(&old), Arc::strong_count(&new));
+    registry.publish(&tenant, "menu", old.clone());
     let slot = registry.slot(&tenant, "menu").unwrap();
-    let running = slot.load();
-    let replaced = registry.publish(&tenant, new.clone()).unwrap();
-    assert!(Arc::ptr_eq(&replaced, &old) && Arc::ptr_eq(&running, &old));
-    assert!(Arc::ptr_eq(&slot.load(), &new));
-    assert!(registry.get(&"other".parse().unwrap(), "menu").is_none(), "another tenant sees nothing");
+    let running = slot.assign(0);
+    registry.publish(&tenant, "menu", new.clone());
+    assert!(Arc::ptr_eq(&running, &old) && Arc::ptr_eq(&slot.assign(0), &new));
+    assert_eq!(slot.lineup().to_string(), "v2 live, 1 call still on v1");
+    assert!(registry.slot(&"other".parse().unwrap(), "menu").is_none(), "another tenant sees nothing");
     // The old version still serves the call that holds it.
     let line = PretendLine::new(&[(500, Caller::Presses('2'))]);
     assert_eq!(talk(&running, &[], &line).await.result.as_deref(), Some("Не интересно"));
     assert_eq!(running.live_sessions(), 0);
+    drop(running);
+    assert_eq!((Arc::strong_count(&old), Arc::strong_count(&new)), (old_in_use, new_in_use + 1));
 }
 
 #[tokio::test]

@@ -1,0 +1,161 @@
+//! What went wrong, as HTTP says it: the only place where errors become statuses.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+use zvonar_dialer::DialerError;
+use zvonar_dialer::deployments::DeployError;
+
+/// The body of every answer that is no success.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Problem {
+    /// A word for programs: `no-token`, `package-refused`, …
+    #[schema(example = "package-refused")]
+    code: &'static str,
+    /// A sentence that says what to do.
+    #[schema(example = "the package was refused: mend what `faults` says and upload it again")]
+    message: String,
+    /// One sentence for each fault of a package.
+    faults: Vec<String>,
+}
+
+/// Why a request was not served.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// No token, or one that nobody knows.
+    #[error(
+        "send a token of your tenant: `Authorization: Bearer zvt_…`; whoever runs this host makes one with `zvonar token`"
+    )]
+    NoToken,
+    /// The path names nothing.
+    #[error("there is nothing at {0}; /openapi.json lists what there is")]
+    NoPlace(String),
+    /// The path is right, the method is not.
+    #[error("{method} is not what {path} takes; /openapi.json lists what there is")]
+    NoMethod {
+        /// As it was sent.
+        method: String,
+        /// As it was sent.
+        path: String,
+    },
+    /// A parameter or a body does not say what it should.
+    #[error("{0}")]
+    Malformed(String),
+    /// No attempt of this id has finished.
+    #[error("there is no finished attempt `{0}` of this tenant")]
+    NoAttempt(String),
+    /// The body is larger than any package may be.
+    #[error("a package may have {} MiB as an archive; send a smaller one", .limit >> 20)]
+    TooLarge {
+        /// In bytes.
+        limit: u64,
+    },
+    /// The body came too slowly, or broke off.
+    #[error("the upload broke off: {0}; send it again")]
+    BrokenOff(String),
+    /// Too many of the tenant's answers are being read.
+    #[error("{0} answers with records are being read already; come again when one is done")]
+    Busy(usize),
+    /// A deployment was refused or failed.
+    #[error(transparent)]
+    Deploy(#[from] DeployError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] DialerError),
+}
+
+impl From<QueryRejection> for ApiError {
+    fn from(why: QueryRejection) -> Self {
+        Self::Malformed(format!("the parameters are not understood: {}", why.body_text()))
+    }
+}
+
+impl From<JsonRejection> for ApiError {
+    fn from(why: JsonRejection) -> Self {
+        Self::Malformed(format!("the body is not understood: {}", why.body_text()))
+    }
+}
+
+impl ApiError {
+    /// Status and word.
+    fn kind(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::NoToken => (StatusCode::UNAUTHORIZED, "no-token"),
+            Self::NoPlace(_) => (StatusCode::NOT_FOUND, "no-such-place"),
+            Self::NoMethod { .. } => (StatusCode::METHOD_NOT_ALLOWED, "no-such-method"),
+            Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed"),
+            Self::NoAttempt(_) => (StatusCode::NOT_FOUND, "no-such-attempt"),
+            Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
+            Self::BrokenOff(_) => (StatusCode::REQUEST_TIMEOUT, "broken-off"),
+            Self::Busy(_) => (StatusCode::TOO_MANY_REQUESTS, "too-many-readers"),
+            Self::Deploy(why) => match why {
+                DeployError::Refused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "package-refused"),
+                DeployError::NoScenario { .. } => (StatusCode::NOT_FOUND, "no-such-scenario"),
+                DeployError::NoVersion { .. } => (StatusCode::NOT_FOUND, "no-such-version"),
+                DeployError::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
+                DeployError::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "too-many-uploads"),
+                DeployError::Closed => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+                DeployError::Dialer(_) | DeployError::Scratch { .. } | DeployError::Bug => INTERNAL,
+            },
+            Self::Store(_) => INTERNAL,
+        }
+    }
+
+    /// When it is worth coming again.
+    fn again(&self) -> Option<Duration> {
+        match self {
+            Self::Deploy(DeployError::TooMany { again, .. }) => Some(*again),
+            Self::Busy(_) | Self::Deploy(DeployError::Closed) => Some(Duration::from_secs(5)),
+            _ => None,
+        }
+    }
+}
+
+const INTERNAL: (StatusCode, &str) = (StatusCode::INTERNAL_SERVER_ERROR, "failed");
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, code) = self.kind();
+        let again = self.again();
+        let (message, faults) = match self {
+            Self::Deploy(DeployError::Refused(faults)) => {
+                ("the package was refused: mend what `faults` says and upload it again".to_owned(), faults)
+            }
+            why if status == StatusCode::INTERNAL_SERVER_ERROR => {
+                tracing::error!(error = &why as &dyn std::error::Error, "a request failed");
+                let message =
+                    "the host could not do it, and nothing was changed; its log says why".to_owned();
+                (message, Vec::new())
+            }
+            why => (why.to_string(), Vec::new()),
+        };
+        let mut response = (status, Json(Problem { code, message, faults })).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            let how = HeaderValue::from_static("Bearer realm=\"zvonar\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, how);
+        }
+        if let Some(again) = again {
+            let seconds = again.as_secs() + u64::from(again.subsec_nanos() > 0);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        response
+    }
+}
+
+pub(crate) async fn no_such_place(uri: Uri) -> ApiError {
+    ApiError::NoPlace(shown(uri.path()))
+}
+
+pub(crate) async fn no_such_method(method: Method, uri: Uri) -> ApiError {
+    ApiError::NoMethod { method: method.to_string(), path: shown(uri.path()) }
+}
+
+/// As much of a path as a sentence bears.
+fn shown(path: &str) -> String {
+    path.chars().take(100).collect()
+}

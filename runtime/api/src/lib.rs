@@ -1,0 +1,119 @@
+//! The HTTP interface: deploying scenarios, looking at their versions, reading records.
+//!
+//! ```text
+//! token ─▶ tenant ─▶ route ─▶ dialer::deployments, dialer::Tables
+//! ```
+//!
+//! A request belongs to one tenant, named by its token and nothing else; there is no way to ask for another's. What comes
+//! out is never a stored type: [`views`](self) are their own, but for the record of an attempt, whose shape has a version
+//! of its own and is what replays read.
+//!
+//! # What always holds
+//!
+//! * An answer that is no success is `{code, message, faults}`: a word for programs, a sentence for people that says what
+//!   to do, and one more sentence for each fault of a package. The detail goes to the log.
+//! * An upload is read only when it is its turn, and never beyond its limit.
+//! * Connections, their headers and their bodies have limits of number and time.
+//!
+//! Deliberately absent: TLS, which is a reverse proxy's in front of it; changes of anything but scenarios.
+
+mod attempts;
+mod auth;
+mod error;
+mod scenarios;
+mod server;
+mod token;
+mod views;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+use tokio::sync::Semaphore;
+use utoipa::OpenApi;
+use zvonar_dialer::WallClock;
+use zvonar_dialer::deployments::Deployments;
+use zvonar_model::TenantId;
+
+use auth::BearerTokens;
+pub use error::ApiError;
+pub use server::{Server, ServerError};
+pub use token::{Token, TokenError, TokenHash};
+pub use views::{Deployed, ScenarioInfo, ScenarioList, VersionInfo, VersionList};
+
+/// How many answers full of records one tenant may be reading at once.
+const READERS: usize = 4;
+
+/// What the routes share.
+#[derive(Clone)]
+struct Api {
+    deployments: Deployments,
+    tokens: Arc<Vec<(TenantId, TokenHash)>>,
+    readers: Arc<BTreeMap<TenantId, Arc<Semaphore>>>,
+    clock: WallClock,
+}
+
+/// The routes, for these tenants and their tokens.
+pub fn router(deployments: Deployments, tokens: Vec<(TenantId, TokenHash)>, clock: WallClock) -> Router {
+    let tenants = tokens.iter().map(|(tenant, _)| (tenant.clone(), Arc::new(Semaphore::new(READERS))));
+    let readers = Arc::new(tenants.collect());
+    let api = Api { deployments, tokens: Arc::new(tokens), readers, clock };
+    Router::new()
+        .route("/v1/scenarios", get(scenarios::list).post(scenarios::deploy))
+        .route("/v1/scenarios/{name}/versions", get(scenarios::versions))
+        .route("/v1/scenarios/{name}/rollback", post(scenarios::rollback))
+        .route("/v1/scenarios/{name}/canary", post(scenarios::canary))
+        .route("/v1/scenarios/{name}/promote", post(scenarios::promote))
+        .route("/v1/attempts", get(attempts::list))
+        .route("/v1/attempts/{id}", get(attempts::one))
+        .route("/openapi.json", get(openapi))
+        .route("/healthz", get(healthz))
+        .fallback(error::no_such_place)
+        .method_not_allowed_fallback(error::no_such_method)
+        .with_state(api)
+}
+
+/// What the interface says about itself.
+pub fn document() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Zvonar",
+        version = "1",
+        description = "Deploy scenarios into a running host, look at their versions, read the records of calls. \
+                       Every request but /healthz and /openapi.json carries `Authorization: Bearer zvt_…`; the token \
+                       names the tenant."
+    ),
+    paths(
+        scenarios::list,
+        scenarios::deploy,
+        scenarios::versions,
+        scenarios::rollback,
+        scenarios::canary,
+        scenarios::promote,
+        attempts::list,
+        attempts::one,
+        openapi,
+        healthz
+    ),
+    components(schemas(error::Problem)),
+    modifiers(&BearerTokens),
+    security(("token" = []))
+)]
+struct Document;
+
+/// This document.
+#[utoipa::path(get, path = "/openapi.json", security(()), responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json")))]
+async fn openapi() -> axum::Json<utoipa::openapi::OpenApi> {
+    axum::Json(document())
+}
+
+/// Whether the host is there.
+#[utoipa::path(get, path = "/healthz", security(()), responses((status = 200, description = "It is.", body = String, content_type = "text/plain")))]
+async fn healthz() -> &'static str {
+    "ok\n"
+}

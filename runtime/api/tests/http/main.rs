@@ -1,0 +1,7 @@
+//! The HTTP interface over a real socket, real components and a store in memory.
+
+mod document;
+mod host;
+mod lifecycle;
+mod records;
+mod refusals;

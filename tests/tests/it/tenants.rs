@@ -1,0 +1,183 @@
+//! Two tenants whose scenarios have the same name share nothing, and the flood of one stops at himself.
+
+use std::{fmt::Write as _, path::Path, time::Duration};
+
+use serde_json::Value;
+use zvonar_tests::{
+    audio,
+    callgen::Callgen,
+    clock,
+    host::Host,
+    http::{Token, ask},
+    machine, package,
+    phone::Phone,
+    project::{Config, Project, Route, leads},
+};
+
+const LIMIT: Duration = Duration::from_secs(60);
+/// What the prompts of the two tenants sound like.
+const DEMO_HZ: f64 = 400.0;
+const OTHER_HZ: f64 = 1_000.0;
+
+/// The scenario `bench` under the name `talk`, with a prompt of its own: a tone that plays until somebody hangs up.
+fn talk(folder: &Path, version: &str, hz: f64) -> std::path::PathBuf {
+    let package = package::copy("bench", version, folder);
+    package::edit_manifest(&package, |text| {
+        text.replace("name = \"bench\"", "name = \"talk\"").replace("default = \"ivr\"", "default = \"hold\"")
+    });
+    audio::write_wav(&package.join("prompts/long.wav"), &audio::tone(hz, 2.0, 0.5, 8000), 8000).unwrap();
+    package
+}
+
+/// How much of a tone is in what was heard: the loudest tenth of a second.
+fn level(samples: &[f32], hz: f64) -> f64 {
+    samples.chunks(800).map(|part| audio::tone_level(part, 8000, hz)).fold(0.0, f64::max)
+}
+
+#[test]
+fn tenants_with_the_same_names_share_neither_code_nor_sounds_nor_limits_nor_records() {
+    let _machine = machine::shared();
+    if !machine::built(&["bench"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let phone = Phone::start().unwrap();
+    let (demo, other) = (Token::new("demo"), Token::new("other"));
+    let mut config = Config::new(phone.address).with_http(&demo);
+    config.scenarios.push(("talk".into(), talk(&folder.path().join("demo"), "1", DEMO_HZ)));
+    config.tenant += "[tenant.limits]\ncall_seconds = 6\n";
+    // The same project, the same scenario, another list.
+    let list = leads(4, &[0]);
+    config.projects = vec![Project {
+        id: "spring".into(),
+        scenario: "talk".into(),
+        lines: 2,
+        ring_s: 5,
+        leads: list[..2].to_vec(),
+        settings: vec![],
+    }];
+    let package = talk(&folder.path().join("other"), "9", OTHER_HZ);
+    let mut csv = "lead,phone\n".to_owned();
+    list[2..].iter().for_each(|lead| writeln!(csv, "{},{}", lead.id, lead.phone).unwrap());
+    std::fs::write(folder.path().join("leads-other.csv"), csv).unwrap();
+    config.more = format!(
+        "[[tenant]]\nid = \"other\"\ntokens = [\"{}\"]\n[tenant.limits]\ncall_seconds = 3\n\n\
+         [[scenario]]\ntenant = \"other\"\nname = \"talk\"\npackage = \"{}\"\n\n\
+         [[project]]\nid = \"spring\"\ntenant = \"other\"\ntrunk = \"farm\"\nscenario = \"talk\"\nlines = 2\n\
+         ring_s = 5\nleads = \"leads-other.csv\"\n",
+        other.hash,
+        package.display()
+    );
+    let mut host = Host::serve(&config, folder.path()).unwrap();
+    assert!(clock::within(LIMIT, || phone.heard().len() == 4), "{}", host.process.output());
+    let address = config.http.unwrap();
+    let records = |token: &Token| {
+        let lines = ask(address, token, "GET", "/v1/attempts", b"").unwrap().body;
+        lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect::<Vec<_>>()
+    };
+    assert!(clock::within(LIMIT, || records(&demo).len() == 2 && records(&other).len() == 2));
+
+    for (at, lead) in list.iter().enumerate() {
+        let heard = phone.heard();
+        let call = heard.iter().find(|call| call.called.ends_with(&lead.phone[1..])).unwrap();
+        let (own, foreign, longest) =
+            if at < 2 { (DEMO_HZ, OTHER_HZ, 6.0) } else { (OTHER_HZ, DEMO_HZ, 3.0) };
+        assert!(level(&call.samples, own) > 0.1, "{} did not hear its tenant's prompt", lead.id);
+        assert!(level(&call.samples, foreign) < 0.05, "{} heard the other tenant's prompt", lead.id);
+        let length = call.length.as_secs_f64();
+        assert!((longest - 0.5..longest + 3.0).contains(&length), "{}: {length} s", lead.id);
+    }
+    for (token, tenant, version) in [(&demo, "demo", "1"), (&other, "other", "9")] {
+        for record in records(token) {
+            assert_eq!(
+                (&record["tenant"], &record["scenario"]["version"]),
+                (&tenant.into(), &version.into())
+            );
+            let path = format!("/v1/attempts/{}", record["attempt"].as_str().unwrap());
+            let stranger = if tenant == "demo" { &other } else { &demo };
+            assert_eq!(ask(address, token, "GET", &path, b"").unwrap().status, 200);
+            assert_eq!(ask(address, stranger, "GET", &path, b"").unwrap().status, 404);
+        }
+    }
+    host.process.terminate(LIMIT).unwrap();
+}
+
+/// How many neighbours talk, and how long.
+const NEIGHBOURS: u32 = 25;
+const TALK: Duration = Duration::from_secs(15);
+
+#[test]
+fn the_flood_of_one_tenant_costs_its_neighbours_nothing() {
+    let _machine = machine::alone();
+    if !machine::built(&["bench", "naughty"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let callgen = Callgen::compile(folder.path());
+    let (demo, noisy) = (Token::new("demo"), Token::new("noisy"));
+    let mut config = Config::new("127.0.0.1:9".parse().unwrap()).with_http(&demo).scenario("bench");
+    config.routes = vec![Route {
+        user: "hold".into(),
+        scenario: "bench".into(),
+        settings: vec![("job".into(), "hold".into())],
+    }];
+    // It logs for ever, on five calls at once at most.
+    let package = package::copy("naughty", "1", &folder.path().join("noisy"));
+    config.more = format!(
+        "[[tenant]]\nid = \"noisy\"\ntokens = [\"{}\"]\n\
+         [tenant.limits]\ncalls = 5\nuploads_per_minute = 6\nwaiting_uploads = 1\nlog_lines = 10\n\n\
+         [[scenario]]\ntenant = \"noisy\"\nname = \"naughty\"\npackage = \"{}\"\n\n\
+         [[route]]\nuser = \"noisy\"\ntenant = \"noisy\"\nscenario = \"naughty\"\nsettings = {{ deed = \"short-waits\" }}\n\
+         [[route]]\nuser = \"chatty\"\ntenant = \"noisy\"\nscenario = \"naughty\"\nsettings = {{ deed = \"log\" }}\n",
+        noisy.hash,
+        package.display()
+    );
+    let mut host = Host::serve(&config, folder.path()).unwrap();
+    let neighbours = callgen.call(host.address, "hold", (NEIGHBOURS, 25), TALK);
+    std::thread::sleep(Duration::from_secs(2));
+
+    let flood = callgen.call(host.address, "noisy", (120, 20), Duration::from_secs(5));
+    let chatter = callgen.call(host.address, "chatty", (60, 10), Duration::from_secs(1));
+    let archives: Vec<Vec<u8>> = (2..6)
+        .map(|n| {
+            let folder = folder.path().join(format!("flood-{n}"));
+            package::pack(&package::copy("naughty", &n.to_string(), &folder))
+        })
+        .collect();
+    let address = config.http.unwrap();
+    let uploaders: Vec<_> = (0..8)
+        .map(|at| {
+            let (archive, noisy) = (archives[at % 4].clone(), noisy.clone());
+            std::thread::spawn(move || {
+                let ask =
+                    || ask(address, &noisy, "POST", "/v1/scenarios", &archive).map(|answer| answer.status);
+                (0..10).filter_map(|_| ask().ok()).collect::<Vec<u16>>()
+            })
+        })
+        .collect();
+    // Meanwhile the neighbour deploys, and is not kept waiting.
+    let began = clock::now();
+    let archive = package::pack(&package::copy("bench", "2", &folder.path().join("bench")));
+    let deployed = ask(address, &demo, "POST", "/v1/scenarios", &archive).unwrap();
+    assert_eq!(deployed.status, 201, "{deployed:?}");
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    let answers: Vec<u16> = uploaders.into_iter().flat_map(|uploader| uploader.join().unwrap()).collect();
+    let taken = answers.iter().filter(|status| [200, 201].contains(status)).count();
+    assert!(
+        (1..=8).contains(&taken) && answers.iter().all(|status| [200, 201, 429].contains(status)),
+        "{answers:?}"
+    );
+
+    let flood = flood.figures(LIMIT);
+    assert!(flood["fail"]["503"].as_u64().is_some_and(|refused| refused > 50), "{flood:#}");
+    chatter.figures(LIMIT);
+    let measured = neighbours.figures(LIMIT);
+    assert_eq!(measured["ok"].as_u64(), Some(u64::from(NEIGHBOURS)), "{measured:#}");
+    assert_eq!(measured["rtp"]["lost"].as_u64(), Some(0), "{measured:#}");
+    let late = measured["rtp"]["late_20ms_pct"].as_f64();
+    assert!(late.is_some_and(|percent| percent < 0.1), "{measured:#}");
+    // Whatever was logged ten thousand times is not in the host's own log.
+    let said = host.process.output();
+    assert!(!said.contains("and another thing"), "{said}");
+    host.process.terminate(LIMIT).unwrap();
+}
