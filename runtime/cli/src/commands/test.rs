@@ -22,6 +22,10 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
+pub(crate) fn format() -> String {
+    format!("A conversation is a file in the package's folder `conversations`:\n\n{}", conversation::FORMAT)
+}
+
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let package = host::open_package(&arguments.package)?;
     let mut conversations = conversations(&package)?;

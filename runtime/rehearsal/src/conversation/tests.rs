@@ -100,6 +100,14 @@ expect:
 }
 
 #[test]
+fn the_example_of_the_help_is_a_conversation() {
+    let read = read(FORMAT);
+    assert_eq!((read.title.as_str(), read.talk.len()), ("Нажал 1 — записан", 10));
+    assert_eq!(read.setup.abilities, crate::line::Abilities::default());
+    assert!(read.expect.notes.is_some() && read.expect.fault.is_some());
+}
+
+#[test]
 fn what_is_left_out_is_as_usual() {
     let read = read("talk: [ machine ]\nexpect: { transfer: none, sms: none, fault: none }\n");
     assert_eq!((read.title.as_str(), &read.setup), ("some", &Setup::default()));
