@@ -72,7 +72,7 @@ prompt = "sorry"
             "scenario.toml:1: `name` is 1 to 64 letters a-z A-Z, digits, `-` and `_`, not `my menu`",
             "scenario.toml:1: `version` is missing",
             "scenario.toml:2: a manifest has no key `zzz`; there are `name`, `version`, `title`, `language`, `source`, `component`, `prompts`, `hours`, `operator-script`, `texts`, `results`, `settings`, `limits`, `fallback`",
-            "scenario.toml:3: a manifest has no key `verison`: did you mean `version`?",
+            "scenario.toml:3: a manifest has no key `verison`, do you mean `version`?",
             "scenario.toml:4: `component` must be a path inside the package, not `../elsewhere.wasm`",
             "scenario.toml:5: `prompts` must be a text in quotes",
             "scenario.toml:9: `group` of a result is `success`, `refusal` or `neutral`, not `good`",
@@ -81,7 +81,7 @@ prompt = "sorry"
             "scenario.toml:18: setting `times` must be a whole number, not `often`",
             "scenario.toml:19: a setting of type `choice` needs `options`, a list of texts",
             "scenario.toml:24: `memory-mib` must be a whole number from 1 to 4294967295",
-            "scenario.toml:25: [limits] has no key `cpu`: did you mean `cpu-ms`?",
+            "scenario.toml:25: [limits] has no key `cpu`, do you mean `cpu-ms`?",
             "prompts/hello.mp3: a prompt is a WAV file: convert this one (`sox in.mp3 -r 8000 -c 1 out.wav`)",
         ]
     );
