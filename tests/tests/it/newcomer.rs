@@ -140,7 +140,8 @@ fn what_cannot_be_begun_or_built_is_refused_in_a_sentence() {
     for (more, sentence) in [
         ("", "names no language: add `language = \"rust\"`"),
         ("language = \"go\"", "knows the languages rust, c, js and python, not `go`"),
-        ("language = \"python\"\nsource = \"nowhere\"", "nowhere"),
+        ("language = \"python\"\nsource = \"nowhere\"", "the scenario's source is not there (there/nowhere)"),
+        ("language = \"c\"", "is no C source: there is no *.c"),
     ] {
         fs::write(place.join("there/scenario.toml"), format!("{manifest}{more}")).expect("a manifest");
         let said = refused(&["build", "there"], place);
@@ -158,8 +159,8 @@ fn tools_that_are_not_there_are_named_with_the_command_that_gets_them() {
         ("js", "npm"),
         ("python", "pip install componentize-py=="),
     ] {
-        let new = host::zvonar(["new", "--lang", language, language]).current_dir(place.path()).status();
-        assert!(new.expect("zvonar runs").success());
+        let new = host::zvonar(["new", "--lang", language, language]).current_dir(place.path()).output();
+        assert!(new.expect("zvonar runs").status.success());
         let folder = place.path().join(language);
         let output = host::zvonar(["build", "."])
             .current_dir(&folder)

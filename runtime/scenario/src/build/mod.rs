@@ -56,7 +56,7 @@ impl Language {
         }
     }
 
-    /// By its name in a manifest; `None` for one that has to be built by other means.
+    /// By its name in a manifest. The error is for one that has to be built by other means.
     pub fn named(name: &str) -> Result<Self, BuildError> {
         let found = Self::ALL.into_iter().find(|language| language.name() == name);
         found.ok_or_else(|| BuildError::UnknownLanguage(name.to_owned()))
@@ -160,6 +160,10 @@ impl Toolchain {
     /// The tools for `language`: beside the `source`, the user's, or those in the [`cache_folder`]. The error says what to
     /// install.
     pub fn find(language: Language, source: &Path) -> Result<Self, BuildError> {
+        if !source.is_dir() {
+            let why = io::Error::new(io::ErrorKind::NotFound, "there is no such folder");
+            return Err(at("the scenario's source is not there", source)(why));
+        }
         let missing = |what: String| BuildError::NoToolchain(what);
         match language {
             Language::Rust => rust::Toolchain::find().map(Self::Rust).ok_or_else(|| missing(rust::missing())),
