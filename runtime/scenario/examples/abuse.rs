@@ -1,5 +1,4 @@
-//! What stops each misdeed, and what its neighbours lose: `./zv abuse`, or
-//! `cargo run -p zvonar-scenario --example abuse [SECONDS]`.
+//! What stops each misdeed, and what its neighbours lose: `./zv abuse [SECONDS]`.
 //!
 //! Each deed of `scenarios/naughty` is done once alone, for its end and its CPU; and then again and again by as many
 //! culprits at once as the runtime has threads, beside fifty neighbours who wait 20 ms, say a word to their host, and wait

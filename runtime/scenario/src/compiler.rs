@@ -32,8 +32,10 @@ const WORDS: u64 = 4096;
 /// How components are compiled in a child process.
 #[derive(Debug, Clone)]
 pub struct Compiler {
-    program: PathBuf,
-    arguments: Vec<OsString>,
+    /// What is run.
+    pub program: PathBuf,
+    /// What it is told before the limits and the files.
+    pub arguments: Vec<OsString>,
     /// How long one component may take. Default: 120 s.
     pub time: Duration,
     /// How much address space the child may have, in bytes. Default: 2 GiB; a Python component takes 0.4.
@@ -125,8 +127,8 @@ impl Compiler {
 
     /// What the child's end means.
     fn judge(&self, status: ExitStatus, words: String) -> Result<(), CompilerError> {
-        // The first are the words of Rust's allocator before it aborts, the second those of the kernel in an error.
-        let no_memory = ["memory allocation of", "Cannot allocate memory"];
+        // In the words of Rust's allocator before it aborts, of its errors, and of the kernel's.
+        let no_memory = ["memory allocation of", "out of memory", "Cannot allocate memory"];
         if status.success() {
             Ok(())
         } else if no_memory.iter().any(|mark| words.contains(mark)) {

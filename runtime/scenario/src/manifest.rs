@@ -25,7 +25,7 @@
 //! help = "Сколько раз повторить меню"
 //!
 //! [limits]                      # absent: what the tenant grants
-//! memory-mib = 4
+//! memory-mib = 4                # absent: 32, or twice what it begins with; the tenant's grant is the ceiling
 //! cpu-ms = 50
 //! call-seconds = 120
 //! host-calls = 500

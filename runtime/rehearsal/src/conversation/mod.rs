@@ -40,8 +40,8 @@
 //! [`crate::script`] says when each step happens. Every step must come to pass: one that never did fails the conversation,
 //! and so does a scenario that trapped, unless that is what `fault` expects.
 //!
-//! Reading finds every fault, each with its file and line ([`read_folder`]); [`Conversation::fits`] compares names with
-//! the package before anything runs.
+//! Reading finds every fault, each with its file and line, and every name is compared with the package before anything runs
+//! ([`of_package`]).
 
 mod fit;
 mod judge;
@@ -53,7 +53,7 @@ use std::path::{Path, PathBuf};
 
 use zvonar_ledger::PriceList;
 use zvonar_scenario::ports::Destination;
-use zvonar_scenario::{PackageFault, PackageFaults};
+use zvonar_scenario::{Package, PackageFault, PackageFaults};
 
 pub use judge::{Difference, Played};
 pub(crate) use read::{step_of_json, time};
@@ -119,19 +119,16 @@ pub struct Expect {
     pub fault: Option<At<Option<String>>>,
 }
 
-/// Reads the conversations of a package's folder, in the order of their names. A package need not have any.
-///
-/// # Errors
-///
-/// Every fault of every file.
-pub fn read_folder(package: &Path) -> Result<Vec<Conversation>, PackageFaults> {
+/// Reads the conversations of a package's folder, in the order of their names, and tells every fault of every file. A
+/// package need not have any.
+pub fn read_folder(package: &Path) -> (Vec<Conversation>, Vec<PackageFault>) {
     let folder = package.join(FOLDER);
     let entries = match std::fs::read_dir(&folder) {
         Ok(entries) => entries,
-        Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => return (Vec::new(), Vec::new()),
         Err(why) => {
             let what = format!("the folder of conversations cannot be read: {why}");
-            return Err(PackageFaults(vec![PackageFault { file: folder, line: None, what }]));
+            return (Vec::new(), vec![PackageFault { file: folder, line: None, what }]);
         }
     };
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
@@ -144,6 +141,21 @@ pub fn read_folder(package: &Path) -> Result<Vec<Conversation>, PackageFaults> {
             Err(found) => faults.extend(found),
         }
     }
+    (conversations, faults)
+}
+
+/// The conversations of a package, each compared with it.
+///
+/// # Errors
+///
+/// Every fault of every file.
+pub fn of_package(package: &Package) -> Result<Vec<Conversation>, PackageFaults> {
+    let (mut conversations, mut faults) = read_folder(&package.folder);
+    for conversation in &mut conversations {
+        faults.extend(conversation.fits(package));
+    }
+    // By file and line, whichever look found them.
+    faults.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
     if faults.is_empty() { Ok(conversations) } else { Err(PackageFaults(faults)) }
 }
 
