@@ -29,6 +29,8 @@ pub struct Project {
     pub lines: u32,
     /// How long a phone may ring, in seconds.
     pub ring_s: u32,
+    /// The most calls to one number.
+    pub max_calls: u32,
     /// Whom to call.
     pub leads: Vec<Lead>,
     /// What the scenario finds in its settings.
@@ -165,10 +167,11 @@ impl Config {
             let _ = write!(
                 text,
                 "\n[[project]]\nid = \"{id}\"\ntenant = \"demo\"\ntrunk = \"farm\"\nscenario = \"{}\"\n\
-                 lines = {}\nring_s = {}\nleads = \"leads-{id}.csv\"\nsettings = {}\n",
+                 lines = {}\nring_s = {}\nmax_calls = {}\nhours = \"any\"\nleads = \"leads-{id}.csv\"\nsettings = {}\n",
                 project.scenario,
                 project.lines,
                 project.ring_s,
+                project.max_calls,
                 inline(&project.settings),
                 id = project.id
             );

@@ -102,6 +102,7 @@ fn dial(farm: &Farm, folder: &Path, leads: &[Lead]) -> Result<PathBuf, String> {
         scenario: "menu".into(),
         lines: 4,
         ring_s: 8,
+        max_calls: 1,
         leads: leads.to_vec(),
         settings: vec![],
     }];

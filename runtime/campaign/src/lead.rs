@@ -1,7 +1,9 @@
 //! What the outcome of an attempt means for the lead.
 
 use serde::{Deserialize, Serialize};
-use zvonar_model::{AttemptId, AttemptRecord, Outcome, SystemResult, TalkEnd, UnixMillis};
+use zvonar_model::{AttemptId, AttemptRecord, Outcome, PhoneNumber, SystemResult, TalkEnd, UnixMillis};
+
+use crate::{RetryRules, Rotation};
 
 /// Where a lead stands within its project. `Display` and [`LeadState::title`] give the Russian of the console.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +68,9 @@ pub struct Progress {
 pub struct Try {
     /// Which one: its record and its charge go by this id.
     pub attempt: AttemptId,
+    /// At which number.
+    #[serde(default)]
+    pub number: Option<PhoneNumber>,
     /// What it meant.
     pub meaning: Meaning,
     /// When it was over.
@@ -113,6 +118,19 @@ pub enum RetryClass {
     Machine,
 }
 
+impl RetryClass {
+    /// The name in the console.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::NoAnswer => "Нет ответа",
+            Self::Busy => "Занято",
+            Self::Rejected => "Отклонён",
+            Self::System => "Системный",
+            Self::Machine => "Автоответчик",
+        }
+    }
+}
+
 /// What a finished attempt means for redialling.
 ///
 /// An answer reaches the lead unless a machine gave it, nothing was played, or the scenario broke: the person has heard
@@ -135,19 +153,41 @@ pub fn meaning(record: &AttemptRecord) -> Meaning {
     }
 }
 
-/// Where a lead stands after an attempt. It depends on nothing but its arguments, so that a crash cannot change it.
-///
-/// Every lead is dialled once for now, so whoever was not reached is «не дозвонились».
+/// Where a lead with these numbers stands after an attempt. It depends on nothing but its arguments, so that a crash
+/// cannot change it.
 #[must_use]
-pub fn after(progress: &Progress, record: &AttemptRecord) -> Progress {
-    let meaning = meaning(record);
+pub fn after(
+    progress: &Progress,
+    record: &AttemptRecord,
+    rules: &RetryRules,
+    numbers: &[PhoneNumber],
+) -> Progress {
     let mut tries = progress.tries.clone();
-    tries.push(Try { attempt: record.attempt.clone(), meaning, at: record.ended_at });
-    let state = match meaning {
-        Meaning::Reached => LeadState::Reached,
-        Meaning::Retried(_) | Meaning::Never => LeadState::Unreached,
-    };
+    let number = record.number.clone();
+    tries.push(Try {
+        attempt: record.attempt.clone(),
+        number,
+        meaning: meaning(record),
+        at: record.ended_at,
+    });
+    let state = rotation(&tries, rules, numbers).state();
     Progress { state, tries }
+}
+
+/// Whose turn it is among a lead's numbers after these tries. A try at a number that is on the card no more does not
+/// count, but for an answer.
+pub fn rotation(tries: &[Try], rules: &RetryRules, numbers: &[PhoneNumber]) -> Rotation {
+    let mut rotation = Rotation::new(*rules, numbers.len());
+    for one in tries {
+        // Tries of before numbers were kept with them are those of the first.
+        let number = one.number.as_ref().map_or(Some(0), |number| numbers.iter().position(|n| n == number));
+        match number.filter(|number| *number < numbers.len()) {
+            Some(number) => drop(rotation.record(number, one.meaning, one.at)),
+            None if one.meaning == Meaning::Reached => rotation.reach(),
+            None => {}
+        }
+    }
+    rotation
 }
 
 #[cfg(test)]
@@ -217,7 +257,9 @@ mod tests {
     #[test]
     fn a_machine_is_not_reached_whatever_the_scenario_said_of_the_call() {
         let outcome = Outcome::Answered { result: TalkEnd::Scenario("Согласен".into()) };
-        let after = after(&Progress::new(), &record(outcome, true));
+        let number = PhoneNumber::parse("+79000000001").unwrap();
+        let rules = RetryRules::default();
+        let after = after(&Progress::new(), &record(outcome, true), &rules, &[number]);
         assert_eq!(after.tries[0].meaning, Meaning::Retried(RetryClass::Machine));
         assert_eq!(after.state, LeadState::Unreached);
     }

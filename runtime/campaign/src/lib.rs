@@ -2,11 +2,14 @@
 //!
 //! Functions from facts to decisions: nothing here reads a clock, a file or a socket.
 //!
-//! Deliberately absent for now: retries. A lead is dialled once; [`Progress`] already holds what the rules of
-//! redialling ask for (the classes of the tries so far), and [`LeadState::Again`] is where they will lead.
+//! The rules of redialling are in [`Rotation`], those of calling hours in [`Schedule`].
 
 mod lead;
 mod numbers;
+mod rotation;
+mod schedule;
 
-pub use lead::{LeadState, Meaning, Progress, RetryClass, Try, after, meaning};
+pub use lead::{LeadState, Meaning, Progress, RetryClass, Try, after, meaning, rotation};
 pub use numbers::{NumberKind, NumberRefused, check_number};
+pub use rotation::{Left, MAX_CALLS, NumberState, RetryRule, RetryRules, Rotation, Step};
+pub use schedule::{Calling, Schedule, ScheduleFault, Window, weekday_name};

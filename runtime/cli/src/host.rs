@@ -200,15 +200,9 @@ pub(crate) async fn close_store(store: SharedStore) -> Result<(), Failure> {
     tokio::task::spawn_blocking(move || drop(store)).await.map_err(Into::into)
 }
 
-/// Stores a project of the configuration as it is written now, and the leads of its list that are not there yet: a
-/// restart continues where the last run stopped.
-pub(crate) async fn load_project(
-    dialer: &Dialer,
-    project: &Project,
-    list: Vec<leads::Row>,
-) -> Result<(), Failure> {
-    let tables = dialer.tables(&project.tenant);
-    let new = NewProject {
+/// A project of the configuration, as the dialler takes it.
+pub(crate) fn new_project(project: &Project) -> NewProject {
+    NewProject {
         project: project.id.clone(),
         title: project.id.to_string(),
         scenario: project.scenario.clone(),
@@ -217,12 +211,25 @@ pub(crate) async fn load_project(
         lines: project.lines,
         calls_per_second: project.calls_per_second,
         ring: project.ring,
-    };
-    tables.put_project(new).await?;
-    let leads = list
-        .into_iter()
-        .map(|row| NewLead { lead: row.lead, number: row.phone, fields: row.fields })
-        .collect();
+        rules: project.rules.clone(),
+    }
+}
+
+/// The rows of a list, as the dialler takes them.
+pub(crate) fn new_leads(list: Vec<leads::Row>) -> Vec<NewLead> {
+    list.into_iter().map(|row| NewLead { lead: row.lead, numbers: row.phones, fields: row.fields }).collect()
+}
+
+/// Stores a project of the configuration as it is written now, and the leads of its list that are not there yet: a
+/// restart continues where the last run stopped.
+pub(crate) async fn load_project(
+    dialer: &Dialer,
+    project: &Project,
+    list: Vec<leads::Row>,
+) -> Result<(), Failure> {
+    let tables = dialer.tables(&project.tenant);
+    tables.put_project(new_project(project)).await?;
+    let leads = new_leads(list);
     let added = tables.add_leads(&project.id, leads).await?;
     for (lead, why) in &added.refused {
         eprintln!("{}: {lead} is not dialled: {why}", project.id);

@@ -33,9 +33,16 @@ enum Command {
     Farm(commands::farm::Arguments),
     /// Tell what became of the calls: a row per attempt, and the sum.
     Report(commands::report::Arguments),
+    /// Rehearse a project with pretend callees: how long it takes, how many lines, how many kopecks.
+    Rehearse(commands::rehearse::Arguments),
     /// Look after the ledger.
     #[command(subcommand)]
     Ledger(commands::ledger::Command),
+    /// Tell what a call costs, line by line, and why.
+    Rate(commands::rate::Arguments),
+    /// Have the dialler's rules explain themselves.
+    #[command(subcommand)]
+    Explain(commands::explain::Command),
     /// Make a component of a scenario's module and put it into its package.
     Build(commands::build::Arguments),
     /// Check a scenario package: every fault at once.
@@ -81,7 +88,10 @@ fn main() -> ExitCode {
         Command::Call(arguments) => commands::call::run(arguments),
         Command::Farm(arguments) => commands::farm::run(arguments),
         Command::Report(arguments) => commands::report::run(arguments),
+        Command::Rehearse(arguments) => commands::rehearse::run(arguments),
         Command::Ledger(command) => commands::ledger::run(command),
+        Command::Rate(arguments) => commands::rate::run(arguments),
+        Command::Explain(command) => commands::explain::run(command),
         Command::Build(arguments) => commands::build::run(arguments),
         Command::Check(arguments) => commands::check::run(arguments),
         Command::Pack(arguments) => commands::pack::run(arguments),

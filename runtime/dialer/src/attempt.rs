@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use zvonar_campaign::after;
+use zvonar_campaign::{RetryRules, after, rotation};
 use zvonar_ledger::{Charge, Tariff, rate, rate_by};
 use zvonar_model::{
     AttemptId, AttemptRecord, Direction, Kopecks, PhoneNumber, RECORD_VERSION, TenantId, TrunkId, UnixMillis,
@@ -80,14 +80,18 @@ impl Tables {
         if row.claim.is_some() || row.progress.state.is_finished() {
             return Ok(None);
         }
+        let rules = project.rules.retry;
+        let turn = rotation(&row.progress.tries, &rules, &row.numbers).next();
+        let Some(number) = turn.map(|turn| row.numbers[turn].clone()) else { return Ok(None) };
         let intent = Intent {
             attempt: attempt.clone(),
             project: Some(project.project.clone()),
             lead: Some(row.lead.clone()),
-            number: row.number.clone(),
+            number: number.clone(),
             trunk: project.trunk.clone(),
             epoch,
             stage: Stage::Claimed,
+            rules,
             lease_until: now.plus(CLAIM_LEASE),
         };
         row.claim = Some(attempt.clone());
@@ -101,7 +105,7 @@ impl Tables {
             tenant: self.tenant.clone(),
             project: Some(project.project.clone()),
             lead: Some(row.lead.clone()),
-            number: row.number.clone(),
+            number,
             trunk: project.trunk.clone(),
             scenario: project.scenario.clone(),
             settings: project.settings.clone(),
@@ -143,6 +147,7 @@ impl Tables {
             trunk: order.trunk.clone(),
             epoch,
             stage: Stage::Started { at: now },
+            rules: RetryRules::default(),
             lease_until: now.plus(order.ring).plus(CALL_LEASE),
         };
         let used = self.store.get(self.keys.shard(), &self.keys.call(&order.attempt)).await?.is_some();
@@ -233,7 +238,7 @@ impl Tables {
                 if let Some(Read { row, revision }) = &lead
                     && row.claim.as_ref() == Some(&intent.attempt)
                 {
-                    let next = next_lead(row, &record, &effects, ROOM);
+                    let next = next_lead(row, &record, &effects, &intent.rules, ROOM);
                     writes.push(Write::replace(self.keys.lead(project, id), *revision, encode(&next)));
                 }
             }
@@ -402,10 +407,16 @@ fn fitted(mut record: AttemptRecord) -> AttemptRecord {
 
 /// The lead after its attempt, not heavier than `room` when it is stored: the oldest notes go first, then what this
 /// call wrote into the fields. Its progress always stays, as the commit that carries it carries the charge too.
-fn next_lead(lead: &Lead, record: &AttemptRecord, effects: &Effects, room: usize) -> Lead {
+fn next_lead(
+    lead: &Lead,
+    record: &AttemptRecord,
+    effects: &Effects,
+    rules: &RetryRules,
+    room: usize,
+) -> Lead {
     let mut next = lead.clone();
     next.claim = None;
-    next.progress = after(&lead.progress, record);
+    next.progress = after(&lead.progress, record, rules, &lead.numbers);
     let mut written = Vec::new();
     for (name, value) in &effects.set_fields {
         let name = cut(name, MAX_FIELD_NAME);

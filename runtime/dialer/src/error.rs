@@ -32,6 +32,9 @@ pub enum DialerError {
     /// There is no such project.
     #[error("there is no project {0}")]
     NoProject(ProjectId),
+    /// The project has no such lead.
+    #[error("the project has no lead {0}")]
+    NoLead(LeadId),
     /// A project of this name exists.
     #[error("there is a project {0} already")]
     ProjectExists(ProjectId),

@@ -17,7 +17,9 @@ pub mod conversation;
 pub mod deployments;
 mod dialer;
 mod error;
+mod forecast;
 mod grant;
+mod hours;
 mod projects;
 mod records;
 mod recovery;
@@ -25,21 +27,24 @@ mod report;
 mod run;
 mod tables;
 mod verify;
+mod why;
 
 pub use attempt::{Inbound, Settled, rate_report};
 pub use caller::{CallReport, Caller, Effects, NotPlaced, Order, Reserved};
 pub use dialer::{Dialer, WallClock};
 pub use error::{DialerError, Result};
+pub use forecast::{Callees, Forecast, HourOfDialling, forecast};
 pub use grant::Grant;
 pub use projects::{
-    Added, MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_NOTES, MAX_TEXT, NewLead, NewProject,
+    Added, MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_NOTES, MAX_NUMBERS, MAX_TEXT, NewLead, NewProject,
 };
 pub use records::RecordPage;
 pub use recovery::{Abandoned, CUT_OFF, Recovered};
 pub use report::{Report, ReportRow, Totals};
 pub use run::{Counts, Finished, RunEvent, RunStep, Stop};
 pub use tables::{
-    BalanceRow, Blocked, Deployment, Epoch, Intent, Lead, Project, Release, Stage, Tables, TenantKeys,
-    Withdrawn,
+    BalanceRow, Blocked, Deployment, DialRules, Epoch, Intent, Lead, Project, Release, Stage, Tables,
+    TenantKeys, Withdrawn,
 };
 pub use verify::{BookFault, Verified};
+pub use why::{Hold, NumberStory, Why};

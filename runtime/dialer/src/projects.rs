@@ -7,9 +7,11 @@ use zvonar_campaign::{NumberRefused, Progress, check_number};
 use zvonar_model::{LeadId, PhoneNumber, ProjectId, ScenarioName, TrunkId, UnixMillis};
 use zvonar_store::{Commit, MAX_VALUE_BYTES, Write};
 
-use crate::tables::{Blocked, Lead, Project, Read, TRIES, Tables, encode};
+use crate::tables::{Blocked, DialRules, Lead, Project, Read, TRIES, Tables, encode};
 use crate::{DialerError, Result};
 
+/// The most numbers of a lead.
+pub const MAX_NUMBERS: usize = 50;
 /// The most fields of a lead.
 pub const MAX_FIELDS: usize = 48;
 /// The longest name of a field, in bytes.
@@ -44,6 +46,8 @@ pub struct NewProject {
     pub calls_per_second: u32,
     /// How long to let it ring.
     pub ring: Duration,
+    /// When and how often to dial.
+    pub rules: DialRules,
 }
 
 /// A lead to be added.
@@ -51,8 +55,8 @@ pub struct NewProject {
 pub struct NewLead {
     /// Its id, new within the project.
     pub lead: LeadId,
-    /// Whom to call.
-    pub number: PhoneNumber,
+    /// Where to call them, in order; at least one, at most [`MAX_NUMBERS`].
+    pub numbers: Vec<PhoneNumber>,
     /// What is known of them.
     pub fields: BTreeMap<String, String>,
 }
@@ -79,6 +83,7 @@ fn stored(new: NewProject) -> Project {
         lines: new.lines.max(1),
         calls_per_second: new.calls_per_second.max(1),
         ring: new.ring.into(),
+        rules: new.rules,
         leads: 0,
     }
 }
@@ -148,11 +153,22 @@ impl Tables {
         let mut done = Added::default();
         let mut good = Vec::with_capacity(leads.len());
         let mut named = std::collections::BTreeSet::new();
-        for lead in leads {
-            match check_number(&lead.number) {
+        for mut lead in leads {
+            // Those that may not be dialled are left out; a lead without any other stays outside.
+            let mut refused = None;
+            lead.numbers.retain(|number| match check_number(number) {
+                Ok(_) => true,
+                Err(why) => {
+                    refused.get_or_insert(why);
+                    false
+                }
+            });
+            let mut seen = std::collections::BTreeSet::new();
+            lead.numbers.retain(|number| seen.insert(number.clone()));
+            match refused.filter(|_| lead.numbers.is_empty()).map_or(Ok(()), Err) {
                 Err(why) => done.refused.push((lead.lead, why)),
-                Ok(_) if !named.insert(lead.lead.clone()) => done.known.push(lead.lead),
-                Ok(_) => good.push(lead),
+                Ok(()) if !named.insert(lead.lead.clone()) => done.known.push(lead.lead),
+                Ok(()) => good.push(lead),
             }
         }
         for batch in good.chunks(BATCH) {
@@ -176,7 +192,7 @@ impl Tables {
                 }
                 let lead = Lead {
                     lead: new.lead.clone(),
-                    number: new.number.clone(),
+                    numbers: new.numbers.clone(),
                     fields: new.fields.clone(),
                     notes: Vec::new(),
                     position: row.leads,
@@ -228,6 +244,9 @@ impl Tables {
 
 fn check_size(lead: &NewLead) -> Result<()> {
     let too_large = |what: String| Err(DialerError::LeadTooLarge { lead: lead.lead.clone(), what });
+    if lead.numbers.is_empty() || lead.numbers.len() > MAX_NUMBERS {
+        return too_large(format!("{} numbers; a lead has 1 to {MAX_NUMBERS}", lead.numbers.len()));
+    }
     if lead.fields.len() > MAX_FIELDS {
         return too_large(format!("{} fields; at most {MAX_FIELDS} are kept", lead.fields.len()));
     }

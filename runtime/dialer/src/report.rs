@@ -3,7 +3,7 @@
 use serde::Serialize;
 use zvonar_campaign::LeadState;
 use zvonar_ledger::Charge;
-use zvonar_model::{AttemptId, AttemptRecord, Kopecks, LeadId, ProjectId, Trace, UnixMillis};
+use zvonar_model::{AttemptId, AttemptRecord, Kopecks, LeadId, PhoneNumber, ProjectId, Trace, UnixMillis};
 use zvonar_store::Key;
 
 use crate::tables::{Lead, Tables};
@@ -134,7 +134,8 @@ impl Tables {
     async fn report_row(&self, lead: &Lead, attempt: &AttemptId) -> Result<ReportRow> {
         let key = self.keys.call(attempt);
         let record = self.get::<AttemptRecord>(&key).await?.ok_or_else(|| missing(key))?.row;
-        let number = record.number.as_ref().unwrap_or(&lead.number).masked();
+        let number =
+            record.number.as_ref().or(lead.numbers.first()).map_or_else(String::new, PhoneNumber::masked);
         self.row_of(Some(lead.lead.clone()), number, record).await
     }
 

@@ -12,9 +12,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tracing::Instrument;
-use zvonar_campaign::LeadState;
+use zvonar_campaign::{Calling, LeadState};
 use zvonar_model::{AttemptId, Kopecks, LeadId, Outcome, PhoneNumber, ProjectId, TenantId, UnixMillis};
 
+use crate::hours::Hours;
 use crate::recovery::Abandoned;
 use crate::tables::{Lead, Project, Tables};
 use crate::{CallReport, Dialer, DialerError, NotPlaced, Result, Settled};
@@ -105,6 +106,12 @@ enum Attempted {
     },
     /// Another runner has the lead.
     Lost,
+    /// It is not calling time where the lead lives.
+    Closed {
+        lead: LeadId,
+        position: u64,
+        opens: UnixMillis,
+    },
     /// The call could not leave, so the lead is as it was: the run stops, a line was not to be had, or for what reason.
     GivenBack {
         lead: LeadId,
@@ -122,6 +129,7 @@ struct Run {
     tasks: JoinSet<Result<Attempted>>,
     counts: Counts,
     elsewhere: u64,
+    hours: Hours,
     /// What was short the last time; told once.
     short_of: Option<String>,
 }
@@ -145,6 +153,7 @@ impl Dialer {
         let tables = self.tables(tenant);
         let stored = tables.project(project).await?;
         let project = stored.ok_or_else(|| DialerError::NoProject(project.clone()))?;
+        let hours = Hours::new(&project.rules)?;
         tables.recover(Abandoned::Expired, self.now()).await?;
         let mut run = Run {
             dialer: self.clone(),
@@ -155,6 +164,7 @@ impl Dialer {
             tasks: JoinSet::new(),
             counts: Counts::default(),
             elsewhere: 0,
+            hours,
             short_of: None,
         };
         run.read_list().await?;
@@ -170,7 +180,8 @@ impl Run {
         self.elsewhere = 0;
         let Counts { lines, attempts, spent, .. } = self.counts;
         let mut counts = Counts { lines, attempts, spent, ..Counts::default() };
-        let (heap, elsewhere) = (&mut self.heap, &mut self.elsewhere);
+        let (heap, elsewhere, hours) = (&mut self.heap, &mut self.elsewhere, &mut self.hours);
+        let now = self.dialer.now();
         self.tables
             .each::<Lead>(&self.tables.keys.leads(&self.project.project), |read| {
                 let lead = read.row;
@@ -179,7 +190,9 @@ impl Run {
                 match lead.progress.state.due() {
                     None => counts.finished += 1,
                     Some(_) if lead.claim.is_some() => *elsewhere += 1,
-                    Some(due) => heap.push(Reverse((due, lead.position, lead.lead))),
+                    Some(due) => {
+                        heap.push(Reverse((hours.due(&lead, due, now), lead.position, lead.lead)));
+                    }
                 }
             })
             .await?;
@@ -220,6 +233,10 @@ impl Run {
                             self.settled(lead, number, settled).await
                         }
                         Ok(Attempted::Lost) => Ok(()),
+                        Ok(Attempted::Closed { lead, position, opens }) => {
+                            self.heap.push(Reverse((opens, position, lead)));
+                            Ok(())
+                        }
                         Ok(Attempted::GivenBack { lead, position, why }) => self.given_back(lead, position, why),
                         Err(error) => Err(error),
                     };
@@ -276,6 +293,7 @@ impl Run {
             self.counts.finished += u64::from(row.progress.state.is_finished());
             self.counts.reached += u64::from(row.progress.state == LeadState::Reached);
             if let Some(due) = row.progress.state.due() {
+                let due = self.hours.due(&row, due, self.dialer.now());
                 self.heap.push(Reverse((due, row.position, row.lead)));
             }
         }
@@ -310,7 +328,17 @@ async fn attempt_once(
     let Some(read) = tables.get::<Lead>(&tables.keys.lead(&project.project, &lead)).await? else {
         return Ok(Attempted::Lost);
     };
-    let (number, position) = (read.row.number.clone(), read.row.position);
+    let position = read.row.position;
+    // The list was read a while ago, and windows close.
+    let mut hours = Hours::new(&project.rules)?;
+    let person = read.row.clone();
+    let closed = |hours: &mut Hours| match hours.calling(&person, dialer.now()) {
+        Calling::Open { .. } => None,
+        Calling::Closed { .. } => Some(hours.due(&person, dialer.now(), dialer.now())),
+    };
+    if let Some(opens) = closed(&mut hours) {
+        return Ok(Attempted::Closed { lead, position, opens });
+    }
     let claimed = tables.claim(&project, read, attempt, dialer.epoch(), dialer.now()).await?;
     let Some(mut claimed) = claimed else { return Ok(Attempted::Lost) };
     let order = claimed.order.clone();
@@ -328,6 +356,13 @@ async fn attempt_once(
             return Ok(Attempted::GivenBack { lead, position, why });
         }
     };
+    // Waiting for a line takes its time too.
+    if let Some(opens) = closed(&mut hours) {
+        drop(reserved);
+        tables.give_back(claimed).await?;
+        return Ok(Attempted::Closed { lead, position, opens });
+    }
+    let number = claimed.order.number.clone();
     let report = match tables.blocked(&number).await? {
         Some(_) => CallReport::unanswered(dialer.now(), Outcome::Blacklisted),
         // The phone rings from here on.

@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use zvonar_dialer::{CUT_OFF, CallReport, Caller, Dialer, NewLead, NewProject, NotPlaced, Order, Reserved};
+use zvonar_dialer::{
+    CUT_OFF, CallReport, Caller, DialRules, Dialer, NewLead, NewProject, NotPlaced, Order, Reserved,
+};
 use zvonar_ledger::PriceList;
 use zvonar_model::{
     LeadId, Millis, Outcome, Phases, PhoneNumber, ProjectId, ScenarioName, SystemResult, TenantId, TrunkId,
@@ -114,12 +116,13 @@ async fn a_list_that_is_killed_many_times_rings_no_phone_twice_and_keeps_its_boo
                 lines: LINES,
                 calls_per_second: 5_000,
                 ring: Duration::from_secs(30),
+                rules: DialRules::once(),
             })
             .await
             .unwrap();
         let leads = (0..LEADS).map(|i| NewLead {
             lead: LeadId::new(&format!("lead-{i}")).unwrap(),
-            number: PhoneNumber::parse(&format!("+7900{:07}", i * 7_907)).unwrap(),
+            numbers: vec![PhoneNumber::parse(&format!("+7900{:07}", i * 7_907)).unwrap()],
             fields: BTreeMap::new(),
         });
         tables.add_leads(&project(), leads.collect()).await.unwrap();

@@ -78,6 +78,39 @@ pub struct AttemptRecord {
     pub trace: Trace,
 }
 
+impl AttemptRecord {
+    /// An attempt that began at this moment and of which nothing more is known: nobody picked up, nothing was sent.
+    pub fn begun(attempt: AttemptId, tenant: TenantId, direction: Direction, started_at: UnixMillis) -> Self {
+        Self {
+            version: RECORD_VERSION,
+            attempt,
+            tenant,
+            project: None,
+            lead: None,
+            direction,
+            number: None,
+            peer: String::new(),
+            trunk: None,
+            started_at,
+            answered_at: None,
+            ended_at: started_at,
+            post_dial_delay: None,
+            phases: Phases::default(),
+            outcome: Outcome::NoAnswer,
+            machine: false,
+            sip_code: None,
+            keys: String::new(),
+            answers: Vec::new(),
+            transfer: None,
+            sms: Vec::new(),
+            scenario: None,
+            media: MediaReport::default(),
+            recording: None,
+            trace: Trace::default(),
+        }
+    }
+}
+
 /// The parts of an answered call, measured on the monotonic clock. All zero when nobody picked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Phases {

@@ -71,6 +71,7 @@ fn neighbours_of_misbehaving_scenarios_lose_nothing_and_their_callers_hear_the_f
                 scenario: "naughty".into(),
                 lines: 2,
                 ring_s: 5,
+                max_calls: 1,
                 leads: list.split_off(LEADS * index),
                 settings: vec![("deed".into(), (*deed).into())],
             }

@@ -38,6 +38,7 @@ fn every_behaviour_of_a_callee_becomes_its_result_and_the_sums_add_up() {
         scenario: "menu".into(),
         lines: 9,
         ring_s: 5,
+        max_calls: 1,
         leads: list.clone(),
         settings: vec![],
     }];

@@ -38,6 +38,7 @@ fn nobody_is_called_twice_and_every_answer_is_charged_once_whenever_the_host_is_
         scenario: "menu".into(),
         lines: 8,
         ring_s: 5,
+        max_calls: 1,
         leads: list.clone(),
         settings: vec![],
     }];

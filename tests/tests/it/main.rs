@@ -13,6 +13,7 @@ mod conversations;
 mod demo;
 mod deploy;
 mod digest;
+mod explain;
 mod kill;
 mod layers;
 mod reload;

@@ -2,13 +2,17 @@
 
 pub(crate) mod build;
 pub(crate) mod call;
+mod cases;
 pub(crate) mod chat;
 pub(crate) mod check;
 pub(crate) mod compile;
 pub(crate) mod deploy;
+pub(crate) mod explain;
 pub(crate) mod farm;
 pub(crate) mod ledger;
 pub(crate) mod pack;
+pub(crate) mod rate;
+pub(crate) mod rehearse;
 pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod rollback;

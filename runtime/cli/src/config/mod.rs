@@ -1,6 +1,7 @@
 //! The host's configuration: one TOML file, checked whole before anything starts.
 
 mod reader;
+mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -13,7 +14,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use toml::de::DeTable;
 use zvonar_api::TokenHash;
-use zvonar_dialer::Grant;
+use zvonar_dialer::{DialRules, Grant};
 use zvonar_model::{PhoneNumber, ProjectId, ScenarioName, TenantId, TrunkId};
 use zvonar_scenario::Limits;
 
@@ -140,6 +141,7 @@ pub(crate) struct Project {
     pub(crate) lines: u32,
     pub(crate) calls_per_second: u32,
     pub(crate) ring: Duration,
+    pub(crate) rules: DialRules,
     pub(crate) leads: PathBuf,
     pub(crate) settings: BTreeMap<String, String>,
 }
@@ -232,6 +234,7 @@ fn read(mut root: Section<'_>, faults: &Faults, folder: &Path) -> Option<Config>
         let lines = section.number("lines", 1..=1000, 1) as u32;
         let calls_per_second = section.number("calls_per_second", 1..=1000, 10) as u32;
         let ring = Duration::from_secs(section.number("ring_s", 5..=120, 30) as u64);
+        let rules = rules::rules(section);
         let leads =
             section.needed_text::<PathBuf>("leads", "the path of a CSV file with the columns lead,phone");
         let settings = section.settings("settings").into_iter().collect();
@@ -247,6 +250,7 @@ fn read(mut root: Section<'_>, faults: &Faults, folder: &Path) -> Option<Config>
                 lines,
                 calls_per_second,
                 ring,
+                rules,
                 leads,
                 settings,
             },

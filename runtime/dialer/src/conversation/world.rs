@@ -6,8 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use zvonar_switch::clock;
 
-/// The lead's field that names his zone, as `Asia/Omsk`.
-pub(super) const ZONE_FIELD: &str = "tz";
+pub(super) use crate::hours::ZONE_FIELD;
 /// Where a lead without a zone of his own is taken to live.
 const DEFAULT_ZONE: &str = "Europe/Moscow";
 

@@ -15,7 +15,7 @@ use zvonar_store::{Commit, Cursor, Item, Key, SharedStore, Write, commit_surely}
 pub use keys::TenantKeys;
 pub use releases::{Deployment, Release, Withdrawn};
 pub(crate) use rows::Row;
-pub use rows::{BalanceRow, Blocked, Epoch, Intent, Lead, Project, Stage};
+pub use rows::{BalanceRow, Blocked, DialRules, Epoch, Intent, Lead, Project, Stage};
 
 use crate::{DialerError, Result};
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use zvonar_campaign::Progress;
+use serde::{Deserialize, Deserializer, Serialize};
+use zvonar_campaign::{Progress, RetryRules};
 use zvonar_ledger::{Balance, CHARGE_VERSION, Charge};
 use zvonar_model::{
     AttemptId, AttemptRecord, LeadId, Millis, PhoneNumber, ProjectId, RECORD_VERSION, ScenarioName, TrunkId,
@@ -38,6 +38,9 @@ pub struct Project {
     pub calls_per_second: u32,
     /// How long to let it ring.
     pub ring: Millis,
+    /// When and how often to dial.
+    #[serde(default)]
+    pub rules: DialRules,
     /// How many leads were added so far.
     #[serde(default)]
     pub leads: u64,
@@ -54,13 +57,41 @@ impl Row for Project {
     const VERSION: u16 = 1;
 }
 
+/// When a project dials, and how often one person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DialRules {
+    /// Limits and intervals of redialling.
+    pub retry: RetryRules,
+    /// Calling hours in the lead's own time: `any`, `ru-default`, `fz230`, or windows as
+    /// [`Schedule::parse`](zvonar_campaign::Schedule::parse) reads them.
+    pub hours: String,
+    /// Where a lead lives whose field `tz` does not say so: a zone of the tz database.
+    pub zone: String,
+}
+
+impl Default for DialRules {
+    /// The limits of the FAQ, 9 to 21, Moscow.
+    fn default() -> Self {
+        Self { retry: RetryRules::default(), hours: "ru-default".into(), zone: "Europe/Moscow".into() }
+    }
+}
+
+impl DialRules {
+    /// Each number once, at any hour.
+    pub fn once() -> Self {
+        let retry = RetryRules { max_calls: 1, ..RetryRules::default() };
+        Self { retry, hours: "any".into(), ..Self::default() }
+    }
+}
+
 /// A person to call within a project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lead {
     /// Its id.
     pub lead: LeadId,
-    /// Whom to call.
-    pub number: PhoneNumber,
+    /// Where they are called, in order; at least one.
+    #[serde(alias = "number", deserialize_with = "one_or_many")]
+    pub numbers: Vec<PhoneNumber>,
     /// What is known of them; scenarios read and write it.
     pub fields: BTreeMap<String, String>,
     /// What scenarios noted, oldest first.
@@ -71,6 +102,20 @@ pub struct Lead {
     pub progress: Progress,
     /// The attempt that is under way; its intent is stored as well.
     pub claim: Option<AttemptId>,
+}
+
+/// Leads had one number once.
+fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<PhoneNumber>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Numbers {
+        One(PhoneNumber),
+        Many(Vec<PhoneNumber>),
+    }
+    Ok(match Numbers::deserialize(from)? {
+        Numbers::One(number) => vec![number],
+        Numbers::Many(numbers) => numbers,
+    })
 }
 
 impl Row for Lead {
@@ -99,6 +144,9 @@ pub struct Intent {
     pub epoch: Epoch,
     /// How far it is.
     pub stage: Stage,
+    /// The rules of redialling at the time of the claim: by them the lead's next state is worked out, whoever settles.
+    #[serde(default)]
+    pub rules: RetryRules,
     /// When it is given up if nobody has settled it: its owner is dead then.
     pub lease_until: UnixMillis,
 }

@@ -1,6 +1,7 @@
 //! Runs of a list without crashes: lines and pace, stopping, several runners, edits in mid-call.
 
 mod booking;
+mod redialling;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -99,6 +100,7 @@ async fn a_project_that_is_put_again_is_as_it_is_written_now_and_keeps_its_leads
         lines: 7,
         calls_per_second: before.calls_per_second,
         ring: before.ring(),
+        rules: before.rules.clone(),
     };
     tables.put_project(wanted).await.unwrap();
     let after = tables.project(&project()).await.unwrap().unwrap();
@@ -422,7 +424,7 @@ async fn a_lead_that_would_not_fit_into_the_store_is_refused_with_a_sentence() {
     let dialer = dialer(memory(), Arc::new(Phone(|_| async { answered(1) })), 1);
     make_list(&dialer, 1, 1).await;
     let fields = (0..40).map(|i| (format!("{i}"), "\u{1}".repeat(2_000))).collect();
-    let heavy = NewLead { lead: lead(9), number: number(9), fields };
+    let heavy = NewLead { lead: lead(9), numbers: vec![number(9)], fields };
     let refused = dialer.tables(&tenant()).add_leads(&project(), vec![heavy]).await;
     assert!(matches!(refused, Err(DialerError::LeadTooLarge { .. })), "{refused:?}");
 }
@@ -526,7 +528,7 @@ async fn leads_are_added_once_and_the_rest_says_why_not() {
     let tables = dialer.tables(&tenant());
     let new = |id: &str, number: &str| NewLead {
         lead: LeadId::new(id).unwrap(),
-        number: PhoneNumber::parse(number).unwrap(),
+        numbers: vec![PhoneNumber::parse(number).unwrap()],
         fields: BTreeMap::new(),
     };
     let mut leads = vec![
@@ -545,7 +547,7 @@ async fn leads_are_added_once_and_the_rest_says_why_not() {
     assert_eq!(tables.add_leads(&project(), leads).await.unwrap().added, 0);
     let stored = tables.leads(&project()).await.unwrap();
     assert_eq!(stored.len(), 254);
-    assert_eq!(stored[1].number, number(1), "a known lead stays as it was");
+    assert_eq!(stored[1].numbers, [number(1)], "a known lead stays as it was");
     assert!(stored.windows(2).all(|pair| pair[0].position < pair[1].position));
     assert_eq!(tables.project(&project()).await.unwrap().unwrap().leads, 254);
 
@@ -571,7 +573,7 @@ async fn leads_that_are_added_during_a_run_are_dialled_by_it() {
                     let tables = zvonar_dialer::Tables::new(store, Arc::new(PriceList::default()), tenant());
                     let late = NewLead {
                         lead: LeadId::new("late").unwrap(),
-                        number: number(500),
+                        numbers: vec![number(500)],
                         fields: BTreeMap::new(),
                     };
                     tables.add_leads(&project(), vec![late]).await.unwrap();

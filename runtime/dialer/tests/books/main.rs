@@ -3,6 +3,7 @@
 //! gives from what the pretend carrier saw.
 
 mod dialling;
+mod rehearsal;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -145,7 +146,7 @@ async fn facts(tables: &Tables, log: &[Seen], crashes: u64, case: &str) -> Outco
         let charge = tables.charge(&one.attempt).await.unwrap().expect("a record has a charge");
         assert_eq!(
             (record.lead.as_ref(), record.number.as_ref()),
-            (Some(&lead.lead), Some(&lead.number)),
+            (Some(&lead.lead), lead.numbers.first()),
             "{case}"
         );
         recorded.insert(one.attempt.clone());
@@ -167,7 +168,7 @@ async fn facts(tables: &Tables, log: &[Seen], crashes: u64, case: &str) -> Outco
         // What the scenario wanted remembered happened once.
         assert_eq!(lead.notes, report.effects.notes, "{case}");
         assert_eq!(lead.fields.get("heard"), report.effects.set_fields.get("heard"), "{case}");
-        let blocked = tables.blocked(&lead.number).await.unwrap();
+        let blocked = tables.blocked(&lead.numbers[0]).await.unwrap();
         assert_eq!(blocked.map(|blocked| blocked.why), report.effects.block, "{case}");
     }
     for seen in log {

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use zvonar_dialer::{
-    CallReport, Caller, Dialer, Effects, NewLead, NewProject, NotPlaced, Order, Reserved, WallClock,
+    CallReport, Caller, DialRules, Dialer, Effects, NewLead, NewProject, NotPlaced, Order, Reserved,
+    WallClock,
 };
 use zvonar_ledger::PriceList;
 use zvonar_model::{
@@ -171,13 +172,14 @@ pub(crate) async fn make_list(dialer: &Dialer, leads: u32, lines: u32) {
             lines,
             calls_per_second: 50,
             ring: Duration::from_secs(30),
+            rules: DialRules::once(),
         })
         .await
         .unwrap();
     let leads = (0..leads)
         .map(|i| NewLead {
             lead: LeadId::new(&format!("lead-{i}")).unwrap(),
-            number: number(i),
+            numbers: vec![number(i)],
             fields: [("name".to_owned(), format!("Анна {i}"))].into(),
         })
         .collect();

@@ -1,0 +1,368 @@
+//! `zvonar explain`: the dialler's rules, answering for themselves.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use zvonar_campaign::{
+    Calling, Left, Meaning, NumberKind, RetryClass, RetryRules, Rotation, Schedule, Step, check_number,
+    weekday_name,
+};
+use zvonar_dialer::{DialerError, Hold, Tables, Why};
+use zvonar_model::{LeadId, PhoneNumber, ProjectId, UnixMillis};
+use zvonar_switch::clock;
+
+use super::{Failure, cases, say};
+use crate::config::{Config, Project};
+use crate::host;
+
+/// What can be explained.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// How the numbers of a lead are dialled again, result by result.
+    Retry(Retry),
+    /// Why a lead is not being dialled, and when it is next.
+    Lead(Lead),
+    /// Whether somebody may be called at a moment, and when next.
+    Hours(Hours),
+    /// Whether a number is dialled, and if not, why.
+    Number {
+        /// The number, in any usual spelling.
+        number: String,
+        /// {"number": …, "dialled": …, "kind" or "why": …}
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What `zvonar explain hours` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Hours {
+    /// Where the lead lives, as Asia/Omsk; several for a region that spans zones: all must agree.
+    #[arg(long, value_name = "ZONE", required = true, value_delimiter = ',', value_parser = zone)]
+    lead_zone: Vec<TimeZone>,
+    /// The moment: 2026-03-02T10:00:00+03:00, or without an offset for the (first) zone's own time. Absent: now.
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+    /// The calling hours: ru-default (9 to 21), fz230 (debts), any, or windows as `mon-fri 9:00-21:00, sat 10-18`.
+    #[arg(long, value_name = "HOURS", default_value = "ru-default")]
+    hours: String,
+    /// {"open": …, "until" or "opens": …}
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `zvonar explain lead` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Lead {
+    /// The lead, as the list names it.
+    lead: LeadId,
+    /// Its project; absent: all projects of the configuration that have such a lead.
+    #[arg(long, value_name = "ID")]
+    project: Option<ProjectId>,
+    /// The configuration of the host.
+    #[arg(long, value_name = "FILE", default_value = "zvonar.toml")]
+    config: PathBuf,
+    /// One JSON object a project.
+    #[arg(long)]
+    json: bool,
+}
+
+fn zone(name: &str) -> Result<TimeZone, String> {
+    TimeZone::get(name).map_err(|_| format!("the tz database has no zone `{name}`; one is Europe/Moscow"))
+}
+
+/// What `zvonar explain retry` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Retry {
+    /// The lead's numbers, in the order of the card.
+    #[arg(long, value_delimiter = ',', value_name = "A,B", required_unless_present = "file")]
+    numbers: Vec<String>,
+    /// How often each result may come in a row: no_answer, busy, rejected, system, machine.
+    #[arg(long, value_delimiter = ',', value_name = "RESULT=N", value_parser = limit)]
+    limits: Vec<(RetryClass, u32)>,
+    /// «Максимальное число звонков клиенту»: the most calls to one number.
+    #[arg(long, value_name = "N", default_value_t = zvonar_campaign::MAX_CALLS, value_parser = clap::value_parser!(u32).range(1..))]
+    max: u32,
+    /// What the attempts come to, in order: the classes above, `answered`, `never`.
+    #[arg(long, value_delimiter = ',', value_name = "RESULT")]
+    results: Vec<String>,
+    /// Many cases, one JSON a line: {"numbers": ["A"], "limits": {"busy": 2}, "max_calls": 2, "results": ["busy"]}.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["numbers", "limits", "results"])]
+    file: Option<PathBuf>,
+    /// {"end": …, "log": [[number, result, in a row, why it left or null], …]}, a line per case.
+    #[arg(long)]
+    json: bool,
+}
+
+/// One lead's history.
+#[derive(Debug, Deserialize)]
+struct Case {
+    numbers: Vec<String>,
+    #[serde(default)]
+    limits: BTreeMap<String, u32>,
+    #[serde(default = "max_calls")]
+    max_calls: u32,
+    #[serde(default)]
+    results: Vec<String>,
+}
+
+fn max_calls() -> u32 {
+    zvonar_campaign::MAX_CALLS
+}
+
+/// The classes by the names of the command line.
+const CLASSES: [(&str, RetryClass); 5] = [
+    ("no_answer", RetryClass::NoAnswer),
+    ("busy", RetryClass::Busy),
+    ("rejected", RetryClass::Rejected),
+    ("system", RetryClass::System),
+    ("machine", RetryClass::Machine),
+];
+
+fn class(name: &str) -> Result<RetryClass, String> {
+    let found = CLASSES.iter().find(|(known, _)| *known == name).map(|(_, class)| *class);
+    found.ok_or_else(|| format!("there is no result `{name}` with a limit; there are {}", known(&[])))
+}
+
+fn limit(text: &str) -> Result<(RetryClass, u32), String> {
+    let (name, number) = text.split_once('=').ok_or("a limit is written as busy=2")?;
+    let number = number.parse().ok().filter(|number| *number > 0);
+    Ok((class(name.trim())?, number.ok_or("a limit is a whole number from 1 on")?))
+}
+
+fn meaning(name: &str) -> Result<Meaning, String> {
+    match name {
+        "answered" => Ok(Meaning::Reached),
+        "never" => Ok(Meaning::Never),
+        name => class(name)
+            .map(Meaning::Retried)
+            .map_err(|_| format!("there is no result `{name}`; there are {}", known(&["answered", "never"]))),
+    }
+}
+
+fn known(more: &[&str]) -> String {
+    let names: Vec<&str> = CLASSES.iter().map(|(name, _)| *name).chain(more.iter().copied()).collect();
+    names.join(", ")
+}
+
+pub(crate) fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Retry(arguments) => retries(&arguments),
+        Command::Lead(arguments) => explain_lead(&arguments),
+        Command::Hours(arguments) => hours(&arguments),
+        Command::Number { number, json } => explain_number(&number, json),
+    }
+}
+
+fn explain_lead(arguments: &Lead) -> Result<(), Failure> {
+    let config = Config::load(&arguments.config)?;
+    let prices = host::price_lists(&config)?;
+    let wanted = |id: &ProjectId| arguments.project.as_ref().is_none_or(|project| project == id);
+    if !config.projects.iter().any(|project| wanted(&project.id)) {
+        let all: Vec<String> = config.projects.iter().map(|project| project.id.to_string()).collect();
+        return Err(format!("the configuration has no such project; it has: {}", all.join(", ")).into());
+    }
+    let found = super::runtime(1)?.block_on(async {
+        let store = host::open_store(&config.node.data)?;
+        let mut found = Vec::new();
+        for project in config.projects.iter().filter(|project| wanted(&project.id)) {
+            let tables = Tables::new(store.clone(), prices[&project.tenant].clone(), project.tenant.clone());
+            match tables.why(&project.id, &arguments.lead, clock::wall()).await {
+                Ok(why) => found.push((project, why)),
+                // The host has not stored it yet, or another project has the lead.
+                Err(DialerError::NoLead(_) | DialerError::NoProject(_)) => {}
+                Err(why) => return Err(why.into()),
+            }
+        }
+        host::close_store(store).await?;
+        Ok::<_, Failure>(found)
+    })?;
+    if found.is_empty() {
+        return Err(format!("no project of this configuration has a lead {}", arguments.lead).into());
+    }
+    for (project, why) in &found {
+        if arguments.json {
+            say(lead_json(project, why))?;
+        } else {
+            tell_lead(project, why)?;
+        }
+    }
+    Ok(())
+}
+
+fn lead_json(project: &Project, why: &Why) -> Value {
+    let numbers: Vec<Value> = why
+        .numbers
+        .iter()
+        .map(|story| {
+            json!({
+                "number": story.number.masked(), "calls": story.state.calls,
+                "left": story.state.left.map(|left| left.to_string()), "blocked": story.blocked,
+                "refused": story.refused,
+            })
+        })
+        .collect();
+    json!({
+        "project": project.id.as_str(), "lead": why.lead.as_str(), "status": why.status, "hold": why.hold,
+        "next": why.next.map(|next| next.0), "turn": why.turn, "numbers": numbers,
+    })
+}
+
+fn tell_lead(project: &Project, why: &Why) -> Result<(), Failure> {
+    let retry = &project.rules.retry;
+    say(format!("{} in project {}: {}", why.lead, project.id, why.status))?;
+    for story in &why.numbers {
+        say(format!("  {}", story.sentence(retry.max_calls)))?;
+    }
+    let zone = TimeZone::get(&project.rules.zone).unwrap_or(TimeZone::UTC);
+    let at = |moment: UnixMillis| {
+        let moment = Timestamp::from_millisecond(moment.0).unwrap_or(Timestamp::UNIX_EPOCH);
+        moment.to_zoned(zone.clone()).strftime("%d.%m.%Y %H:%M %Z").to_string()
+    };
+    let next = why.next.map_or("no next call within a year".into(), |next| format!("next from {}", at(next)));
+    say(match &why.hold {
+        Hold::Turn => {
+            "  nothing holds it: it is dialled when the project runs and has a line free".to_owned()
+        }
+        Hold::Dialling { attempt } => format!("  it is being dialled now: attempt {attempt}"),
+        Hold::Interval { .. } => format!("  held by the interval after its last result: {next}"),
+        Hold::Hours { hours } => {
+            format!("  held by the calling hours ({hours}, where the lead lives): {next}")
+        }
+        Hold::Reached => "  finished: somebody answered".to_owned(),
+        Hold::Spent => "  finished: all its numbers have left".to_owned(),
+    })
+}
+
+fn explain_number(text: &str, json: bool) -> Result<(), Failure> {
+    let number = PhoneNumber::parse(text)?;
+    let shown = number.reveal();
+    let (dialled, word, why) = match check_number(&number) {
+        Ok(NumberKind::Mobile) => (true, "kind", "mobile".to_owned()),
+        Ok(NumberKind::Geographic) => (true, "kind", "geographic".to_owned()),
+        Err(refused) => (false, "why", refused.title().to_owned()),
+    };
+    if json {
+        return say(json!({ "number": shown, "dialled": dialled, word: why }));
+    }
+    say(format!("{shown}: {}{why}", if dialled { "dialled, " } else { "not dialled: " }))
+}
+
+fn hours(arguments: &Hours) -> Result<(), Failure> {
+    let schedule = Schedule::named(&arguments.hours)?;
+    let zones = &arguments.lead_zone;
+    let at = match &arguments.at {
+        None => clock::wall(),
+        Some(text) => moment(text, &zones[0])?,
+    };
+    let there = |moment: UnixMillis| {
+        let moment = Timestamp::from_millisecond(moment.0).unwrap_or(Timestamp::UNIX_EPOCH);
+        moment.to_zoned(zones[0].clone())
+    };
+    let say_time = |moment: UnixMillis| {
+        let there = there(moment);
+        let day = weekday_name(there.weekday());
+        format!("{day} {}", there.strftime("%d.%m.%Y %H:%M %Z"))
+    };
+    let (json, sentence) = match schedule.calling(at, zones) {
+        Calling::Open { until } => (
+            json!({ "open": true, "until": there(until).to_string() }),
+            format!("{}: it is calling time, until {}", say_time(at), say_time(until)),
+        ),
+        Calling::Closed { opens: Some(opens) } => (
+            json!({ "open": false, "opens": there(opens).to_string() }),
+            format!("{}: nobody is called now; next from {}", say_time(at), say_time(opens)),
+        ),
+        Calling::Closed { opens: None } => (
+            json!({ "open": false, "opens": null }),
+            format!("{}: nobody is called now, nor within a year: the zones never agree", say_time(at)),
+        ),
+    };
+    if arguments.json { say(json) } else { say(sentence) }
+}
+
+pub(crate) fn moment(text: &str, zone: &TimeZone) -> Result<UnixMillis, Failure> {
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Ok(UnixMillis(moment.as_millisecond()));
+    }
+    let local = text.parse::<jiff::civil::DateTime>().ok().and_then(|time| time.to_zoned(zone.clone()).ok());
+    let local = local
+        .ok_or_else(|| format!("`{text}` is no time: write 2026-03-02T10:00 or 2026-03-02T10:00:00+03:00"))?;
+    Ok(UnixMillis(local.timestamp().as_millisecond()))
+}
+
+fn retries(arguments: &Retry) -> Result<(), Failure> {
+    let cases = match &arguments.file {
+        Some(file) => cases::read(file, "input")?,
+        None => vec![Case {
+            numbers: arguments.numbers.clone(),
+            limits: BTreeMap::new(),
+            max_calls: arguments.max,
+            results: arguments.results.clone(),
+        }],
+    };
+    for case in cases {
+        let mut rules = RetryRules { max_calls: case.max_calls, ..RetryRules::default() };
+        for (class, limit) in &arguments.limits {
+            rules.of_mut(*class).limit = *limit;
+        }
+        for (name, limit) in &case.limits {
+            rules.of_mut(class(name)?).limit = *limit;
+        }
+        retry(&case, rules, arguments.json)?;
+    }
+    Ok(())
+}
+
+fn retry(case: &Case, rules: RetryRules, json: bool) -> Result<(), Failure> {
+    let mut rotation = Rotation::new(rules, case.numbers.len());
+    let mut log: Vec<Value> = Vec::new();
+    for (at, result) in case.results.iter().enumerate() {
+        let meaning = meaning(result)?;
+        let Some(next) = rotation.next() else {
+            eprintln!("the lead is finished; the last {} results were not used", case.results.len() - at);
+            break;
+        };
+        let number = &case.numbers[next];
+        let step = rotation.record(next, meaning, UnixMillis(0));
+        match (json, meaning) {
+            (true, Meaning::Reached) => log.push(json!([number, result])),
+            (true, _) => {
+                log.push(json!([number, result, step.streak, step.left.map(|left| left.to_string())]))
+            }
+            (false, _) => say(sentence(number, meaning, step, &rules))?,
+        }
+    }
+    let end = rotation.state().title();
+    if json {
+        // As integrators' tables spell it.
+        return say(json!({ "end": end.replace('ё', "е"), "log": log }));
+    }
+    match rotation.next() {
+        Some(next) => say(format!("{end}: next is {}", case.numbers[next])),
+        None => say(end),
+    }
+}
+
+fn sentence(number: &str, meaning: Meaning, step: Step, rules: &RetryRules) -> String {
+    let class = match meaning {
+        Meaning::Reached => return format!("{number}: answered"),
+        Meaning::Never => return format!("{number}: not to be dialled again; it leaves"),
+        Meaning::Retried(class) => class,
+    };
+    let name = CLASSES.iter().find(|(_, known)| *known == class).map_or("", |(name, _)| name);
+    let then = match step.left {
+        None => "it stays".to_owned(),
+        Some(Left::MaxCalls) => format!("it leaves: {} calls are the most for one number", rules.max_calls),
+        Some(Left::Limit(_)) => {
+            format!("it leaves: {} in a row are the limit of {name}", rules.of(class).limit)
+        }
+        Some(Left::Never) => "it leaves".to_owned(),
+    };
+    format!("{number}: {name}, {} in a row; {then}", step.streak)
+}
