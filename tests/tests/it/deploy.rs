@@ -68,6 +68,7 @@ fn a_version_is_deployed_under_live_calls_rolled_back_and_there_after_a_restart(
         scenario: "menu".into(),
         lines: 3,
         ring_s: 5,
+        max_calls: 1,
         leads: leads(6, &[3, 3, 3, 1, 1, 1]),
         settings: vec![],
     }];
@@ -138,6 +139,7 @@ fn a_version_that_fails_on_every_call_is_taken_back_after_five() {
         scenario: "naughty".into(),
         lines: 1,
         ring_s: 5,
+        max_calls: 1,
         leads: leads(40, &[3]),
         settings: vec![],
     }];

@@ -7,6 +7,7 @@ mod baresip;
 mod calls;
 mod chat;
 //mod compiler;
+mod compiler;
 mod config;
 mod containment;
 mod conversations;

@@ -53,6 +53,7 @@ fn tenants_with_the_same_names_share_neither_code_nor_sounds_nor_limits_nor_reco
         scenario: "talk".into(),
         lines: 2,
         ring_s: 5,
+        max_calls: 1,
         leads: list[..2].to_vec(),
         settings: vec![],
     }];
@@ -64,7 +65,7 @@ fn tenants_with_the_same_names_share_neither_code_nor_sounds_nor_limits_nor_reco
         "[[tenant]]\nid = \"other\"\ntokens = [\"{}\"]\n[tenant.limits]\ncall_seconds = 3\n\n\
          [[scenario]]\ntenant = \"other\"\nname = \"talk\"\npackage = \"{}\"\n\n\
          [[project]]\nid = \"spring\"\ntenant = \"other\"\ntrunk = \"farm\"\nscenario = \"talk\"\nlines = 2\n\
-         ring_s = 5\nleads = \"leads-other.csv\"\n",
+         ring_s = 5\nmax_calls = 1\nhours = \"any\"\nleads = \"leads-other.csv\"\n",
         other.hash,
         package.display()
     );

@@ -190,7 +190,10 @@ mod tests {
                 write(&folder.path().join(path), &text).unwrap();
             }
             let manifest = zvonar_scenario::Manifest::open(folder.path()).unwrap();
-            assert_eq!((manifest.name.as_str(), manifest.language.as_deref()), ("hello", Some(language.name())));
+            assert_eq!(
+                (manifest.name.as_str(), manifest.language.as_deref()),
+                ("hello", Some(language.name()))
+            );
         }
     }
 

@@ -14,8 +14,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use toml::de::DeTable;
 use zvonar_api::TokenHash;
-use zvonar_dialer::DialRules;
-use zvonar_dialer::Grant;
+use zvonar_dialer::{DialRules, Grant};
 use zvonar_model::{PhoneNumber, ProjectId, ScenarioName, TenantId, TrunkId};
 use zvonar_scenario::Limits;
 
