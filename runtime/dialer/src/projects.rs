@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use zvonar_campaign::{NumberRefused, Progress, check_number};
 use zvonar_model::{LeadId, PhoneNumber, ProjectId, ScenarioName, TrunkId, UnixMillis};
+use zvonar_scenario::card::card_bytes;
+pub use zvonar_scenario::card::{MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_TEXT};
 use zvonar_store::{Commit, MAX_VALUE_BYTES, Write};
 
 use crate::tables::{Blocked, DialRules, Lead, Project, Read, TRIES, Tables, encode};
@@ -12,17 +14,10 @@ use crate::{DialerError, Result};
 
 /// The most numbers of a lead.
 pub const MAX_NUMBERS: usize = 50;
-/// The most fields of a lead.
-pub const MAX_FIELDS: usize = 48;
-/// The longest name of a field, in bytes.
-pub const MAX_FIELD_NAME: usize = 64;
-/// The longest value of a field and the longest note, in bytes.
-pub const MAX_TEXT: usize = 2048;
 /// The most notes of a lead; older ones go first.
 pub const MAX_NOTES: usize = 32;
-/// The most that the fields of a lead may weigh as JSON: three quarters of what the store takes, so that there is always
-/// room for what becomes of the lead.
-pub const MAX_CARD_BYTES: usize = MAX_VALUE_BYTES / 4 * 3;
+// Three quarters of what the store takes: there is always room for what becomes of the lead.
+const _: () = assert!(MAX_CARD_BYTES <= MAX_VALUE_BYTES / 4 * 3);
 
 /// How many leads are added in one commit: with the project's own row, below the store's limit of writes.
 const BATCH: usize = 90;
@@ -261,7 +256,7 @@ fn check_size(lead: &NewLead) -> Result<()> {
             return too_large(format!("the field `{name}` is longer than {MAX_TEXT} bytes"));
         }
     }
-    let bytes = serde_json::to_vec(&lead.fields).expect("text keys and values").len();
+    let bytes = card_bytes(&lead.fields);
     if bytes > MAX_CARD_BYTES {
         return too_large(format!("its fields are {bytes} bytes as JSON; at most {MAX_CARD_BYTES} are kept"));
     }

@@ -13,7 +13,8 @@ use zvonar_model::{
     AttemptId, AttemptRecord, Direction, Kopecks, MediaReport, Millis, Outcome, Phases, PhoneNumber,
     RECORD_VERSION, SystemResult, TalkEnd, TenantId,
 };
-use zvonar_scenario::ports::{About, Destination, LeadCard, Part, Ports};
+use zvonar_scenario::LeadCard;
+use zvonar_scenario::ports::{About, Destination, Part, Ports};
 use zvonar_scenario::{Ending, Limits, Module, SessionEnd, Start, Usage};
 
 use crate::caller::Caller;

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use common::{Since, at, now};
-use zvonar_scenario::ports::{About, LeadCard, Line, LineError, Part, Ports, Question};
+use zvonar_scenario::LeadCard;
+use zvonar_scenario::ports::{About, Line, LineError, Part, Ports, Question};
 use zvonar_scenario::question::Answer;
 use zvonar_scenario::{Ending, Fault, Limits, Module, Sms, Start};
 

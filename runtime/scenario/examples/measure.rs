@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use common::{Since, at, now, proc_number};
 use serde_json::{Value, json};
-use zvonar_scenario::ports::{About, Clock, LeadCard, Line, LineError, Part, Ports, Question};
+use zvonar_scenario::LeadCard;
+use zvonar_scenario::ports::{About, Clock, Line, LineError, Part, Ports, Question};
 use zvonar_scenario::question::Answer;
 use zvonar_scenario::{Engine, Limits, Module, Start};
 

@@ -32,6 +32,8 @@ pub mod archive;
 #[cfg(feature = "host")]
 mod cache;
 #[cfg(feature = "host")]
+pub mod card;
+#[cfg(feature = "host")]
 pub mod compiler;
 #[cfg(feature = "host")]
 mod end;
@@ -67,6 +69,7 @@ mod trace;
 #[cfg(feature = "host")]
 pub use self::{
     archive::ArchiveFault,
+    card::LeadCard,
     compiler::{Compiler, CompilerError},
     end::{Ending, Fault, Place, SessionEnd, Spent, Usage},
     engine::{Engine, EngineConfig, Seat},
@@ -75,7 +78,7 @@ pub use self::{
     manifest::{Fallback, Hours, Manifest, ResultGroup, ResultName, Setting, SettingKind},
     module::Module,
     package::{Package, PackageFault, PackageFaults},
-    ports::{About, Clock, Lead, LeadCard, Line, LineError, Part, Ports, Question, Sms},
+    ports::{About, Clock, Lead, Line, LineError, Part, Ports, Question, Sms},
     question::{Answer, Heard, KeyCollector, KeysWanted, SpeechWanted},
     registry::{Lineup, OnCall, Registry, Release, Slot},
     session::Start,

@@ -100,9 +100,9 @@ pub struct WantedLimits {
 }
 
 /// The longest name of a field of the card.
-pub(crate) const FIELD_NAME_BYTES: usize = 64;
+pub(crate) const FIELD_NAME_BYTES: usize = crate::card::MAX_FIELD_NAME;
 /// The longest value of a field, and where a note or a reason is cut.
-pub(crate) const TEXT_BYTES: usize = 4096;
+pub(crate) const TEXT_BYTES: usize = crate::card::MAX_TEXT;
 /// Where a log line is cut.
 pub(crate) const LOG_BYTES: usize = 512;
 /// How many parts one prompt may have.

@@ -10,7 +10,6 @@
 //! * Speech is only asked for on a line that [`Line::hears_speech`].
 //! * Nothing is asked of a line after it answered [`LineError::HungUp`] or [`LineError::Ended`].
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -241,63 +240,4 @@ pub trait Clock: Send + Sync {
     fn elapsed(&self) -> Duration;
     /// The time of day in the lead's zone, RFC 9557: `2026-03-01T10:00:00+03:00[Europe/Moscow]`.
     fn now(&self) -> String;
-}
-
-/// A card in memory: the fields as they were, and what a session wrote.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LeadCard {
-    /// The fields, with what the session wrote over them.
-    pub fields: BTreeMap<String, String>,
-    /// What the session wrote, by field.
-    pub written: BTreeMap<String, String>,
-    /// Notes, in order.
-    pub notes: Vec<String>,
-    /// Why the card goes on the blacklist, if it does. The first reason stands.
-    pub blocked: Option<String>,
-}
-
-impl LeadCard {
-    /// A card with these fields.
-    pub fn new(fields: BTreeMap<String, String>) -> Self {
-        Self { fields, ..Self::default() }
-    }
-}
-
-impl Lead for LeadCard {
-    fn field(&self, name: &str) -> Option<String> {
-        self.fields.get(name).cloned()
-    }
-
-    fn set_field(&mut self, name: &str, value: &str) -> Result<(), String> {
-        self.fields.insert(name.to_owned(), value.to_owned());
-        self.written.insert(name.to_owned(), value.to_owned());
-        Ok(())
-    }
-
-    fn note(&mut self, text: &str) {
-        self.notes.push(text.to_owned());
-    }
-
-    fn block(&mut self, reason: &str) {
-        self.blocked.get_or_insert_with(|| reason.to_owned());
-    }
-}
-
-/// A card that its owner keeps a hold of: the session writes through one handle, the owner reads through the other.
-impl Lead for Arc<std::sync::Mutex<LeadCard>> {
-    fn field(&self, name: &str) -> Option<String> {
-        self.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).field(name)
-    }
-
-    fn set_field(&mut self, name: &str, value: &str) -> Result<(), String> {
-        self.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).set_field(name, value)
-    }
-
-    fn note(&mut self, text: &str) {
-        self.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).note(text);
-    }
-
-    fn block(&mut self, reason: &str) {
-        self.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).block(reason);
-    }
 }

@@ -14,8 +14,9 @@ use async_trait::async_trait;
 use serde_json::Value;
 use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline, WasmBacktrace};
 
+use crate::LeadCard;
 use crate::engine::GUEST_STACK;
-use crate::ports::{About, Clock, Direction, LeadCard, Line, NoSms, Part, Question};
+use crate::ports::{About, Clock, Direction, Line, NoSms, Part, Question};
 use crate::question::Answer;
 use crate::trace::{self, Recorder};
 use crate::{

@@ -20,7 +20,8 @@ use zvonar_model::{
     AttemptId, Direction, MediaReport, Millis, Outcome, Phases, ScenarioName, SystemResult, TalkEnd,
     TenantId, Trace, TrunkId,
 };
-use zvonar_scenario::ports::{About, LeadCard, Line, NoSms, Part, Ports};
+use zvonar_scenario::LeadCard;
+use zvonar_scenario::ports::{About, Line, NoSms, Part, Ports};
 use zvonar_scenario::rollout::{Sample, draw};
 use zvonar_scenario::{Ending, Fallback, Limits, OnCall, Registry, Seat, Slot, Start};
 use zvonar_switch::media_io::Recorded;

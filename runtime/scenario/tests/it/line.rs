@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use zvonar_scenario::ports::{About, Clock, Direction, LeadCard, Line, LineError, Part, Ports, Question};
+use zvonar_scenario::LeadCard;
+use zvonar_scenario::ports::{About, Clock, Direction, Line, LineError, Part, Ports, Question};
 use zvonar_scenario::question::{Answer, KeyCollector};
 use zvonar_scenario::{Engine, EngineConfig, Limits, Module, Package, SessionEnd, Start};
 
