@@ -386,7 +386,7 @@ async fn an_order_carries_what_the_scenario_needs_and_its_wishes_are_remembered(
     let tables = dialer.tables(&tenant());
     let row = tables.lead(&project(), &lead(0)).await.unwrap().unwrap();
     assert_eq!(row.fields["name"], "Анна Ивановна");
-    assert_eq!(row.fields["long"].len(), 2048, "cut at a letter's end");
+    assert_eq!(row.fields["long"].len(), 4096, "cut at a letter's end");
     assert_eq!((row.notes.len(), row.notes[31].as_str()), (32, "note 39"));
     assert_eq!(tables.blocked(&number(0)).await.unwrap().unwrap().why, "просила не звонить");
     // A trace that no store would take is cut, and says so.
@@ -552,9 +552,9 @@ async fn leads_are_added_once_and_the_rest_says_why_not() {
     assert_eq!(tables.project(&project()).await.unwrap().unwrap().leads, 254);
 
     let mut long = new("long", "+79005550003");
-    long.fields.insert("address".into(), "x".repeat(3_000));
+    long.fields.insert("address".into(), "x".repeat(5_000));
     let error = tables.add_leads(&project(), vec![long]).await.unwrap_err();
-    assert_eq!(error.to_string(), "lead long: the field `address` is longer than 2048 bytes");
+    assert_eq!(error.to_string(), "lead long: the field `address` is longer than 4096 bytes");
     let nowhere = ProjectId::new("nowhere").unwrap();
     let error = tables.add_leads(&nowhere, vec![new("a", "+79005550004")]).await.unwrap_err();
     assert!(matches!(error, DialerError::NoProject(_)));
