@@ -172,8 +172,9 @@ impl State {
         if self.meter.used > self.meter.allowed {
             return Err(Spent::Cpu(self.limits.cpu).into());
         }
-        // Other sessions of this thread get their turn.
-        Ok(UpdateDeadline::Yield(1))
+        // Whoever else has something to do on this thread comes first, and so do timers and sockets: a plain yield would
+        // put this instance behind those who are ready, and leave the rest unseen for some sixty such turns.
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
     }
 
     fn mind_the_end(&self, now: Duration) -> wasmtime::Result<()> {

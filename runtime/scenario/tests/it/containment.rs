@@ -202,6 +202,30 @@ async fn one_long_text_does_not_take_the_room_of_the_whole_trace() {
     assert_eq!(end.trace.events[1].given[0].as_str().map(str::len), Some(4096));
 }
 
+/// A scenario that computed gave way to those who were ready, but the thread did not look at its timers and sockets
+/// until some sixty turns later: neighbours' words came tens of milliseconds late.
+#[tokio::test]
+async fn timers_are_seen_while_a_guest_computes() {
+    let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let note = |what: &'static str| {
+        let order = Arc::clone(&order);
+        move || order.lock().unwrap().push(what)
+    };
+    let (session, timer) = (note("the session"), note("the timer"));
+    let session = tokio::spawn(async move {
+        let end = do_deed("loop").await;
+        session();
+        end
+    });
+    let timer = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        timer();
+    });
+    assert_eq!(spent(&session.await.unwrap()).0, Spent::Cpu(Duration::from_millis(50)));
+    timer.await.unwrap();
+    assert_eq!(*order.lock().unwrap(), ["the timer", "the session"]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_neighbours_finish_beside_every_misdeed() {
     let module = module("naughty");
