@@ -137,7 +137,8 @@ fn hint(language: &Language, fault: &ComponentFault) -> &'static str {
     match language {
         Language::C => {
             "; something in it prints, reads files, asks the time or ends the process, which no scenario can: \
-             `host_log` and `host_now` are there instead, and `__builtin_trap()` ends a talk at once"
+             `zvonar_scenario_host_log` and `zvonar_scenario_host_now` are there instead, and `__builtin_trap()` ends a \
+             talk at once"
         }
         _ => "; no scenario has files, a network or a clock of its own",
     }

@@ -70,6 +70,8 @@ impl Toolchain {
         let made = scratch.join("scenario.wasm");
         let mut tool = Command::new(&self.program);
         tool.current_dir(source)
+            // Its own stack would hide the author's mistake.
+            .env_remove("RUST_BACKTRACE")
             .arg("--wit-path")
             .arg(&wit)
             .args(["--world", contract::WORLD, "componentize", "--stub-wasi", "scenario", "--output"])
