@@ -79,7 +79,8 @@ fn install_clang() -> Result<(), String> {
         Some(version) => version,
         None => {
             apt::get(&["update"])?;
-            version().ok_or("this Debian has no clang: unpack a wasi-sdk and set WASI_SDK_PATH to its folder")?
+            version()
+                .ok_or("this Debian has no clang: unpack a wasi-sdk and set WASI_SDK_PATH to its folder")?
         }
     };
     let library = format!("libclang-rt-{version}-dev-wasm32");
@@ -98,7 +99,9 @@ fn install_javascript() -> Result<(), String> {
     shell::step(&format!("installing {package} from npm into {}", home.display()));
     fs::create_dir_all(&home).map_err(told("creating", &home))?;
     let mut npm = Command::new("npm");
-    npm.args(["install", "--no-audit", "--no-fund", "--no-save", "--loglevel=warn", "--prefix"]).arg(&home).arg(package);
+    npm.args(["install", "--no-audit", "--no-fund", "--no-save", "--loglevel=warn", "--prefix"])
+        .arg(&home)
+        .arg(package);
     shell::run(&mut npm)
 }
 

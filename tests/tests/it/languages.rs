@@ -40,7 +40,8 @@ fn one_scenario_in_four_languages_passes_the_same_conversations() {
     if !machine::built(&names) {
         return;
     }
-    let counts = names.map(|name| packages.iter().find(|(other, _)| other == name).map_or(0, |(_, count)| *count));
+    let counts =
+        names.map(|name| packages.iter().find(|(other, _)| other == name).map_or(0, |(_, count)| *count));
     assert!(counts[0] >= 12 && counts.iter().all(|count| *count == counts[0]), "{counts:?}");
     let failed: Vec<String> = names.iter().filter_map(|name| play(name, counts[0]).err()).collect();
     assert!(failed.is_empty(), "{}", failed.join("\n"));

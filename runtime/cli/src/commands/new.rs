@@ -120,7 +120,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let language = lang.language();
     let folder = dir.unwrap_or_else(|| name.clone().into());
     if fs::symlink_metadata(&folder).is_ok() {
-        return Err(format!("{} is there already: choose another name, or another --dir", folder.display()).into());
+        return Err(
+            format!("{} is there already: choose another name, or another --dir", folder.display()).into()
+        );
     }
     for (file, text) in files(&name, language) {
         write(&folder.join(file), &text)?;
@@ -171,7 +173,8 @@ fn name(text: &str) -> Result<String, String> {
     if (1..=64).contains(&text.len()) && text.chars().all(fits) && text.starts_with(first) {
         return Ok(text.to_owned());
     }
-    Err("a scenario's name has 1 to 64 latin letters, digits, - and _, and begins with a letter or digit".into())
+    Err("a scenario's name has 1 to 64 latin letters, digits, - and _, and begins with a letter or digit"
+        .into())
 }
 
 #[cfg(test)]
@@ -187,7 +190,10 @@ mod tests {
                 write(&folder.path().join(path), &text).unwrap();
             }
             let manifest = zvonar_scenario::Manifest::open(folder.path()).unwrap();
-            assert_eq!((manifest.name.as_str(), manifest.language.as_deref()), ("hello", Some(language.name())));
+            assert_eq!(
+                (manifest.name.as_str(), manifest.language.as_deref()),
+                ("hello", Some(language.name()))
+            );
         }
     }
 

@@ -35,7 +35,10 @@ pub(super) fn missing(source: &Path) -> String {
     if source.join("package.json").is_file() {
         return format!("the npm package {TOOL} is not installed: run `npm install` in {}", source.display());
     }
-    format!("JavaScript is built by the npm package {TOOL}: run `npm install {TOOL}@{VERSION}` in {}", source.display())
+    format!(
+        "JavaScript is built by the npm package {TOOL}: run `npm install {TOOL}@{VERSION}` in {}",
+        source.display()
+    )
 }
 
 /// Where [`Toolchain::find`] looks for one that was installed for everybody: `npm install --prefix` goes there.
@@ -66,7 +69,11 @@ impl Toolchain {
     pub(super) fn build(&self, source: &Path, scratch: &Path) -> Built {
         if !source.join(ENTRY).is_file() {
             let what = "there is no scenario.js";
-            return Err(BuildError::NoSource { folder: source.to_owned(), language: Language::JavaScript, what });
+            return Err(BuildError::NoSource {
+                folder: source.to_owned(),
+                language: Language::JavaScript,
+                what,
+            });
         }
         let wit = scratch.join("wit");
         contract::write(&wit).map_err(at("the contract cannot be written", &wit))?;
@@ -88,7 +95,8 @@ impl Toolchain {
 fn version(program: &Path) -> String {
     let said = || {
         let program = fs::canonicalize(program).ok()?;
-        let package = program.ancestors().map(|folder| folder.join("package.json")).find(|file| file.is_file())?;
+        let package =
+            program.ancestors().map(|folder| folder.join("package.json")).find(|file| file.is_file())?;
         let text = fs::read_to_string(package).ok()?;
         let (_, rest) = text.split_once("\"version\"")?;
         Some(rest.split('"').nth(1)?.to_owned())

@@ -45,11 +45,13 @@ impl Toolchain {
         let active = std::env::var_os("VIRTUAL_ENV").map(PathBuf::from);
         let installed = beside.chain(active).map(|folder| folder.join("bin").join(TOOL));
         let everybody = home().map(|folder| folder.join("bin").join(TOOL));
-        installed.chain(program(TOOL)).chain(everybody).filter(|program| program.is_file()).find_map(|program| {
-            // A shim in the PATH may stand for nothing at all.
-            let version = ask(Command::new(&program).arg("--version"))?;
-            Some(Self { program, version })
-        })
+        installed.chain(program(TOOL)).chain(everybody).filter(|program| program.is_file()).find_map(
+            |program| {
+                // A shim in the PATH may stand for nothing at all.
+                let version = ask(Command::new(&program).arg("--version"))?;
+                Some(Self { program, version })
+            },
+        )
     }
 
     /// What builds, by version.

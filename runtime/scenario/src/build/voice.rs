@@ -62,7 +62,8 @@ impl Voice {
     pub fn speak(&self, text: &str, file: &Path) -> Result<(), VoiceError> {
         let failed = |why: String| VoiceError { voice: self.name(), file: file.to_owned(), why };
         let comment = format!("{MARK}{}: {text}", self.name());
-        let kept = cache_folder().map(|cache| cache.join("prompts").join(format!("{:016x}.wav", hash(&comment))));
+        let kept =
+            cache_folder().map(|cache| cache.join("prompts").join(format!("{:016x}.wav", hash(&comment))));
         let before = kept.as_ref().and_then(|kept| fs::read(kept).ok());
         if let Some(wave) = before.filter(|wave| self::comment(wave).as_ref() == Some(&comment)) {
             return put(file, &wave).map_err(|error| failed(error.to_string()));
@@ -91,14 +92,17 @@ impl Voice {
                 command
             }
         };
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let mut input = child.stdin.take().expect("the input was asked for");
         // Neither program answers before it has read everything.
         input.write_all(plain(text).as_bytes())?;
         drop(input);
         let output = child.wait_with_output()?;
-        if output.status.success() { Ok(output.stdout) } else { Err(io::Error::other(output.status.to_string())) }
+        if output.status.success() {
+            Ok(output.stdout)
+        } else {
+            Err(io::Error::other(output.status.to_string()))
+        }
     }
 }
 
@@ -188,7 +192,8 @@ impl Sound {
         }
         let rate_hz = u32::from_le_bytes(format.get(4..8)?.try_into().ok()?);
         let data = chunks(wave)?.find(|(id, _)| *id == b"data")?.1;
-        let samples: Vec<i16> = data.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
+        let samples: Vec<i16> =
+            data.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
         (rate_hz > 0 && !samples.is_empty()).then_some(Self { rate_hz, samples })
     }
 }
@@ -310,9 +315,12 @@ mod tests {
 
     #[test]
     fn what_a_telephone_carries_is_kept_and_what_it_does_not_is_gone() {
-        for (rate_hz, hz, kept) in
-            [(22_050, 400.0, true), (22_050, 3_000.0, true), (22_050, 6_000.0, false), (16_000, 5_000.0, false)]
-        {
+        for (rate_hz, hz, kept) in [
+            (22_050, 400.0, true),
+            (22_050, 3_000.0, true),
+            (22_050, 6_000.0, false),
+            (16_000, 5_000.0, false),
+        ] {
             let sound = Sound { rate_hz, samples: tone(rate_hz, hz, 0.5, 10_000.0) };
             let slow = resample(&sound);
             assert!(slow.len().abs_diff(4_000) < 2, "{}", slow.len());
