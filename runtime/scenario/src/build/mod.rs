@@ -249,8 +249,7 @@ fn program(name: &str) -> Option<PathBuf> {
 /// Runs a compiler, with what it says on stderr: stdout is for results.
 fn run(command: &mut Command, program: &'static str, source: &Path) -> Result<(), BuildError> {
     let output = command.stdin(std::process::Stdio::null()).stderr(std::process::Stdio::inherit()).output();
-    let output =
-        output.map_err(at("the compiler cannot be started", Path::new(command.get_program())))?;
+    let output = output.map_err(at("the compiler cannot be started", Path::new(command.get_program())))?;
     if output.status.success() {
         return Ok(());
     }
