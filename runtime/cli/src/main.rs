@@ -45,6 +45,7 @@ enum Command {
     #[command(after_help = commands::chat::table())]
     Chat(commands::chat::Arguments),
     /// Run the conversations of a package: its tests, on a virtual clock.
+    #[command(after_long_help = commands::test::format())]
     Test(commands::test::Arguments),
     /// Show what another version of a scenario would have done on recorded calls.
     Replay(commands::replay::Arguments),

@@ -430,6 +430,8 @@ impl<'q> Open<'q> {
 
     /// Whether the key was an answer or a part of one.
     fn press(&mut self, now: Duration, key: char) -> bool {
+        // What is too late changes nothing but the time.
+        self.handle_time(now);
         let Some(keys) = &mut self.keys else { return false };
         let before = keys.clone();
         keys.press(now, key);

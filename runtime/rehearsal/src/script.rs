@@ -350,11 +350,8 @@ impl<S: Steps> Caller for Script<S> {
 
     fn transfer(&mut self) -> Option<(Duration, TransferEnd)> {
         self.take_up(During::Transfer);
-        match &self.current {
-            Some((_, Step::Transfer { .. })) => {}
-            _ => return None,
-        }
-        let Some((_, Step::Transfer { end, after })) = self.current.take() else { return None };
+        let is_transfer = |step: &mut (usize, Step)| matches!(step.1, Step::Transfer { .. });
+        let Some((_, Step::Transfer { end, after })) = self.current.take_if(is_transfer) else { return None };
         let usual = match end {
             // More than anybody's patience: the line waits as long as the scenario allows.
             TransferEnd::NoAnswer | TransferEnd::Nobody => None,

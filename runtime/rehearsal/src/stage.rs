@@ -206,7 +206,7 @@ impl Stage {
             ended_at: clock.unix(),
             post_dial_delay: None,
             phases: Phases { robot: robot.into(), wait: talk.waited.into(), talk: talk.talked.into() },
-            outcome: Outcome::Answered { result: verdict(&end, &talk.over, talk.played) },
+            outcome: Outcome::Answered { result: verdict(&end, talk.over, talk.played) },
             machine: talk.over == Some(Over::Machine),
             sip_code: Some(200),
             keys: std::mem::take(&mut talk.keys),
@@ -276,7 +276,7 @@ impl Rehearsed {
 }
 
 /// What the line knows better than the session, as on a real call.
-fn verdict(end: &SessionEnd, over: &Option<Over>, played: bool) -> TalkEnd {
+fn verdict(end: &SessionEnd, over: Option<Over>, played: bool) -> TalkEnd {
     match (end.talk_end(), over) {
         (TalkEnd::Scenario(name), _) => TalkEnd::Scenario(name),
         (TalkEnd::System(_), Some(Over::Machine)) => TalkEnd::System(SystemResult::Machine),

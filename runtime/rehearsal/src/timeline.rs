@@ -184,7 +184,6 @@ impl fmt::Display for To {
 
 /// What a question waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Asks {
     /// How many keys at most; `None`: keys are no answer.
     #[serde(skip_serializing_if = "Option::is_none")]

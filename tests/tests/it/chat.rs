@@ -8,7 +8,14 @@ use std::{
 };
 
 use serde_json::Value;
-use zvonar_tests::{clock, host, machine, process::Process};
+use zvonar_tests::{
+    clock,
+    host::{self, Farm},
+    machine,
+    process::Process,
+};
+
+use crate::calls::call;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -126,5 +133,33 @@ fn what_is_wrong_with_the_arguments_is_said_in_a_sentence() {
         let mut process = Process::spawn("zvonar chat", &mut command).unwrap();
         assert!(!process.wait(LIMIT).unwrap().success(), "{arguments:?}");
         assert!(process.stderr().contains(part), "{arguments:?}\n{}", process.stderr());
+    }
+}
+
+/// The promise of a rehearsal: it comes to what the real call comes to, with a packet's or a round trip's difference.
+#[test]
+fn a_rehearsal_comes_to_what_the_same_call_comes_to_over_a_network() {
+    let _machine = machine::shared();
+    if !machine::built(&["menu"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let farm = Farm::start(folder.path()).unwrap();
+    // What the farm's callees do, and the same as steps.
+    let callees = [
+        ("79000000001", r#"{"press": "1", "after": "2s"}"#),
+        ("79000000002", r#"{"press": "2", "after": "2s"}"#),
+        ("79000000004", r#"{"hangs-up": {"after": "1.5s"}}"#),
+    ];
+    let calls: Vec<_> = callees.iter().map(|(user, _)| call(user, farm.address, &[]).unwrap()).collect();
+    for (call, (user, step)) in calls.into_iter().zip(callees) {
+        let real = call.ended().unwrap();
+        let rehearsed = objects(&typed(&format!("{step}\n"), &["--json"]));
+        let end = rehearsed.last().unwrap();
+        assert_eq!(end["result"], real.result, "{user}: {real:?}");
+        assert_eq!(end["keys"], real.keys, "{user}: {real:?}");
+        let seconds = end["robot_s"].as_u64().unwrap();
+        assert!(seconds.abs_diff(real.robot_s) <= 1, "{user}: {seconds} s, and really {real:?}");
+        assert_eq!(end["kopecks"].as_u64().unwrap(), 4 * seconds);
     }
 }

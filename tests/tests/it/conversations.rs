@@ -82,7 +82,7 @@ fn a_failing_conversation_shows_where_the_talk_went_another_way() {
     assert!(lines[marked + 2].contains("got       «Не интересно»"), "{said}");
     assert!(said.lines().last().unwrap().ends_with(" passed, 1 failed"), "{said}");
 
-    let (good, process) = run("test", folder.path(), &["--json", "Нажал 2"]);
+    let (good, process) = run("test", folder.path(), &["--json", "more.yaml"]);
     assert!(!good);
     let lines: Vec<Value> =
         process.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect();

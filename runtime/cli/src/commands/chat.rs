@@ -106,9 +106,12 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     if json { super::say(end(&rehearsed)) } else { sum_up(&rehearsed) }
 }
 
+/// Room for a session of anything, and one more: a component with several memories takes as many seats.
+pub(super) const SEATS: u32 = 32;
+
 /// Compiles the package, or takes it from the cache.
 pub(super) fn stage(package: &Package, cache: &Path) -> Result<Stage, Failure> {
-    let module = host::engine(cache, 1)?.load(package)?;
+    let module = host::engine(cache, SEATS)?.load(package)?;
     Stage::new(module, PriceList::default(), Limits::default())
         .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n").into())
 }

@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let package = host::open_package(&arguments.against)?;
-    let module = host::engine(&host::module_cache()?, 2)?.load(&package)?;
+    let module = host::engine(&host::module_cache()?, super::chat::SEATS)?.load(&package)?;
     let mut replay = Replay::new(Replayer::new(module)?, arguments.json);
     let config = Config::load(&arguments.config)?;
     if let Some(tenant) = &arguments.tenant

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 use zvonar_rehearsal::conversation::{self, Conversation, Played};
-use zvonar_scenario::{Package, PackageFaults};
+use zvonar_scenario::Package;
 
 use super::Failure;
 use super::chat::stage;
@@ -20,6 +20,10 @@ pub(crate) struct Arguments {
     /// One JSON object a conversation, then one with the sum.
     #[arg(long)]
     json: bool,
+}
+
+pub(crate) fn format() -> String {
+    format!("A conversation is a file in the package's folder `conversations`:\n\n{}", conversation::FORMAT)
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -77,9 +81,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
 
 /// The conversations of a package, compared with it; every fault of all of them is told at once.
 pub(super) fn conversations(package: &Package) -> Result<Vec<Conversation>, Failure> {
-    let mut conversations = conversation::read_folder(&package.folder)?;
-    let faults: Vec<_> = conversations.iter_mut().flat_map(|one| one.fits(package)).collect();
-    if faults.is_empty() { Ok(conversations) } else { Err(PackageFaults(faults).into()) }
+    Ok(conversation::of_package(package)?)
 }
 
 fn name(conversation: &Conversation) -> String {

@@ -3,45 +3,14 @@
 //! They lie in a package's folder `conversations`, one a file (`*.yaml`):
 //!
 //! ```yaml
-//! title: Нажал 1 — записан            # absent: the file's name
-//! call: { direction: outbound, caller: "+74950000000", callee: "+79161234567", attempt: 1 }   # all optional
-//! now: "2026-03-02T10:00:00+03:00[Europe/Moscow]"   # absent: this Monday morning, in the zone of the field `tz`
-//! seed: 1                             # what the scenario's random numbers are made of
-//! fields: { name: Анна, date: 12 марта }      # the lead's card
-//! settings: { repeats: "1" }          # over the manifest's defaults
-//! host: { speech: no, transfers: no, recordings: no, sms: no }    # what the host lacks; speech may be `busy`,
-//!                                     # sms may be { refuses: "…" } or { price: 350 } (kopecks a part); absent: all there
-//! tariff: tariff.toml                 # a price list inside the package; absent: the one that ships
-//! talk:                               # what the caller does, in order
-//!   - hears: menu                     # the next prompt contains this clip
-//!   - hears: [greeting, menu]         # or these, in this order
-//!   - hears: нажмите один             # a text with spaces: the prompt's words in [texts] contain it
-//!   - press: "1"                      # keys
-//!     after: 3s                       # from the start of the question, or from the step before within one question
-//!   - says: да                        # speech
-//!   - silence: 10s                    # time passes; plain `silence`: until the question gives up
-//!   - transfer: { talked: 30s }       # how the next transfer ends: busy | no-answer | rejected | nobody |
-//!     after: 5s                       # { talked: 30s } | { failed: "…" }, and after what time
-//!   - hangs-up: { after: 2s }         # or `- hangs-up`
-//!   - machine                         # an answering machine picks up; the first step
-//! expect:                             # what is absent is not looked at
-//!   result: Записаться                # or one of the system's results, as «Не дослушал до конца»
-//!   hangs-up: robot                   # robot | caller
-//!   transfer: { operator: null }      # any operator; { operator: group }, { number: "+7…" }; `none`: there was none
-//!   sms: [ "Вы записаны на 12 марта" ]   # texts, or { to: …, text: … }; all of them, in order
-//!   fields: { confirmed: "yes" }      # among the fields that were written
-//!   notes: [ "…" ]                    # all of them, in order
-//!   blocked: "…"                      # a part of the reason; `none`: not blocked
-//!   kopecks: 30
-//!   seconds: 12                       # started seconds of the whole call
-//!   fault: none                       # or a part of the sentence; absent: none
+#![doc = include_str!("format.yaml")]
 //! ```
 //!
 //! [`crate::script`] says when each step happens. Every step must come to pass: one that never did fails the conversation,
 //! and so does a scenario that trapped, unless that is what `fault` expects.
 //!
-//! Reading finds every fault, each with its file and line ([`read_folder`]); [`Conversation::fits`] compares names with
-//! the package before anything runs.
+//! Reading finds every fault, each with its file and line, and every name is compared with the package before anything runs
+//! ([`of_package`]).
 
 mod fit;
 mod judge;
@@ -53,13 +22,16 @@ use std::path::{Path, PathBuf};
 
 use zvonar_ledger::PriceList;
 use zvonar_scenario::ports::Destination;
-use zvonar_scenario::{PackageFault, PackageFaults};
+use zvonar_scenario::{Package, PackageFault, PackageFaults};
 
 pub use judge::{Difference, Played};
 pub(crate) use read::{step_of_json, time};
 
 use crate::script::Step;
 use crate::stage::Setup;
+
+/// All that a conversation may have, as an example with a comment on each line.
+pub const FORMAT: &str = include_str!("format.yaml");
 
 /// The folder of a package's conversations.
 pub const FOLDER: &str = "conversations";
@@ -119,19 +91,16 @@ pub struct Expect {
     pub fault: Option<At<Option<String>>>,
 }
 
-/// Reads the conversations of a package's folder, in the order of their names. A package need not have any.
-///
-/// # Errors
-///
-/// Every fault of every file.
-pub fn read_folder(package: &Path) -> Result<Vec<Conversation>, PackageFaults> {
+/// Reads the conversations of a package's folder, in the order of their names, and tells every fault of every file. A
+/// package need not have any.
+pub fn read_folder(package: &Path) -> (Vec<Conversation>, Vec<PackageFault>) {
     let folder = package.join(FOLDER);
     let entries = match std::fs::read_dir(&folder) {
         Ok(entries) => entries,
-        Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => return (Vec::new(), Vec::new()),
         Err(why) => {
             let what = format!("the folder of conversations cannot be read: {why}");
-            return Err(PackageFaults(vec![PackageFault { file: folder, line: None, what }]));
+            return (Vec::new(), vec![PackageFault { file: folder, line: None, what }]);
         }
     };
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
@@ -144,6 +113,21 @@ pub fn read_folder(package: &Path) -> Result<Vec<Conversation>, PackageFaults> {
             Err(found) => faults.extend(found),
         }
     }
+    (conversations, faults)
+}
+
+/// The conversations of a package, each compared with it.
+///
+/// # Errors
+///
+/// Every fault of every file.
+pub fn of_package(package: &Package) -> Result<Vec<Conversation>, PackageFaults> {
+    let (mut conversations, mut faults) = read_folder(&package.folder);
+    for conversation in &mut conversations {
+        faults.extend(conversation.fits(package));
+    }
+    // By file and line, whichever look found them.
+    faults.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
     if faults.is_empty() { Ok(conversations) } else { Err(PackageFaults(faults)) }
 }
 

@@ -446,8 +446,8 @@ impl Reader {
         None
     }
 
-    /// The fields of a map whose keys are known; no list of them: any are.
-    fn map<'n>(&mut self, node: &'n Node, of: &str, known: &[&str]) -> &'n [(String, usize, Node)] {
+    /// The fields of a map that are known; no list of them: all are.
+    fn map<'n>(&mut self, node: &'n Node, of: &str, known: &[&str]) -> Vec<&'n (String, usize, Node)> {
         let fields = match &node.value {
             Value::Map(fields) => fields.as_slice(),
             Value::Null => &[],
@@ -456,14 +456,14 @@ impl Reader {
                 &[]
             }
         };
-        for (key, line, _) in
-            fields.iter().filter(|(key, ..)| !known.is_empty() && !known.contains(&key.as_str()))
-        {
+        let (good, unknown): (Vec<_>, Vec<_>) =
+            fields.iter().partition(|(key, ..)| known.is_empty() || known.contains(&key.as_str()));
+        for (key, line, _) in unknown {
             let meant = near(key, known.iter().copied()).map(|near| format!(", do you mean `{near}`?"));
             let meant = meant.unwrap_or_else(|| format!("; there are `{}`", known.join("`, `")));
             self.fault(*line, format!("{of} has no key `{key}`{meant}"));
         }
-        fields
+        good
     }
 
     fn text(&mut self, node: &Node, name: &str) -> Option<At<String>> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use proptest::prelude::*;
 use zvonar_model::{Direction, Kopecks};
 use zvonar_scenario::ports::TransferEnd;
 
@@ -96,6 +97,14 @@ expect:
     assert_eq!(expect.blocked.map(|at| at.value), Some(None));
     assert_eq!((expect.kopecks.map(|at| at.value), expect.seconds.map(|at| at.value)), (Some(30), Some(12)));
     assert_eq!(expect.fault.map(|at| at.value), Some(Some("trapped".into())));
+}
+
+#[test]
+fn the_example_of_the_help_is_a_conversation() {
+    let read = read(FORMAT);
+    assert_eq!((read.title.as_str(), read.talk.len()), ("Нажал 1 — записан", 10));
+    assert_eq!(read.setup.abilities, crate::line::Abilities::default());
+    assert!(read.expect.notes.is_some() && read.expect.fault.is_some());
 }
 
 #[test]
@@ -221,4 +230,19 @@ fn the_near_word_is_found_and_a_far_one_is_not() {
     assert_eq!(near("записатся", known), Some("Записаться"));
     assert_eq!(near("Неинтересно", known), Some("Не интересно"));
     assert_eq!(near("Перезвонить", known), None);
+}
+
+proptest! {
+    /// Packages come from uploads: whatever their bytes are, they are read or refused.
+    #[test]
+    fn no_text_makes_the_reader_panic(
+        text in prop_oneof![
+            ".{0,200}",
+            "[-:{}\\[\\]\"'&*!|>%@#, \n\ta1]{0,200}",
+            "((talk|expect|press|says|hears|transfer|after|fields|- |  |: |\n|3s|\"|[{}\\[\\]]|да){1,3}){0,60}",
+        ],
+    ) {
+        let _ = conversation(Path::new("any.yaml"), &text);
+        let _ = step_of_json(&text);
+    }
 }

@@ -304,7 +304,8 @@ proptest! {
         prompt: bool,
         acts in prop::collection::vec((0u64..9000, 0u8..5), 0..8),
     ) {
-        prop_assume!(keys.is_some() || speech_wait.is_some());
+        // A question wants something.
+        let speech_wait = if keys.is_none() { speech_wait.or(Some(1000)) } else { speech_wait };
         let mut acts: Vec<(u64, Act)> = acts
             .into_iter()
             .map(|(at, what)| (at, match what {

@@ -69,11 +69,11 @@ fn course(steps: &[Step], robot: &[Robot]) -> Course {
             break;
         }
     }
-    let entries = line.talk().entries.iter().map(|entry| match &entry.what {
+    let told = |entry: &timeline::Entry| match &entry.what {
         timeline::What::Prompt { clips, .. } => format!("{} {}", entry.at_ms, clips.join(", ")),
         what => format!("{} {what}", entry.at_ms),
-    });
-    let entries = entries.collect::<Vec<_>>().join(" | ");
+    };
+    let entries = line.talk().entries.iter().map(told).collect::<Vec<_>>().join(" | ");
     let mut script = script.lock().unwrap();
     Course {
         entries,

@@ -7,32 +7,33 @@ use zvonar_rehearsal::conversation::{self, Conversation};
 
 use crate::{package, scenarios, stage};
 
-/// Every package of the repository that is built and has conversations.
-fn packages() -> Vec<PathBuf> {
+/// Interpreters take tens of seconds to compile; their packages are played by the end-to-end tests alone.
+const SMALL: u64 = 1 << 20;
+
+/// Every package of the repository that is built, has conversations, and is small.
+pub(crate) fn packages() -> Vec<PathBuf> {
     let folders = fs::read_dir(scenarios()).unwrap().map(|entry| entry.unwrap().path());
-    folders.filter(|folder| folder.join(conversation::FOLDER).is_dir()).collect()
+    let small = |folder: &PathBuf| {
+        let component = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let component =
+            component.filter(|file| file.extension().is_some_and(|extension| extension == "wasm"));
+        let sizes: Vec<u64> = component.map(|file| fs::metadata(file).unwrap().len()).collect();
+        if sizes.is_empty() {
+            eprintln!("SKIPPED: {} is not built", folder.display());
+        }
+        sizes.iter().any(|size| *size < SMALL)
+    };
+    folders.filter(|folder| folder.join(conversation::FOLDER).is_dir()).filter(small).collect()
 }
 
-fn read(folder: &Path) -> Vec<Conversation> {
-    let package = package(folder);
-    let mut conversations = conversation::read_folder(folder).unwrap_or_else(|faults| panic!("\n{faults}"));
-    let faults: Vec<String> =
-        conversations.iter_mut().flat_map(|one| one.fits(&package)).map(|fault| fault.to_string()).collect();
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
-    conversations
+pub(crate) fn read(folder: &Path) -> Vec<Conversation> {
+    conversation::of_package(&package(folder)).unwrap_or_else(|faults| panic!("\n{faults}"))
 }
 
 #[test]
 fn the_conversations_of_every_package_pass() {
     let mut played = 0;
     for folder in packages() {
-        let built = fs::read_dir(&folder)
-            .unwrap()
-            .any(|entry| entry.unwrap().path().extension().is_some_and(|extension| extension == "wasm"));
-        if !built {
-            eprintln!("SKIPPED: {} is not built", folder.display());
-            continue;
-        }
         let stage = stage(&folder);
         for conversation in read(&folder) {
             let one = conversation.play(&stage).unwrap();
@@ -123,18 +124,22 @@ fn names_that_the_package_does_not_have_are_told_before_anything_runs() {
     let text = "settings: { repeat: \"1\" }\ntariff: none.toml\ntalk:\n  - hears: meny\n  - hears: нажмите один\n\
                 expect:\n  result: Записатся\n";
     let folder = with_conversation(text);
-    let mut conversations = conversation::read_folder(folder.path()).unwrap();
-    let faults = conversations[0].fits(&package(folder.path()));
-    let faults: Vec<String> =
-        faults.iter().map(|fault| format!("{}: {}", fault.line.unwrap(), fault.what)).collect();
+    // A file that cannot be read at all keeps no other from being looked at.
+    fs::write(folder.path().join(conversation::FOLDER).join("two.yaml"), "tolk: []\n").unwrap();
+    let faults = conversation::of_package(&package(folder.path())).unwrap_err();
+    let name = |file: &Path| file.file_name().unwrap().to_string_lossy().into_owned();
+    let told =
+        faults.0.iter().map(|fault| format!("{}:{}: {}", name(&fault.file), fault.line.unwrap(), fault.what));
+    let faults: Vec<String> = told.collect();
     assert_eq!(
         faults,
         [
-            "1: scenario menu has no setting `repeat`, do you mean `repeats`?",
-            "7: the manifest declares no result `Записатся`, nor does the system set it, do you mean `Записаться`?",
-            "4: the package has no prompt `meny`, do you mean `menu`?",
-            "5: `нажмите один` is compared with the texts of prompts, and scenario.toml has no [texts]",
-            "2: the tariff none.toml: it cannot be read: No such file or directory (os error 2)",
+            "one.yaml:1: scenario menu has no setting `repeat`, do you mean `repeats`?",
+            "one.yaml:2: the tariff none.toml: it cannot be read: No such file or directory (os error 2)",
+            "one.yaml:4: the package has no prompt `meny`, do you mean `menu`?",
+            "one.yaml:5: `нажмите один` is compared with the texts of prompts, and scenario.toml has no [texts]",
+            "one.yaml:7: the manifest declares no result `Записатся`, nor does the system set it, do you mean `Записаться`?",
+            "two.yaml:1: a conversation has no key `tolk`, do you mean `talk`?",
         ]
     );
 }

@@ -11,7 +11,7 @@ use zvonar_rehearsal::line::{Abilities, Hearing};
 use zvonar_rehearsal::replay::{Decision, Replayer, Verdict};
 use zvonar_rehearsal::script::Step;
 
-use crate::conversations::copy;
+use crate::conversations::{self, copy};
 use crate::{hangs_up, menu, play, press, press_after, scenarios, setup, stage};
 
 /// As a record is read back from the store.
@@ -160,12 +160,26 @@ fn a_broken_answer_in_a_trace_is_told_and_not_guessed() {
 }
 
 #[test]
-fn the_trace_of_a_typical_call_has_at_most_4_kb_as_it_is_stored() {
-    let stage = menu();
-    for steps in [vec![press("1")], vec![press("7"), press("2")], vec![], vec![hangs_up(3.0)]] {
-        let bytes =
-            serde_json::to_vec(&play(&stage, &setup(&stage, &[]), &steps).record.trace).unwrap().len();
-        assert!(bytes <= 4096, "{steps:?}: {bytes} bytes");
+fn every_conversation_replays_the_same_and_a_typical_trace_has_at_most_4_kb_as_it_is_stored() {
+    for folder in conversations::packages() {
+        let (stage, mut sizes) = (stage(&folder), Vec::new());
+        let replayer = replayer(&stage);
+        for conversation in conversations::read(&folder) {
+            let trace = conversation.play(&stage).unwrap().rehearsed.record.trace;
+            sizes.push(serde_json::to_vec(&trace).unwrap().len());
+            let verdict = replayer.replay(stored(&trace));
+            let whole = trace.fault.is_none();
+            assert_eq!(verdict == Verdict::Same, whole, "{}: {verdict:?}", conversation.file.display());
+        }
+        sizes.sort_unstable();
+        let typical = sizes[sizes.len() / 2];
+        eprintln!(
+            "{}: {} to {} bytes, {typical} in the middle",
+            folder.display(),
+            sizes[0],
+            sizes[sizes.len() - 1]
+        );
+        assert!(typical <= 4096, "{}: {sizes:?}", folder.display());
     }
 }
 
