@@ -58,9 +58,10 @@ pub(crate) fn guests(quick: bool) -> Result<(), String> {
 pub(crate) fn abuse(arguments: &[&str]) -> Result<(), String> {
     build_guests()?;
     step("compiling the sandbox");
-    let mut command =
-        shell::cargo_command(&["run", "--quiet", "-p", "zvonar-scenario", "--example", "abuse", "--"]);
-    shell::run_with(command.args(arguments))
+    // All packages are selected, so that it is the sandbox that the tests were compiled with.
+    shell::cargo(&["build", "--workspace", "--example", "abuse"])?;
+    let program = host::built().with_file_name("examples").join("abuse");
+    shell::run_with(Command::new(program).args(arguments))
 }
 
 /// The packages whose component is built, with their languages; the tests' own are left out.

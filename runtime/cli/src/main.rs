@@ -41,6 +41,9 @@ enum Command {
     Build(commands::build::Arguments),
     /// Check a scenario package: every fault at once.
     Check(commands::check::Arguments),
+    /// Compile a component: what a host has its child do.
+    #[command(name = zvonar_scenario::compiler::COMMAND, hide = true)]
+    CompileComponent(commands::compile::Arguments),
     /// Talk with a scenario in the terminal: no telephone, no waiting.
     #[command(after_help = commands::chat::table())]
     Chat(commands::chat::Arguments),
@@ -49,9 +52,6 @@ enum Command {
     Test(commands::test::Arguments),
     /// Show what another version of a scenario would have done on recorded calls.
     Replay(commands::replay::Arguments),
-    /// Compile a component: what a host has its child do.
-    #[command(name = zvonar_scenario::compiler::COMMAND, hide = true)]
-    CompileComponent(commands::compile::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -73,10 +73,10 @@ fn main() -> ExitCode {
         Command::New(arguments) => commands::new::run(arguments),
         Command::Build(arguments) => commands::build::run(arguments),
         Command::Check(arguments) => commands::check::run(arguments),
+        Command::CompileComponent(arguments) => commands::compile::run(arguments),
         Command::Chat(arguments) => commands::chat::run(arguments),
         Command::Test(arguments) => commands::test::run(arguments),
         Command::Replay(arguments) => commands::replay::run(arguments),
-        Command::CompileComponent(arguments) => commands::compile::run(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,4 @@
-//! What stops each misdeed, and what its neighbours lose: `./zv abuse`, or
-//! `cargo run -p zvonar-scenario --example abuse [SECONDS]`.
+//! What stops each misdeed, and what its neighbours lose: `./zv abuse [SECONDS]`.
 //!
 //! Each deed of `scenarios/naughty` is done once alone, for its end and its CPU; and then again and again by as many
 //! culprits at once as the runtime has threads, beside fifty neighbours who wait 20 ms, say a word to their host, and wait
@@ -196,14 +195,14 @@ fn main() {
         "{NEIGHBOURS} neighbours, {THREADS} culprits at once, again and again for {seconds} s each, on {THREADS} threads\n"
     );
     println!(
-        "{:<13} {:<34} {:<34} {:>8} {:>7} | {:>28}",
+        "{:<13} {:<42} {:<34} {:>8} {:>7} | {:>28}",
         "misdeed", "what stopped it", "where", "CPU, ms", "times", "a neighbour's word is late,"
     );
-    println!("{:<99} | {:>9} {:>8} {:>9}", "", "p50, ms", "p99, ms", "worst, ms");
+    println!("{:<107} | {:>9} {:>8} {:>9}", "", "p50, ms", "p99, ms", "worst, ms");
     let row = |name: &str, told: (&str, &str, String, String), late: &[Duration]| {
         let mut line = String::new();
         let (what, place, cpu, times) = told;
-        let _ = write!(line, "{name:<13} {what:<34} {place:<34} {cpu:>8} {times:>7} | ");
+        let _ = write!(line, "{name:<13} {what:<42} {place:<34} {cpu:>8} {times:>7} | ");
         let worst = late.last().copied().unwrap_or_default();
         let _ = write!(line, "{:>9} {:>8} {:>9}", ms(at(late, 500)), ms(at(late, 990)), ms(worst));
         println!("{line}");

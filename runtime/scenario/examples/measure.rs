@@ -1,4 +1,4 @@
-//! What scenarios cost: `cargo run --release -p zvonar-scenario --example measure [--json] [PACKAGE[:SESSIONS]…]`.
+//! What scenarios cost: `measure [--json] [PACKAGE[:SESSIONS]…]`; `./zv bench guests` runs it on all of `scenarios/`.
 //!
 //! For each package: the size of its component, compiling it, how long a session takes from its start to its first call
 //! to the host, how long a whole session takes when the line answers at once (every question with `1`), and what a

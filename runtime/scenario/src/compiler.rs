@@ -127,8 +127,8 @@ impl Compiler {
 
     /// What the child's end means.
     fn judge(&self, status: ExitStatus, words: String) -> Result<(), CompilerError> {
-        // The first are the words of Rust's allocator before it aborts, the second those of the kernel in an error.
-        let no_memory = ["memory allocation of", "Cannot allocate memory"];
+        // In the words of Rust's allocator before it aborts, of its errors, and of the kernel's.
+        let no_memory = ["memory allocation of", "out of memory", "Cannot allocate memory"];
         if status.success() {
             Ok(())
         } else if no_memory.iter().any(|mark| words.contains(mark)) {

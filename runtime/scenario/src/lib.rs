@@ -10,12 +10,15 @@
 //! and the host suspends the instance meanwhile. One instance per call; nothing is reachable that is not in the world.
 //!
 //! The crate opens no socket, plays no sound and reads no clock: [`ports`] declares what a session needs from the world,
-//! and others implement it. Its one thread is the ticker of the CPU meter ([`Engine`]).
+//! and others implement it. Its one lasting thread is the ticker of the CPU meter ([`Engine`]); compiling may be a child
+//! process's ([`Compiler`]). A package is a folder, or one file ([`archive`]).
 //!
 //! # Invariants
 //!
 //! * Whatever a guest does — loop, trap, eat memory, recurse, flood — its session ends with a typed [`Fault`], and no
 //!   other session notices.
+//! * What is uploaded is looked at before it is unpacked, unpacked before it is compiled, and started once before it is
+//!   anybody's; each refusal is a sentence.
 //! * A session always gives its [`Ports`] back, so that a person is never left on a silent line: when
 //!   [`SessionEnd::wants_fallback`] says so, the caller plays the manifest's [`Fallback`].
 //! * Everything that a scenario can see is in its trace.

@@ -25,7 +25,7 @@
 //! help = "Сколько раз повторить меню"
 //!
 //! [limits]                      # absent: what the tenant grants
-//! memory-mib = 4
+//! memory-mib = 4                # absent: 32, or twice what it begins with; the tenant's grant is the ceiling
 //! cpu-ms = 50
 //! call-seconds = 120
 //! host-calls = 500
@@ -192,7 +192,7 @@ impl Manifest {
             .filter(|name| !self.settings.iter().any(|setting| setting.name == **name))
             .map(|name| {
                 let known: Vec<&str> = self.settings.iter().map(|setting| &*setting.name).collect();
-                let hint = near(name, &known).map(|near| format!(": did you mean `{near}`?"));
+                let hint = near(name, &known).map(|near| format!(", do you mean `{near}`?"));
                 format!("scenario {} has no setting `{name}`{}", self.name, hint.unwrap_or_default())
             })
             .collect();
@@ -447,7 +447,7 @@ impl Reader<'_> {
             if !known.contains(&key.get_ref().as_ref()) {
                 let of = if of.is_empty() { "a manifest " } else { of };
                 let hint = match near(key.get_ref(), known) {
-                    Some(near) => format!(": did you mean `{near}`?"),
+                    Some(near) => format!(", do you mean `{near}`?"),
                     None => format!("; there are `{}`", known.join("`, `")),
                 };
                 self.fault(key.span().start, format!("{of}has no key `{}`{hint}", key.get_ref()));

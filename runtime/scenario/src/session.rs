@@ -17,7 +17,7 @@ use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline, WasmBacktrace};
 use crate::engine::GUEST_STACK;
 use crate::ports::{About, Clock, Direction, LeadCard, Line, NoSms, Part, Question};
 use crate::question::Answer;
-use crate::trace::Recorder;
+use crate::trace::{self, Recorder};
 use crate::{
     AFTER_THE_CALL, Ending, Fault, Limits, LineError, Module, Place, Ports, SessionEnd, Spent, TICK, Usage,
 };
@@ -108,6 +108,13 @@ impl State {
     /// The call is served: into the trace with it. `told` gives the arguments and the answer, if the trace has room.
     pub(crate) fn leave(&mut self, call: HostCall, told: impl FnOnce() -> (Value, Value)) {
         let took = self.ports.clock.elapsed().saturating_sub(call.at);
+        // One text must not take the room of all that follows. What the host answered stays whole, as a replay answers
+        // with it.
+        let told = || {
+            let (mut given, got) = told();
+            trace::cut(&mut given);
+            (given, got)
+        };
         if self.ports.line.follows() {
             let (given, got) = told();
             self.ports.line.served(call.name, &given, &got);
@@ -164,8 +171,9 @@ impl State {
         if self.meter.used > self.meter.allowed {
             return Err(Spent::Cpu(self.limits.cpu).into());
         }
-        // Other sessions of this thread get their turn.
-        Ok(UpdateDeadline::Yield(1))
+        // Whoever else has something to do on this thread comes first, and so do timers and sockets: a plain yield would
+        // put this instance behind those who are ready, and leave the rest unseen for some sixty such turns.
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
     }
 
     fn mind_the_end(&self, now: Duration) -> wasmtime::Result<()> {

@@ -67,8 +67,7 @@ impl Recorder {
         if self.full {
             return self.drop_one();
         }
-        let (mut given, got) = told();
-        cut(&mut given);
+        let (given, got) = told();
         self.bytes += 40 + name.len() + weight(&given) + weight(&got);
         if self.bytes > self.max_bytes {
             self.full = true;
@@ -115,9 +114,8 @@ fn weight(value: &Value) -> usize {
     }
 }
 
-/// Cuts the texts that a guest gave: one of them must not take the room of all that follows. What the host answered
-/// stays whole, as a replay answers with it.
-fn cut(value: &mut Value) {
+/// Cuts the long texts of what a guest gave.
+pub(crate) fn cut(value: &mut Value) {
     match value {
         Value::String(text) if text.len() > TEXT_BYTES => text.truncate(shorten(text, TEXT_BYTES).len()),
         Value::Array(items) => items.iter_mut().for_each(cut),

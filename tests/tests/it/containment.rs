@@ -40,6 +40,8 @@ const DEEDS: &[&str] = &[
 ];
 const FALLBACK_HZ: f64 = 700.0;
 const NEIGHBOURS: u32 = 50;
+/// How many callees each misdeed has.
+const LEADS: usize = 4;
 /// How long the neighbours talk, in seconds: the naughty ones come and go in the middle of it.
 const TALK_S: u32 = 15;
 
@@ -63,13 +65,13 @@ fn neighbours_of_misbehaving_scenarios_lose_nothing_and_their_callers_hear_the_f
         .iter()
         .enumerate()
         .map(|(index, deed)| {
-            let mut list = leads(10 * (index + 1), &[0]);
+            let mut list = leads(LEADS * (index + 1), &[0]);
             Project {
                 id: (*deed).into(),
                 scenario: "naughty".into(),
                 lines: 2,
                 ring_s: 5,
-                leads: list.split_off(10 * index),
+                leads: list.split_off(LEADS * index),
                 settings: vec![("deed".into(), (*deed).into())],
             }
         })
@@ -120,6 +122,8 @@ fn naughty(folder: &Path) -> PathBuf {
     let manifest = "name = \"naughty\"\nversion = \"0.1.0\"\ncomponent = \"naughty.wasm\"\nprompts = \"prompts\"\n\n\
          [[results]]\nname = \"Хорошо\"\ngroup = \"success\"\n\n\
          [[settings]]\nname = \"deed\"\ntype = \"text\"\ndefault = \"behave\"\nhelp = \"Что сделать не так\"\n\n\
+         # A question that waits for no time takes a millisecond on a real line: the calls of a flood of them are done soon.\n\
+         [limits]\nhost-calls = 2000\n\n\
          [fallback]\nprompt = \"fallback\"\n";
     fs::write(package.join("scenario.toml"), manifest).unwrap();
     package

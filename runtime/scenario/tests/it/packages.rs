@@ -72,7 +72,7 @@ prompt = "sorry"
             "scenario.toml:1: `name` is 1 to 64 letters a-z A-Z, digits, `-` and `_`, not `my menu`",
             "scenario.toml:1: `version` is missing",
             "scenario.toml:2: a manifest has no key `zzz`; there are `name`, `version`, `title`, `language`, `source`, `component`, `prompts`, `hours`, `operator-script`, `texts`, `results`, `settings`, `limits`, `fallback`",
-            "scenario.toml:3: a manifest has no key `verison`: did you mean `version`?",
+            "scenario.toml:3: a manifest has no key `verison`, do you mean `version`?",
             "scenario.toml:4: `component` must be a path inside the package, not `../elsewhere.wasm`",
             "scenario.toml:5: `prompts` must be a text in quotes",
             "scenario.toml:9: `group` of a result is `success`, `refusal` or `neutral`, not `good`",
@@ -81,7 +81,7 @@ prompt = "sorry"
             "scenario.toml:18: setting `times` must be a whole number, not `often`",
             "scenario.toml:19: a setting of type `choice` needs `options`, a list of texts",
             "scenario.toml:24: `memory-mib` must be a whole number from 1 to 4294967295",
-            "scenario.toml:25: [limits] has no key `cpu`: did you mean `cpu-ms`?",
+            "scenario.toml:25: [limits] has no key `cpu`, do you mean `cpu-ms`?",
             "prompts/hello.mp3: a prompt is a WAV file: convert this one (`sox in.mp3 -r 8000 -c 1 out.wav`)",
         ]
     );
@@ -301,4 +301,51 @@ fn a_scenario_that_cannot_start_is_refused_when_it_is_loaded() {
         told.starts_with("scenario stuck was refused: it does not start: the scenario trapped: "),
         "{told}"
     );
+}
+
+/// A component of so many memories and core instances, as toolchains with an interpreter make them.
+fn shaped(memories: usize, instances: usize) -> String {
+    let modules: String = (0..instances)
+        .map(|n| {
+            let memory = if n < memories { r#"(memory (export "memory") 1)"# } else { "" };
+            format!("(core module $m{n} {memory} (func (export \"run\") (result i32) i32.const 0)\n(func (export \"realloc\") (param i32 i32 i32 i32) (result i32) unreachable))\n(core instance $i{n} (instantiate $m{n}))\n")
+        })
+        .collect();
+    format!(
+        r#"(component {modules}
+            (type $result (result (error string)))
+            (func (export "run") (result $result)
+                (canon lift (core func $i0 "run") (memory (core memory $i0 "memory")) (realloc (core func $i0 "realloc")))))"#
+    )
+}
+
+#[tokio::test]
+async fn a_component_takes_as_many_seats_as_it_has_memories_and_one_of_another_shape_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join("scenario.toml"),
+        "name = \"shaped\"\nversion = \"1\"\ncomponent = \"shaped.wasm\"\n",
+    )
+    .unwrap();
+    let load = |memories, instances| {
+        let bytes = wat::parse_str(shaped(memories, instances)).unwrap();
+        fs::write(folder.path().join("shaped.wasm"), bytes).unwrap();
+        let package = Package::open(folder.path()).unwrap_or_else(|faults| panic!("\n{faults}\n"));
+        crate::line::engine().load(&package).map_err(|error| error.to_string())
+    };
+    // QuickJS comes as 3 memories in 16 instances, Python as 1 in 38.
+    for (memories, instances) in [(3, 16), (1, 38), (4, 64)] {
+        let module = load(memories, instances).unwrap();
+        assert_eq!(module.seats(), memories as u32, "{instances} instances");
+        assert_eq!(module.initial_memory(), memories as u64 * 65_536);
+        let line = crate::line::PretendLine::new(&[]);
+        let end = crate::line::talk(&module, &[], &line).await;
+        assert_eq!(end.ending, zvonar_scenario::Ending::Returned);
+    }
+    for (memories, instances, words) in
+        [(5, 16, "5 Wasm linear memories"), (1, 65, "65 core module instances")]
+    {
+        let told = load(memories, instances).unwrap_err();
+        assert!(told.starts_with("scenario shaped was refused: ") && told.contains(words), "{told}");
+    }
 }

@@ -169,7 +169,7 @@ async fn every_function_of_the_world_is_answered_and_told() {
             r#"0 lead.note "хочет перезвонить" -> null"#,
             r#"0 lead.block "просил не звонить" -> null"#,
             r#"0 sms.send [null,"Ждём вас"] -> {"err":"not-configured"}"#,
-            r#"0 line.transfer {"operator":null} -> {"err":{"refused":"this host does not transfer calls yet"}}"#,
+            r#"0 line.transfer {"longest-wait":1000,"operator":null} -> {"err":{"refused":"this host does not transfer calls"}}"#,
             r#"0 line.record-voice [1000,500] -> {"err":{"refused":"this host keeps no recordings"}}"#,
             r#"0 line.play [300] -> null"#,
             r#"300 line.wait 200 -> null"#,

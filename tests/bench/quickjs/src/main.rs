@@ -32,7 +32,10 @@ impl Call {
         let context = Context::full(&runtime)?;
         let talk = context.with(|ctx| {
             let host = Object::new(ctx.clone())?;
-            host.set("setting", Function::new(ctx.clone(), |name: String| (name == "repeats").then(|| "1".to_owned()))?)?;
+            host.set(
+                "setting",
+                Function::new(ctx.clone(), |name: String| (name == "repeats").then(|| "1".to_owned()))?,
+            )?;
             host.set("result", Function::new(ctx.clone(), |name: String| drop(name))?)?;
             host.set("hangup", Function::new(ctx.clone(), || ())?)?;
             ctx.eval::<(), _>(SOURCE)?;
