@@ -3,7 +3,7 @@
 //! Components are kept in the cache under the hash of all they are made of, so that a second run builds nothing.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     fs, io,
     path::{Path, PathBuf},
 };
@@ -57,18 +57,11 @@ fn build(guests: &[(&str, &str)]) -> Result<(), String> {
     for (guest, package) in guests {
         let language = guest.split('-').next().unwrap_or_default();
         let language = Language::named(language).map_err(|error| error.to_string())?;
-        if !toolchains.contains_key(&language) {
-            let found = match toolchain::get(language) {
-                Ok(toolchain) => Some(toolchain),
-                Err(why) if language == Language::Rust => return Err(why),
-                Err(why) => {
-                    eprintln!("the examples in {language} are left out: {why}");
-                    None
-                }
-            };
-            toolchains.insert(language, found);
-        }
-        if let Some(Some(toolchain)) = toolchains.get(&language) {
+        let toolchain = match toolchains.entry(language) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(tools(language)?),
+        };
+        if let Some(toolchain) = toolchain {
             if let Some(language) = variant(package) {
                 lay(package, language)?;
             }
@@ -76,6 +69,18 @@ fn build(guests: &[(&str, &str)]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// The tools of a language. Without Rust nothing can be shown; any other language is left out, and that is said.
+fn tools(language: Language) -> Result<Option<Toolchain>, String> {
+    match toolchain::get(language) {
+        Ok(toolchain) => Ok(Some(toolchain)),
+        Err(why) if language == Language::Rust => Err(why),
+        Err(why) => {
+            eprintln!("the examples in {language} are left out: {why}");
+            Ok(None)
+        }
+    }
 }
 
 fn build_one(guest: &str, package: &str, toolchain: &Toolchain) -> Result<(), String> {
@@ -102,7 +107,7 @@ fn build_one(guest: &str, package: &str, toolchain: &Toolchain) -> Result<(), St
 }
 
 /// For a package that is [`SHARED`] in another language: that language, as its name has it.
-fn variant<'a>(package: &'a str) -> Option<&'a str> {
+fn variant(package: &str) -> Option<&str> {
     package.strip_prefix(SHARED)?.strip_prefix('-')
 }
 

@@ -36,7 +36,9 @@ impl From<LineError> for Stop {
 
 fn talk() -> Result<(), Stop> {
     let (Some(contract), Some(sum)) = (digits_of("contract"), digits_of("sum")) else {
-        return Err(Stop::Words("the card has no `contract` or no `sum`: nobody can be asked, nothing told".into()));
+        return Err(Stop::Words(
+            "the card has no `contract` or no `sum`: nobody can be asked, nothing told".into(),
+        ));
     };
     let secret = &contract[contract.len().saturating_sub(4)..];
     if !identified(secret)? {

@@ -42,8 +42,12 @@ struct Department {
 }
 
 const DEPARTMENTS: [Department; 2] = [
-    Department { key: "1", words: &["продажи", "купить", "отдел продаж"], group: "sales" },
-    Department { key: "2", words: &["поддержка", "поддержку", "не работает"], group: "support" },
+    Department {
+        key: "1", words: &["продажи", "купить", "отдел продаж"], group: "sales"
+    },
+    Department {
+        key: "2", words: &["поддержка", "поддержку", "не работает"], group: "support"
+    },
 ];
 const ANYBODY: &str = "0";
 

@@ -74,7 +74,9 @@ impl<'a> Talk<'a> {
     fn ask(&mut self, prompt: &[Part]) -> Result<Option<&'a Row>, Stop> {
         let answer = match line::ask(&self.question(prompt)) {
             // No recogniser here, or none that is free: keys will do.
-            Err(LineError::Refused(_)) | Ok(Answer::RecogniserBusy) if self.listens() && self.table.keys() > 0 => {
+            Err(LineError::Refused(_)) | Ok(Answer::RecogniserBusy)
+                if self.listens() && self.table.keys() > 0 =>
+            {
                 self.speech = false;
                 line::ask(&self.question(prompt))?
             }
@@ -82,9 +84,10 @@ impl<'a> Talk<'a> {
         };
         Ok(match answer {
             Answer::Keys(keys) => self.table.by_key(&keys),
-            Answer::Speech(heard) => {
-                heard.phrase.and_then(|id| id.parse::<usize>().ok()).and_then(|row| self.table.rows().get(row))
-            }
+            Answer::Speech(heard) => heard
+                .phrase
+                .and_then(|id| id.parse::<usize>().ok())
+                .and_then(|row| self.table.rows().get(row)),
             Answer::Silence | Answer::RecogniserBusy => None,
         })
     }
@@ -97,12 +100,22 @@ impl<'a> Talk<'a> {
         let wait = setting("wait-seconds").parse::<u32>().unwrap_or(8).saturating_mul(1_000);
         // A row's place in the table is the phrase's id.
         let phrases = self.table.rows().iter().enumerate().filter(|(_, row)| !row.phrases.is_empty());
-        let phrases = phrases.map(|(place, row)| Phrase { id: place.to_string(), any_of: row.phrases.clone() });
+        let phrases =
+            phrases.map(|(place, row)| Phrase { id: place.to_string(), any_of: row.phrases.clone() });
         let longest = u8::try_from(self.table.keys()).unwrap_or(u8::MAX);
         Question {
             prompt: prompt.to_vec(),
-            keys: (longest > 0).then_some(KeysWanted { max: longest, finish: None, first: wait, between: 3_000 }),
-            speech: self.listens().then(|| SpeechWanted { phrases: phrases.collect(), wait, longest: 10_000 }),
+            keys: (longest > 0).then_some(KeysWanted {
+                max: longest,
+                finish: None,
+                first: wait,
+                between: 3_000,
+            }),
+            speech: self.listens().then(|| SpeechWanted {
+                phrases: phrases.collect(),
+                wait,
+                longest: 10_000,
+            }),
             key_interrupts: true,
             voice_interrupts: true,
         }

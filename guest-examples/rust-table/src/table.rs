@@ -57,18 +57,24 @@ impl Table {
             }
             match Row::read(line) {
                 Ok((row, true)) if table.silence.is_none() => table.silence = Some(row),
-                Ok((_, true)) => faults.push(format!("table, line {number}: there is a row for silence already")),
+                Ok((_, true)) => {
+                    faults.push(format!("table, line {number}: there is a row for silence already"))
+                }
                 Ok((row, false)) => match table.rows.iter().find_map(|other| other.shares(&row)) {
                     None => table.rows.push(row),
                     Some(twice) => {
                         faults.push(format!("table, line {number}: `{twice}` stands in another row already"));
                     }
                 },
-                Err(found) => faults.extend(found.into_iter().map(|fault| format!("table, line {number}: {fault}"))),
+                Err(found) => {
+                    faults.extend(found.into_iter().map(|fault| format!("table, line {number}: {fault}")))
+                }
             }
         }
         if table.rows.is_empty() && faults.is_empty() {
-            faults.push("table: there is no row with a key or a phrase, as `1, да | Согласен | say: thanks`".into());
+            faults.push(
+                "table: there is no row with a key or a phrase, as `1, да | Согласен | say: thanks`".into(),
+            );
         }
         if faults.is_empty() { Ok(table) } else { Err(faults) }
     }
@@ -145,7 +151,8 @@ impl Row {
 
 impl Action {
     fn read(text: &str) -> Result<Self, String> {
-        let (verb, object) = text.split_once(':').map_or((text, ""), |(verb, object)| (verb.trim(), object.trim()));
+        let (verb, object) =
+            text.split_once(':').map_or((text, ""), |(verb, object)| (verb.trim(), object.trim()));
         let needed = |what: &str| {
             if object.is_empty() { Err(format!("`{verb}:` needs {what}")) } else { Ok(object.to_owned()) }
         };
@@ -161,9 +168,9 @@ impl Action {
                 }
                 _ => Err(format!("`{verb}:` needs a name and a value, as `{verb}: visit = yes`")),
             },
-            other => {
-                Err(format!("there is no action `{other}`; there are `say`, `sms`, `transfer`, `field`, `note`, `block`"))
-            }
+            other => Err(format!(
+                "there is no action `{other}`; there are `say`, `sms`, `transfer`, `field`, `note`, `block`"
+            )),
         }
     }
 }

@@ -248,17 +248,13 @@ fn program(name: &str) -> Option<PathBuf> {
 
 /// Runs a compiler, with what it says on stderr: stdout is for results.
 fn run(command: &mut Command, program: &'static str, source: &Path) -> Result<(), BuildError> {
-    let (status, said) = (|| {
-        let output =
-            command.stdin(std::process::Stdio::null()).stderr(std::process::Stdio::inherit()).output()?;
-        io::Result::Ok((output.status, output.stdout))
-    })()
-    .map_err(at("the compiler cannot be started", Path::new(command.get_program())))?;
-    if status.success() {
+    let output = command.stdin(std::process::Stdio::null()).stderr(std::process::Stdio::inherit()).output();
+    let output = output.map_err(at("the compiler cannot be started", Path::new(command.get_program())))?;
+    if output.status.success() {
         return Ok(());
     }
     // Some compilers complain on stdout.
-    eprint!("{}", String::from_utf8_lossy(&said));
+    eprint!("{}", String::from_utf8_lossy(&output.stdout));
     Err(BuildError::Compiler { program, source_folder: source.to_owned() })
 }
 
