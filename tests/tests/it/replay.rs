@@ -41,6 +41,7 @@ fn recorded_calls_replay_the_same_and_a_changed_result_is_told_on_the_calls_that
         scenario: "menu".into(),
         lines: 8,
         ring_s: 5,
+        max_calls: 1,
         // Two press 1, three press 2, one hangs up, one is busy.
         leads: leads(7, &[1, 2, 2, 4, 1, 2, 5]),
         settings: vec![],
