@@ -51,6 +51,12 @@ fn states(config: &Config, token: &Token, name: &str) -> Vec<String> {
     versions.iter().map(|v| format!("v{} {}", v["number"], v["state"].as_str().unwrap())).collect()
 }
 
+/// The day that it is in Moscow.
+fn today() -> String {
+    let done = Command::new("date").env("TZ", "Europe/Moscow").arg("+%F").output().unwrap();
+    String::from_utf8(done.stdout).unwrap().trim().to_owned()
+}
+
 #[test]
 fn a_version_is_deployed_under_live_calls_rolled_back_and_there_after_a_restart() {
     let _machine = machine::shared();
@@ -98,6 +104,15 @@ fn a_version_is_deployed_under_live_calls_rolled_back_and_there_after_a_restart(
     };
     assert_eq!(versions_of("03"), ["1"; 3], "{}", records.body);
     assert_eq!(versions_of("01"), ["2"; 3], "{}", records.body);
+
+    // What was recorded replays from the running host, against any version.
+    let today = &today();
+    let second = second.to_str().unwrap();
+    let replay = ["replay", "--host", &config.url(), "--day", today, "--against", second];
+    assert_eq!(
+        told(&config, &token, &replay),
+        "6 replayed: 6 the same, 0 decide otherwise, 0 not comparable"
+    );
 
     assert_eq!(told(&config, &token, &["rollback", "menu"]), "menu: v1 live");
     host.process.terminate(LIMIT).unwrap();

@@ -103,3 +103,37 @@ fn an_address_that_far_ends_cannot_reach_is_refused() {
         ],
     );
 }
+
+#[test]
+fn what_a_tenant_may_use_and_who_acts_for_it_is_read_and_checked() {
+    let hash = "0f".repeat(32);
+    let with = |lines: &str| GOOD.replace("id = \"demo\"", &format!("id = \"demo\"\n{lines}"));
+    let good = with(&format!("tokens = [\"ci:{hash}\"]\n[tenant.limits]\ncalls = 5\nmemory_mib = 8"));
+    let config =
+        Config::parse(Path::new("z.toml"), &format!("{good}\n[http]\nlisten = \"127.0.0.1:8080\"\n"));
+    let config = config.expect("it is good");
+    let tenant = &config.tenants[0];
+    assert_eq!((tenant.grant.calls, tenant.grant.limits.memory_bytes), (5, 8 << 20));
+    assert_eq!(tenant.grant.versions, 100, "what is not written has its default");
+    assert_eq!((tenant.tokens[0].name(), config.http), ("ci", Some("127.0.0.1:8080".parse().unwrap())));
+
+    let table = [
+        ("[tenant.limits]\ncals = 5".to_owned(), "did you mean `calls`?"),
+        ("[tenant.limits]\ncalls = 0".to_owned(), "out of range"),
+        (format!("tokens = [\"zvt_{hash}\"]"), "run `zvonar token`, and take this one out of use"),
+        (format!("tokens = [\"ci{hash}\"]"), "64 hex digits"),
+        (format!("tokens = [\"a:{hash}\", \"b:{hash}\"]"), "the token `b` stands in the configuration twice"),
+    ];
+    for (lines, says) in table {
+        let faults =
+            Config::parse(Path::new("z.toml"), &with(&lines)).map(|_| ()).expect_err("it has a fault");
+        assert!(faults.len() == 1 && faults[0].contains(says), "{lines}: {faults:?}");
+    }
+    // Whom the token belongs to must be clear.
+    let second = format!(
+        "{}\n[[tenant]]\nid = \"other\"\ntokens = [\"x:{hash}\"]\n",
+        with(&format!("tokens = [\"ci:{hash}\"]"))
+    );
+    let faults = Config::parse(Path::new("z.toml"), &second).map(|_| ()).expect_err("it stands twice");
+    assert!(faults[0].contains("the token `x` stands in the configuration twice"), "{faults:?}");
+}
