@@ -150,7 +150,7 @@ impl Cache {
                 Some((used.ok(), fs::metadata(&file).ok()?.len(), file))
             })
             .collect();
-        kept.sort_by(|one, other| other.0.cmp(&one.0));
+        kept.sort_by_key(|(used, ..)| std::cmp::Reverse(*used));
         let mut bytes = fs::metadata(fresh).map_or(0, |meta| meta.len());
         for (at, (_, size, file)) in kept.iter().enumerate() {
             bytes = bytes.saturating_add(*size);

@@ -174,7 +174,7 @@ impl Engine {
         let pre = self.0.linker.instantiate_pre(&component).and_then(ScenarioPre::new).map_err(refused)?;
         let weight = needs.num_memories.max(needs.num_tables.div_ceil(TABLES_PER_SEAT)).max(1);
         // Until it is known better: as if each of its memories were as large as the largest.
-        let memories = u64::from(needs.num_memories) * needs.max_initial_memory_size.unwrap_or(0) as u64;
+        let memories = u64::from(needs.num_memories) * needs.max_initial_memory_size.unwrap_or(0);
         let ready = |memory| Arc::new(Module::new(self.clone(), pre.clone(), package, weight, memory));
         let module = ready(memories);
         // With every seat taken there is nowhere to try it; it is found out by the first call then.

@@ -139,8 +139,7 @@ impl Host for State {
                 let (longest, silence) =
                     (ms(longest).min(LONGEST_WAIT), ms(stop_at_silence).min(LONGEST_WAIT));
                 let recorded = waiting(self.ports.line.record_voice(longest, silence, until)).await;
-                let recorded = self.line_answered(call, recorded);
-                recorded
+                self.line_answered(call, recorded)
             }
             Err(why) => Err(why),
         };
@@ -154,8 +153,7 @@ impl Host for State {
         let waited = match self.line_until(call) {
             Ok(until) => {
                 let waited = waiting(self.ports.line.wait(ms(time), until)).await;
-                let waited = self.line_answered(call, waited);
-                waited
+                self.line_answered(call, waited)
             }
             Err(why) => Err(why),
         };
@@ -225,10 +223,8 @@ impl State {
         to: &Destination,
         options: &TransferOptions,
     ) -> Result<(ports::Destination, ports::TransferOptions), ports::LineError> {
-        let music = match &options.music {
-            None => None,
-            Some(name) => Some(self.clip(name).ok_or_else(|| self.no_such_clip(name))),
-        };
+        let music = options.music.as_ref();
+        let music = music.map(|name| self.clip(name).ok_or_else(|| self.no_such_clip(name)));
         let music = music.transpose().map_err(ports::LineError::Refused)?;
         let to = match to {
             Destination::Operator(group) => ports::Destination::Operator(group.clone()),
