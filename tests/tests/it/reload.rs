@@ -74,7 +74,8 @@ fn deploys_under_calls_in_progress_break_none_change_none_and_give_the_old_code_
     };
 
     let rate = calls.min(25);
-    let hold = Duration::from_secs(u64::from(seconds + calls / rate + 6));
+    // Long enough for all of them to see all deploys.
+    let hold = Duration::from_secs(u64::from(seconds + calls / rate + 10));
     let held = callgen.call(host.address, "hold", (calls, rate), hold);
     assert!(clock::within(LIMIT, || calls_now() == u64::from(calls)), "{}", host.process.output());
     let before = memory(pid);
@@ -97,7 +98,8 @@ fn deploys_under_calls_in_progress_break_none_change_none_and_give_the_old_code_
             now.code
         );
         if at + 1 < archives.len() {
-            std::thread::sleep(pause);
+            let spent = Duration::from_millis(clock::unix_millis() - began);
+            std::thread::sleep(pause.saturating_sub(spent));
         }
     }
     let (held, short) = (held.figures(hold + LIMIT), short.figures(hold + LIMIT));

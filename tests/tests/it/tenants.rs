@@ -122,16 +122,18 @@ fn the_flood_of_one_tenant_costs_its_neighbours_nothing() {
         scenario: "bench".into(),
         settings: vec![("job".into(), "hold".into())],
     }];
-    // It logs for ever, on five calls at once at most.
+    // It talks on five calls at once at most, and logs for ever.
     let package = package::copy("naughty", "1", &folder.path().join("noisy"));
     config.more = format!(
         "[[tenant]]\nid = \"noisy\"\ntokens = [\"{}\"]\n\
          [tenant.limits]\ncalls = 5\nuploads_per_minute = 6\nwaiting_uploads = 1\nlog_lines = 10\n\n\
          [[scenario]]\ntenant = \"noisy\"\nname = \"naughty\"\npackage = \"{}\"\n\n\
-         [[route]]\nuser = \"noisy\"\ntenant = \"noisy\"\nscenario = \"naughty\"\nsettings = {{ deed = \"short-waits\" }}\n\
+         [[scenario]]\ntenant = \"noisy\"\nname = \"bench\"\npackage = \"{}\"\n\n\
+         [[route]]\nuser = \"noisy\"\ntenant = \"noisy\"\nscenario = \"bench\"\nsettings = {{ job = \"hold\" }}\n\
          [[route]]\nuser = \"chatty\"\ntenant = \"noisy\"\nscenario = \"naughty\"\nsettings = {{ deed = \"log\" }}\n",
         noisy.hash,
-        package.display()
+        package.display(),
+        machine::root().join("scenarios/bench").display()
     );
     let mut host = Host::serve(&config, folder.path()).unwrap();
     let neighbours = callgen.call(host.address, "hold", (NEIGHBOURS, 25), TALK);
