@@ -11,7 +11,7 @@
 //! | fewest failures for a verdict | [`FEWEST_FAULTS`]: 3 |
 //! | failures rise by more than | [`FAULTS_RISE`]: 5 percentage points |
 //! | «Без результата» rises by more than | [`WITHOUT_RESULT_RISE`]: 15 percentage points |
-//! | and by more standard errors than | [`STANDARD_ERRORS`]: 3, as a verdict is sought after every call |
+//! | and by more standard errors than | [`STANDARD_ERRORS`]: 4, as a verdict is sought after every call |
 //! | calls after which a version is trusted | [`TRUSTED_AFTER`]: 500 |
 //!
 //! A version before of which fewer than 20 calls are known counts as one with 100 calls and no failure; «Без результата»
@@ -32,7 +32,7 @@ pub const FAULTS_RISE: f64 = 0.05;
 /// How far the share of calls without a result may rise.
 pub const WITHOUT_RESULT_RISE: f64 = 0.15;
 /// How many standard errors of the difference a rise must have.
-pub const STANDARD_ERRORS: f64 = 3.0;
+pub const STANDARD_ERRORS: f64 = 4.0;
 /// After so many calls a version is no longer judged.
 pub const TRUSTED_AFTER: u32 = 500;
 
@@ -233,8 +233,8 @@ mod tests {
             (Health::default(), health(40, 0, 40), "sound"),
             (
                 health(19, 19, 0),
-                health(20, 3, 20),
-                "3 of 20 (15 %) of its calls failed; of the version before 0 of 100 (0 %)",
+                health(20, 4, 20),
+                "4 of 20 (20 %) of its calls failed; of the version before 0 of 100 (0 %)",
             ),
             // Five hundred good calls, and it is judged no more.
             (good, health(499, 2, 50), "sound"),
