@@ -1,15 +1,24 @@
 //! A newcomer's path with nothing but the binary and the README of the template: new, build, test, change something, see the
-//! test fail, mend it, talk. Once for each language.
+//! test fail, mend it, talk, deploy, watch. Once for each language.
 //!
 //! The tools of the languages are those that `./zv guests` found or installed.
 
 use std::{
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Output,
+    time::Duration,
 };
 
-use zvonar_tests::{clock, host, machine};
+use zvonar_tests::{
+    clock,
+    host::{self, Host},
+    http::Token,
+    machine,
+    process::Process,
+    project::Config,
+};
 
 /// A scenario of somebody who begins.
 struct Newcomer {
@@ -19,7 +28,12 @@ struct Newcomer {
     begun: std::time::Instant,
     /// What was done, and when it was over.
     timing: String,
+    /// Where the running host is, once there is one.
+    host: Vec<(&'static str, String)>,
 }
+
+/// How long a step may take on a machine that is busy.
+const LIMIT: Duration = Duration::from_secs(180);
 
 impl Newcomer {
     /// `zvonar new`. `None`, said aloud, when the language's tools are not here: then its example is not built either.
@@ -30,7 +44,8 @@ impl Newcomer {
         let place = tempfile::tempdir().expect("a temporary folder");
         let folder = place.path().join("hello");
         let begun = clock::now();
-        let mut newcomer = Self { language, _place: place, folder, begun, timing: String::new() };
+        let mut newcomer =
+            Self { language, _place: place, folder, begun, timing: String::new(), host: Vec::new() };
         let mut new = host::zvonar(["new", "--lang", language, "hello"]);
         new.current_dir(newcomer.folder.parent().expect("a folder in a folder"));
         newcomer.expect("new", new.output().expect("zvonar runs"), true);
@@ -40,8 +55,13 @@ impl Newcomer {
     /// Runs a command as the README has it, in the scenario's folder, and gives what it printed.
     fn run(&mut self, arguments: &[&str], succeeds: bool) -> String {
         let mut command = host::zvonar(arguments);
-        let output = command.current_dir(&self.folder).output().expect("zvonar runs");
+        command.current_dir(&self.folder).envs(self.host.iter().map(|(name, value)| (name, value)));
+        let output = command.output().expect("zvonar runs");
         self.expect(arguments[0], output, succeeds)
+    }
+
+    fn note(&mut self, step: &str) {
+        self.timing += &format!(" {step} {:.1} s,", self.begun.elapsed().as_secs_f64());
     }
 
     fn expect(&mut self, step: &str, output: Output, succeeds: bool) -> String {
@@ -53,7 +73,7 @@ impl Newcomer {
             self.language,
             String::from_utf8_lossy(&output.stderr)
         );
-        self.timing += &format!(" {step} {:.1} s,", self.begun.elapsed().as_secs_f64());
+        self.note(step);
         said
     }
 
@@ -69,6 +89,7 @@ impl Newcomer {
 /// From nothing to a scenario that was changed, tested and talked to. `branch` is the source and its line for the key 2,
 /// which becomes the key 3.
 fn walk(language: &'static str, example: &str, source: &str, branch: &str) {
+    let _machine = machine::shared();
     let Some(mut newcomer) = Newcomer::new(language, example) else { return };
     let readme = fs::read_to_string(newcomer.folder.join("README.md")).expect("the README");
     for command in ["build .", "test .", "chat .", "deploy .", "watch ."] {
@@ -89,27 +110,51 @@ fn walk(language: &'static str, example: &str, source: &str, branch: &str) {
     let talk = newcomer.run(&["chat", ".", "--script", "talk.txt"], true);
     assert!(talk.contains("нажмите три.") && talk.contains("Не придёт"), "{talk}");
 
-    // From here on a host is needed: `deploy .` and `watch .`, as the README goes on.
+    ship(&mut newcomer);
     eprintln!("newcomer, {language}:{}", newcomer.timing.trim_end_matches(','));
 }
 
+/// Into a running host: `deploy .`, and `watch .` with a file that is saved meanwhile.
+fn ship(newcomer: &mut Newcomer) {
+    let place = newcomer.folder.parent().expect("a folder in a folder").to_owned();
+    let token = Token::new("demo");
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
+    let config = Config::new(nowhere).with_http(&token);
+    let host = Host::serve(&config, &place.join("host")).expect("the host starts");
+    newcomer.host = vec![("ZVONAR_HOST", config.url()), ("ZVONAR_TOKEN", token.secret.clone())];
+    assert_eq!(newcomer.run(&["deploy", "."], true), "hello: v1 live\n");
+
+    let mut command = host::zvonar(["watch", "."]);
+    command.current_dir(&newcomer.folder).envs(newcomer.host.iter().map(|(name, value)| (name, value)));
+    let mut watch = Process::spawn("zvonar watch", &mut command).expect("zvonar runs");
+    // Not every compiler makes the same bytes twice: then what is there goes live once more.
+    let first = watch.wait_for_line(" live", LIMIT).expect("what is there is live");
+    newcomer.edit("conversations/comes.yaml", "title: ", "title: Снова. ");
+    let next = if first.contains("already") { "hello: v2 live" } else { "hello: v3 live" };
+    watch.wait_for_line(next, LIMIT).expect("what was saved is live");
+    drop(watch);
+    newcomer.note("watch");
+    assert!(newcomer.run(&["versions", "hello"], true).contains("live"));
+    drop(host);
+}
+
 #[test]
-fn a_newcomer_with_rust_gets_from_nothing_to_a_talk() {
+fn a_newcomer_with_rust_gets_from_nothing_into_a_running_host() {
     walk("rust", "menu", "scenario.rs", "\"2\" =>");
 }
 
 #[test]
-fn a_newcomer_with_c_gets_from_nothing_to_a_talk() {
+fn a_newcomer_with_c_gets_from_nothing_into_a_running_host() {
     walk("c", "appointment-c", "scenario.c", "case '2':");
 }
 
 #[test]
-fn a_newcomer_with_javascript_gets_from_nothing_to_a_talk() {
+fn a_newcomer_with_javascript_gets_from_nothing_into_a_running_host() {
     walk("js", "appointment-js", "scenario.js", "case \"2\":");
 }
 
 #[test]
-fn a_newcomer_with_python_gets_from_nothing_to_a_talk() {
+fn a_newcomer_with_python_gets_from_nothing_into_a_running_host() {
     walk("python", "appointment-python", "scenario.py", "case \"2\":");
 }
 
