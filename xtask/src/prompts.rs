@@ -1,6 +1,10 @@
 //! Prompts that are made rather than recorded: the benchmark's tones, and what the other scenarios say.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use zvonar_scenario::build::voice::{self, Need, Voice};
 use zvonar_tests::machine;
@@ -36,10 +40,20 @@ pub(crate) fn speak(packages: &[&str]) -> Result<(), String> {
     }
     let voice = Voice::find().ok_or("espeak-ng was installed and is not there")?;
     shell::step(&format!("{} prompts spoken by {}", wanted.len(), voice.name()));
-    for (file, text) in wanted {
-        voice.speak(&text, &file).map_err(|error| error.to_string())?;
-    }
-    Ok(())
+    // A voice loads its sounds anew for each prompt: half a second of one core.
+    let next = AtomicUsize::new(0);
+    let speaker = || {
+        while let Some((file, text)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+            voice.speak(text, file).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    };
+    let speakers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let speakers: Vec<_> = (0..speakers).map(|_| scope.spawn(speaker)).collect();
+        let bug = |_| Err("a thread that spoke prompts stopped at a bug".to_owned());
+        speakers.into_iter().map(|speaker| speaker.join().unwrap_or_else(bug)).collect()
+    })
 }
 
 /// The `[texts]` of a package's manifest.

@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
+use zvonar_model::trace::TraceEvent;
 use zvonar_model::{Kopecks, Millis, Phases};
 use zvonar_rehearsal::line::{Abilities, Hearing};
 use zvonar_rehearsal::timeline::Side;
-use zvonar_rehearsal::{GatewayManner, Setup};
+use zvonar_rehearsal::{GatewayManner, Rehearsed, Setup};
 use zvonar_scenario::Ending;
 
 use crate::{hangs_up, menu, play, press, press_after, scenarios, setup, stage};
@@ -40,7 +41,12 @@ fn the_same_steps_give_the_same_talk() {
     let once = play(&stage, &setup(&stage, &[]), &[press("7"), press("2")]);
     let again = play(&stage, &setup(&stage, &[]), &[press("7"), press("2")]);
     assert_eq!((&once.entries, &once.charge), (&again.entries, &again.charge));
-    assert_eq!(once.record.trace.events, again.record.trace.events);
+    // Ticks tell of the machine, not of the talk: a busy one sees the guest running where a free one does not.
+    let told = |talk: &Rehearsed| {
+        let events = talk.record.trace.events.iter();
+        events.map(|event| TraceEvent { ticks: 0, ..event.clone() }).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&once), told(&again));
 }
 
 #[test]
