@@ -170,15 +170,25 @@ impl Store for SledStore {
     }
 }
 
+/// How often, and how far apart, the folder is asked for before somebody else is said to have it.
+const LOCK_TRIES: u32 = 20;
+/// See [`LOCK_TRIES`].
+const LOCK_PAUSE: Duration = Duration::from_millis(25);
+
 /// Takes the folder for this process alone.
 fn lock(folder: &Path) -> Result<File> {
     let path = folder.join("lock");
     let file = File::create(&path).map_err(|error| failed(&path, error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: folder.into() }),
-        Err(TryLockError::Error(error)) => Err(failed(&path, error)),
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            // A child that is being started holds all that its parent had open until its own program begins, and a
+            // host that is stopping may need another moment.
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(failed(&path, error)),
+        }
     }
+    Err(StoreError::Locked { path: folder.into() })
 }
 
 fn open_sled(folder: &Path, database: &Path, options: &SledOptions) -> Result<sled::Db> {
