@@ -2,7 +2,10 @@
 
 use std::{
     net::{TcpListener, UdpSocket},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 /// Below the range from which Linux hands out ports by itself (32768…60999), so that a media range is not taken apart
@@ -27,10 +30,14 @@ pub fn free_tcp_port() -> u16 {
         .port()
 }
 
+/// So many ranges are kept apart; those before them belong to tests that are over.
+const REMEMBERED: usize = 8;
+
 /// A range of `count` ports for media, `(first, last)`, none of which is in use now, and which this process gives to
 /// nobody else until it has gone round all of them.
 pub fn media_range(count: u16) -> (u16, u16) {
     static NEXT: AtomicU32 = AtomicU32::new(0);
+    static GIVEN: Mutex<Vec<(u16, u16)>> = Mutex::new(Vec::new());
     let room = u32::from(MEDIA_PORTS.end - MEDIA_PORTS.start);
     // Two test runs at once start at different places.
     let start = std::process::id().wrapping_mul(977);
@@ -39,7 +46,14 @@ pub fn media_range(count: u16) -> (u16, u16) {
         let offset = start.wrapping_add(step) % (room - u32::from(count));
         let first = (MEDIA_PORTS.start + offset as u16) & !1;
         let last = first + count - 1;
-        if (first..=last).step_by(2).all(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok()) {
+        // A range that was given may not be in use yet, and another count wraps at another place.
+        let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let overlaps = given.iter().any(|(a, b)| first <= *b && *a <= last);
+        if !overlaps && (first..=last).step_by(2).all(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok()) {
+            if given.len() >= REMEMBERED {
+                given.remove(0);
+            }
+            given.push((first, last));
             return (first, last);
         }
     }

@@ -21,11 +21,16 @@ pub(crate) const PEERS: &[Package] =
 /// add minutes on a fresh machine.
 pub(crate) fn test(filter: &[&str]) -> Result<(), String> {
     apt::ensure(PEERS)?;
-    build_guests()?;
     step(
         "compiling the host and the tests (on a fresh machine this takes some minutes: the sandbox has a compiler in it)",
     );
-    let zvonar = host::build()?;
+    // Beside it the guests are built: downloads and single-threaded compilers leave a core to the host's.
+    let zvonar = std::thread::scope(|scope| {
+        let guests = scope.spawn(build_guests);
+        let zvonar = host::build();
+        guests.join().map_err(|_| "the thread that builds the guests stopped at a bug".to_owned())??;
+        zvonar
+    })?;
     step("testing");
     let mut command = cargo_command(&["test", "--workspace"]);
     command.args(filter).env("ZVONAR_TESTS_STRICT", "1").env("ZVONAR_BIN", zvonar);
