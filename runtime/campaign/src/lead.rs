@@ -22,15 +22,56 @@ pub enum LeadState {
     Unreached,
 }
 
-impl LeadState {
+/// Where a lead stands, without the times: what is counted and filtered by. `Display` and [`LeadStatus::title`] give the
+/// Russian of the console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeadStatus {
+    /// Not dialled yet.
+    New,
+    /// To be dialled again.
+    Again,
+    /// A person answered: finished.
+    Reached,
+    /// All tries are spent, or none makes sense: finished.
+    Unreached,
+}
+
+impl LeadStatus {
+    /// All of them, in the order of reports.
+    pub const ALL: [Self; 4] = [Self::New, Self::Again, Self::Reached, Self::Unreached];
+
     /// The name in reports and the console.
-    pub fn title(&self) -> &'static str {
+    pub fn title(self) -> &'static str {
         match self {
             Self::New => "ещё не звонили",
-            Self::Again { .. } => "позвоним ещё раз",
+            Self::Again => "позвоним ещё раз",
             Self::Reached => "дозвонились",
             Self::Unreached => "не дозвонились",
         }
+    }
+}
+
+impl std::fmt::Display for LeadStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.title())
+    }
+}
+
+impl LeadState {
+    /// The same without the times.
+    pub fn status(&self) -> LeadStatus {
+        match self {
+            Self::New => LeadStatus::New,
+            Self::Again { .. } => LeadStatus::Again,
+            Self::Reached => LeadStatus::Reached,
+            Self::Unreached => LeadStatus::Unreached,
+        }
+    }
+
+    /// The name in reports and the console.
+    pub fn title(&self) -> &'static str {
+        self.status().title()
     }
 
     /// From when on the lead may be dialled; `None`: never again.

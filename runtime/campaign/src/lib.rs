@@ -9,7 +9,7 @@ mod numbers;
 mod rotation;
 mod schedule;
 
-pub use lead::{LeadState, Meaning, Progress, RetryClass, Try, after, meaning, rotation};
+pub use lead::{LeadState, LeadStatus, Meaning, Progress, RetryClass, Try, after, meaning, rotation};
 pub use numbers::{NumberKind, NumberRefused, check_number};
 pub use rotation::{Left, MAX_CALLS, NumberState, RetryRule, RetryRules, Rotation, Step};
 pub use schedule::{Calling, Schedule, ScheduleFault, Window, weekday_name};

@@ -1,8 +1,8 @@
 //! One attempt in the store: claimed, started, settled.
 //!
 //! A lead is claimed by compare-and-set, so two runners cannot both have it. The intent is stored as started before the
-//! INVITE leaves. One commit settles: the record, the charge, the lead's next state, what the scenario wants remembered,
-//! and the end of the intent. All keys are made from the attempt's id, so settling twice writes once.
+//! INVITE leaves. One commit settles: the record, the charge, the step for the reports, the lead's next state, what the
+//! scenario wants remembered, and the end of the intent. All keys are made from the attempt's id, so settling twice writes once.
 
 use std::time::Duration;
 
@@ -14,7 +14,9 @@ use zvonar_model::{
 use zvonar_store::{Commit, Expect, MAX_VALUE_BYTES, Write};
 
 use crate::projects::{MAX_FIELD_NAME, MAX_FIELDS, MAX_NOTES, MAX_TEXT, cut};
-use crate::tables::{Blocked, Epoch, Intent, Lead, Project, Read, Stage, TRIES, Tables, encode};
+use crate::tables::{
+    AttemptStep, Blocked, Epoch, Intent, Lead, Project, Read, Stage, Step, TRIES, Tables, encode,
+};
 use crate::{CallReport, DialerError, Effects, Order, Result};
 
 /// How long a claim holds on which nothing was started.
@@ -196,6 +198,7 @@ impl Tables {
             report,
         );
         let (record, charge, mut writes) = self.books(record);
+        writes.push(self.step_write(&record, &charge, None));
         writes.extend(self.block_write(&record, &effects));
         match self.commit(writes, 0).await? {
             Commit::Done(_) => Ok(Settled::Done { record: Box::new(record), charge }),
@@ -230,6 +233,7 @@ impl Tables {
         for _ in 0..TRIES {
             let mut writes = books.clone();
             writes.push(Write::delete(self.keys.intent(&intent.attempt), intent_revision));
+            let mut step = self.step_write(&record, &charge, None);
             if let Some((project, id)) = whose {
                 if lead.is_none() {
                     lead = self.get::<Lead>(&self.keys.lead(project, id)).await?;
@@ -240,8 +244,10 @@ impl Tables {
                 {
                     let next = next_lead(row, &record, &effects, &intent.rules, ROOM);
                     writes.push(Write::replace(self.keys.lead(project, id), *revision, encode(&next)));
+                    step = self.step_write(&record, &charge, Some((row, &next)));
                 }
             }
+            writes.push(step);
             writes.extend(self.block_write(&record, &effects));
             if let Commit::Done(_) = self.commit(writes, 0).await? {
                 return Ok(Closed::Now { record: Box::new(record), charge });
@@ -265,6 +271,11 @@ impl Tables {
             Write::create(self.keys.charge(&record.attempt), encode(&charge)),
         ];
         (record, charge, writes)
+    }
+
+    fn step_write(&self, record: &AttemptRecord, charge: &Charge, lead: Option<(&Lead, &Lead)>) -> Write {
+        let step = Step::Attempt(Box::new(AttemptStep::of(record, charge, lead)));
+        Write::create(self.keys.attempt_step(&record.attempt), encode(&step))
     }
 
     fn block_write(&self, record: &AttemptRecord, effects: &Effects) -> Option<Write> {

@@ -43,8 +43,8 @@ pub use recovery::{Abandoned, CUT_OFF, Recovered};
 pub use report::{Report, ReportRow, Totals};
 pub use run::{Counts, Finished, RunEvent, RunStep, Stop};
 pub use tables::{
-    BalanceRow, Blocked, Deployment, DialRules, Epoch, Intent, Lead, Project, Release, Stage, Tables,
-    TenantKeys, Withdrawn,
+    AttemptStep, BalanceRow, Blocked, Deployment, DialRules, Epoch, Intent, Lead, Project, Release, Stage,
+    Step, Tables, TenantKeys, Withdrawn,
 };
 pub use verify::{BookFault, Verified};
 pub use why::{Hold, NumberStory, Why};

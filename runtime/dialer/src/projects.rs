@@ -1,6 +1,6 @@
 //! Projects and their leads: made here, read by the runner and the reports.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use zvonar_campaign::{NumberRefused, Progress, check_number};
@@ -9,7 +9,7 @@ use zvonar_scenario::card::card_bytes;
 pub use zvonar_scenario::card::{MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_TEXT};
 use zvonar_store::{Commit, MAX_VALUE_BYTES, Write};
 
-use crate::tables::{Blocked, DialRules, Lead, Project, Read, TRIES, Tables, encode};
+use crate::tables::{Blocked, DialRules, Lead, Project, Read, Step, TRIES, Tables, encode};
 use crate::{DialerError, Result};
 
 /// The most numbers of a lead.
@@ -19,7 +19,7 @@ pub const MAX_NOTES: usize = 32;
 // Three quarters of what the store takes: there is always room for what becomes of the lead.
 const _: () = assert!(MAX_CARD_BYTES <= MAX_VALUE_BYTES / 4 * 3);
 
-/// How many leads are added in one commit: with the project's own row, below the store's limit of writes.
+/// How many leads are added in one commit: with the project's own row and the step, below the store's limit of writes.
 const BATCH: usize = 90;
 
 /// A project to be made.
@@ -54,6 +54,8 @@ pub struct NewLead {
     pub numbers: Vec<PhoneNumber>,
     /// What is known of them.
     pub fields: BTreeMap<String, String>,
+    /// What people sort leads by.
+    pub tags: BTreeSet<String>,
 }
 
 /// What became of leads that were to be added.
@@ -179,6 +181,7 @@ impl Tables {
             };
             let mut writes = Vec::with_capacity(batch.len() + 1);
             let mut known = Vec::new();
+            let (first, mut added) = (row.leads, Vec::new());
             for new in batch {
                 let key = self.keys.lead(project, &new.lead);
                 if self.store.get(self.keys.shard(), &key).await?.is_some() {
@@ -190,21 +193,25 @@ impl Tables {
                     numbers: new.numbers.clone(),
                     fields: new.fields.clone(),
                     notes: Vec::new(),
+                    tags: new.tags.clone(),
                     position: row.leads,
                     progress: Progress::new(),
                     claim: None,
                 };
                 row.leads += 1;
                 writes.push(Write::create(key, encode(&lead)));
+                added.push(lead.lead);
             }
-            let added = writes.len() as u64;
-            if added > 0 {
+            let count = added.len() as u64;
+            if count > 0 {
+                let step = Step::Added { project: project.clone(), leads: added };
+                writes.push(Write::create(self.keys.added_step(project, first), encode(&step)));
                 writes.push(Write::replace(self.keys.project(project), revision, encode(&row)));
                 if self.commit(writes, 0).await? == Commit::Conflict {
                     continue;
                 }
             }
-            done.added += added;
+            done.added += count;
             done.known.extend(known);
             return Ok(());
         }

@@ -12,6 +12,7 @@ use zvonar_store::{Key, Shard};
 /// | `<tenant>.intent.<attempt>` | an attempt that is under way |
 /// | `<tenant>.call.<attempt>` | a finished attempt: its record |
 /// | `<tenant>.charge.<attempt>` | what it costs; also the journal that the balance is folded from |
+/// | `<tenant>.step.<id>` | the journal of what happened to leads: counts and reports are folded from it |
 /// | `<tenant>.orphan.<attempt>` | the true report of an attempt that was given up before it came |
 /// | `<tenant>.blocked.<number>` | a number never to call |
 /// | `<tenant>.balance.total` | the fold of the charges |
@@ -72,6 +73,21 @@ impl TenantKeys {
 
     pub(crate) fn charge(&self, attempt: &AttemptId) -> Key {
         self.charges().then(attempt.as_str())
+    }
+
+    pub(crate) fn steps(&self) -> Key {
+        self.root.then("step")
+    }
+
+    /// The step that an attempt is.
+    pub(crate) fn attempt_step(&self, attempt: &AttemptId) -> Key {
+        self.steps().then(attempt.as_str())
+    }
+
+    /// The step that leads were added, of which the first got this position: a position is given once. `=` is in no id,
+    /// so this is no other step's key.
+    pub(crate) fn added_step(&self, project: &ProjectId, position: u64) -> Key {
+        self.steps().then(&format!("added={project}={position}"))
     }
 
     pub(crate) fn orphans(&self) -> Key {

@@ -3,6 +3,7 @@
 mod keys;
 mod releases;
 mod rows;
+mod steps;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ pub use keys::TenantKeys;
 pub use releases::{Deployment, Release, Withdrawn};
 pub(crate) use rows::Row;
 pub use rows::{BalanceRow, Blocked, DialRules, Epoch, Intent, Lead, Project, Stage};
+pub use steps::{AttemptStep, Step};
 
 use crate::{DialerError, Result};
 

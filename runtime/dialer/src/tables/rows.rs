@@ -1,6 +1,6 @@
 //! What is stored, by table. These types are not what an interface sends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -96,6 +96,9 @@ pub struct Lead {
     pub fields: BTreeMap<String, String>,
     /// What scenarios noted, oldest first.
     pub notes: Vec<String>,
+    /// What people sort leads by.
+    #[serde(default)]
+    pub tags: BTreeSet<String>,
     /// The place in the list: leads that are due at the same time are dialled by it.
     pub position: u64,
     /// Where it stands.

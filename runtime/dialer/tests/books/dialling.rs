@@ -424,7 +424,7 @@ async fn a_lead_that_would_not_fit_into_the_store_is_refused_with_a_sentence() {
     let dialer = dialer(memory(), Arc::new(Phone(|_| async { answered(1) })), 1);
     make_list(&dialer, 1, 1).await;
     let fields = (0..40).map(|i| (format!("{i}"), "\u{1}".repeat(2_000))).collect();
-    let heavy = NewLead { lead: lead(9), numbers: vec![number(9)], fields };
+    let heavy = NewLead { lead: lead(9), numbers: vec![number(9)], fields, tags: BTreeSet::new() };
     let refused = dialer.tables(&tenant()).add_leads(&project(), vec![heavy]).await;
     assert!(matches!(refused, Err(DialerError::LeadTooLarge { .. })), "{refused:?}");
 }
@@ -529,8 +529,7 @@ async fn leads_are_added_once_and_the_rest_says_why_not() {
     let new = |id: &str, number: &str| NewLead {
         lead: LeadId::new(id).unwrap(),
         numbers: vec![PhoneNumber::parse(number).unwrap()],
-        fields: BTreeMap::new(),
-    };
+        fields: BTreeMap::new(), tags: BTreeSet::new() };
     let mut leads = vec![
         new("lead-1", "+79005550000"),
         new("kz", "+77012345678"),
@@ -574,8 +573,7 @@ async fn leads_that_are_added_during_a_run_are_dialled_by_it() {
                     let late = NewLead {
                         lead: LeadId::new("late").unwrap(),
                         numbers: vec![number(500)],
-                        fields: BTreeMap::new(),
-                    };
+                        fields: BTreeMap::new(), tags: BTreeSet::new() };
                     tables.add_leads(&project(), vec![late]).await.unwrap();
                 }
                 answered(1)

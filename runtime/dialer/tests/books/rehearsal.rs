@@ -27,7 +27,7 @@ async fn rehearse(leads: u32, lines: u32, rules: DialRules, callees: Callees, lo
     };
     let lead = |i| {
         let (lead, fields) = (LeadId::new(&format!("lead-{i}")).unwrap(), Default::default());
-        NewLead { lead, numbers: vec![number(i)], fields }
+        NewLead { lead, numbers: vec![number(i)], fields, tags: BTreeSet::new() }
     };
     let leads = (0..leads).map(lead).collect();
     forecast(new, leads, Arc::new(PriceList::default()), callees, EIGHT, longest).await.unwrap()

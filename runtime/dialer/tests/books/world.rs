@@ -1,7 +1,7 @@
 //! A pretend carrier: decides by the number what becomes of a call, and keeps its own log of which phones rang. The log
 //! outlives the crashes of the process that dials.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -180,8 +180,7 @@ pub(crate) async fn make_list(dialer: &Dialer, leads: u32, lines: u32) {
         .map(|i| NewLead {
             lead: LeadId::new(&format!("lead-{i}")).unwrap(),
             numbers: vec![number(i)],
-            fields: [("name".to_owned(), format!("Анна {i}"))].into(),
-        })
+            fields: [("name".to_owned(), format!("Анна {i}"))].into(), tags: BTreeSet::new() })
         .collect();
     tables.add_leads(&project(), leads).await.unwrap();
 }
