@@ -28,7 +28,7 @@ const HELP: &str = "\
                               calls per second, calls at once, memory of a call, beside the floor program
   bench guests [--quick]      what each example scenario costs, beside an embedded QuickJS
   abuse [SECONDS]             what stops each misdeed of a scenario, and what fifty neighbours lose by it
-  kill-soak [N]               N (20) times kill -9 of a dialling host at random moments
+  kill-soak [KILLS [LEADS]]   kill -9 of a dialling host at random moments of its list: 50 2000
   reload-soak [CALLS DEPLOYS SECONDS]
                               deploys under live calls, at full size: 500 10 60
   check                       cargo fmt --check, clippy, and cargo deny where it is installed

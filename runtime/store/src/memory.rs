@@ -1,6 +1,6 @@
 //! Keeps everything in memory: for tests, demonstrations and rehearsals. It is as strict as the engines that keep data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -28,10 +28,32 @@ pub struct MemoryStore {
 struct State {
     revision: u64,
     keys: BTreeMap<(Shard, Key), (u64, Bytes)>,
+    /// The children of each key by their revisions: what journals are read by.
+    journals: HashMap<(Shard, Box<str>), BTreeMap<u64, Key>>,
     blobs: BTreeMap<Sha256, Bytes>,
 }
 
 impl State {
+    fn insert(&mut self, shard: Shard, key: &Key, revision: u64, value: Bytes) {
+        let before = self.keys.insert((shard, key.clone()), (revision, value));
+        let journal = self.journals.entry((shard, key.parent_str().into())).or_default();
+        if let Some((before, _)) = before {
+            journal.remove(&before);
+        }
+        journal.insert(revision, key.clone());
+    }
+
+    fn remove(&mut self, shard: Shard, key: &Key) {
+        let Some((before, _)) = self.keys.remove(&(shard, key.clone())) else { return };
+        let place = (shard, key.parent_str().into());
+        if let Some(journal) = self.journals.get_mut(&place) {
+            journal.remove(&before);
+            if journal.is_empty() {
+                self.journals.remove(&place);
+            }
+        }
+    }
+
     /// All that lies strictly below a prefix, from a place on.
     fn below<'a>(
         &'a self,
@@ -96,12 +118,8 @@ impl Store for MemoryStore {
             let revision = state.revision;
             revisions.push(revision);
             match &write.value {
-                Some(value) => {
-                    state.keys.insert((shard, write.key.clone()), (revision, value.clone()));
-                }
-                None => {
-                    state.keys.remove(&(shard, write.key.clone()));
-                }
+                Some(value) => state.insert(shard, &write.key, revision, value.clone()),
+                None => state.remove(shard, &write.key),
             }
             events.push(Event { key: write.key, revision, value: write.value });
         }
@@ -134,13 +152,15 @@ impl Store for MemoryStore {
 
     async fn read(&self, shard: Shard, journal: &Key, after: u64, limit: usize) -> Result<Vec<Item>> {
         let state = self.state();
-        let mut found: Vec<_> = state
-            .below(shard, journal, None)
-            .filter(|(key, revision, _)| *revision > after && key.parent_str() == journal.as_str())
-            .collect();
-        found.sort_unstable_by_key(|(_, revision, _)| *revision);
-        found.truncate(limit);
-        Ok(found.into_iter().map(item).collect())
+        let Some(children) = state.journals.get(&(shard, journal.as_str().into())) else {
+            return Ok(Vec::new());
+        };
+        let later = children.range((Bound::Excluded(after), Bound::Unbounded)).take(limit);
+        let keyed = later.map(|(revision, key)| {
+            let (_, value) = &state.keys[&(shard, key.clone())];
+            item((key, *revision, value))
+        });
+        Ok(keyed.collect())
     }
 
     async fn put_blob(&self, sha: Sha256, bytes: Source) -> Result<()> {

@@ -529,7 +529,9 @@ async fn leads_are_added_once_and_the_rest_says_why_not() {
     let new = |id: &str, number: &str| NewLead {
         lead: LeadId::new(id).unwrap(),
         numbers: vec![PhoneNumber::parse(number).unwrap()],
-        fields: BTreeMap::new(), tags: BTreeSet::new() };
+        fields: BTreeMap::new(),
+        tags: BTreeSet::new(),
+    };
     let mut leads = vec![
         new("lead-1", "+79005550000"),
         new("kz", "+77012345678"),
@@ -573,7 +575,9 @@ async fn leads_that_are_added_during_a_run_are_dialled_by_it() {
                     let late = NewLead {
                         lead: LeadId::new("late").unwrap(),
                         numbers: vec![number(500)],
-                        fields: BTreeMap::new(), tags: BTreeSet::new() };
+                        fields: BTreeMap::new(),
+                        tags: BTreeSet::new(),
+                    };
                     tables.add_leads(&project(), vec![late]).await.unwrap();
                 }
                 answered(1)
