@@ -104,15 +104,13 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_stored_by_name_and_shown_in_russian() {
-        for (status, stored, title) in [
-            (ProjectStatus::Active, r#"{"is":"active"}"#, "Активен"),
-            (ProjectStatus::Paused, r#"{"is":"paused"}"#, "Приостановлен"),
-            (ProjectStatus::Finished { by: Ending::Done }, r#"{"is":"finished","by":"done"}"#, "Завершён"),
-            (ProjectStatus::Error { why: "w".into() }, r#"{"is":"error","why":"w"}"#, "Ошибка"),
+    fn a_status_is_shown_in_russian() {
+        for (status, title) in [
+            (ProjectStatus::Active, "Активен"),
+            (ProjectStatus::Paused, "Приостановлен"),
+            (ProjectStatus::Finished { by: Ending::Done }, "Завершён"),
+            (ProjectStatus::Error { why: "the trunk is gone".into() }, "Ошибка"),
         ] {
-            assert_eq!(serde_json::to_string(&status).unwrap(), stored);
-            assert_eq!(serde_json::from_str::<ProjectStatus>(stored).unwrap(), status);
             assert_eq!(status.to_string(), title);
         }
     }

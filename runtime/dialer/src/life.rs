@@ -6,6 +6,7 @@
 //!
 //! An edit names the version that its author saw. Leads that are added meanwhile, starts and pauses are no edits.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use zvonar_campaign::{Ending, PRIORITIES, ProjectStatus};
@@ -32,7 +33,7 @@ pub struct ProjectChange {
     /// What runs when somebody picks up.
     pub scenario: Option<ScenarioName>,
     /// The scenario's settings, all of them.
-    pub settings: Option<std::collections::BTreeMap<String, String>>,
+    pub settings: Option<BTreeMap<String, String>>,
     /// By which trunk.
     pub trunk: Option<TrunkId>,
     /// How many attempts at once, from 1.
@@ -217,7 +218,7 @@ impl Tables {
             let quota = self.quota().await?;
             let mut writes =
                 vec![Write::replace(self.keys.project(&next.project), read.revision, encode(&next))];
-            writes.extend(self.quota_write(quota, |active| drop(active.remove(&next.project))));
+            writes.extend(self.quota_write(quota, |active| active.remove(&next.project)));
             if let Commit::Done(_) = self.commit(writes, 0).await? {
                 return Ok(true);
             }
@@ -265,9 +266,9 @@ impl Tables {
                         None => continue,
                     }
                 }
-                writes.extend(self.quota_write(quota, |active| drop(active.insert(project.clone()))));
+                writes.extend(self.quota_write(quota, |active| active.insert(project.clone())));
             } else if row.status.is_active() && !next.status.is_active() {
-                writes.extend(self.quota_write(quota, |active| drop(active.remove(project))));
+                writes.extend(self.quota_write(quota, |active| active.remove(project)));
             }
             if let Commit::Done(_) = self.commit(writes, 0).await? {
                 return Ok(next);
@@ -292,20 +293,18 @@ impl Tables {
         self.get(&self.keys.quota()).await
     }
 
-    /// The change of the quota, if it is one.
+    /// The change of the quota, if it is one; `change` says so.
     fn quota_write(
         &self,
         quota: Option<Read<Quota>>,
-        change: impl FnOnce(&mut std::collections::BTreeSet<ProjectId>),
+        change: impl FnOnce(&mut BTreeSet<ProjectId>) -> bool,
     ) -> Option<Write> {
         let (revision, mut row) = match quota {
             Some(read) => (Some(read.revision), read.row),
             None => (None, Quota::default()),
         };
-        let before = row.active.clone();
-        change(&mut row.active);
         let key = self.keys.quota();
-        (row.active != before).then(|| match revision {
+        change(&mut row.active).then(|| match revision {
             Some(revision) => Write::replace(key, revision, encode(&row)),
             None => Write::create(key, encode(&row)),
         })
