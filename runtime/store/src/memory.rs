@@ -1,6 +1,6 @@
 //! Keeps everything in memory: for tests, demonstrations and rehearsals. It is as strict as the engines that keep data.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +12,7 @@ use crate::blob::{collect, source_of};
 use crate::hub::Hub;
 use crate::rules::{check, holds};
 use crate::{
-    Commit, Cursor, Event, Item, Key, Page, Result, Sha256, Shard, Source, Store, StoreError, Write,
+    Commit, Cursor, Event, Item, Key, NEWS, Page, Result, Sha256, Shard, Source, Store, StoreError, Write,
 };
 
 /// The largest blob that is kept in memory.
@@ -28,32 +28,12 @@ pub struct MemoryStore {
 struct State {
     revision: u64,
     keys: BTreeMap<(Shard, Key), (u64, Bytes)>,
-    /// The children of each key by their revisions: what journals are read by.
-    journals: HashMap<(Shard, Box<str>), BTreeMap<u64, Key>>,
+    /// The keys by their parents and then by revision: journals are read again and again, and grow long.
+    journals: BTreeMap<(Shard, Box<str>, u64), Key>,
     blobs: BTreeMap<Sha256, Bytes>,
 }
 
 impl State {
-    fn insert(&mut self, shard: Shard, key: &Key, revision: u64, value: Bytes) {
-        let before = self.keys.insert((shard, key.clone()), (revision, value));
-        let journal = self.journals.entry((shard, key.parent_str().into())).or_default();
-        if let Some((before, _)) = before {
-            journal.remove(&before);
-        }
-        journal.insert(revision, key.clone());
-    }
-
-    fn remove(&mut self, shard: Shard, key: &Key) {
-        let Some((before, _)) = self.keys.remove(&(shard, key.clone())) else { return };
-        let place = (shard, key.parent_str().into());
-        if let Some(journal) = self.journals.get_mut(&place) {
-            journal.remove(&before);
-            if journal.is_empty() {
-                self.journals.remove(&place);
-            }
-        }
-    }
-
     /// All that lies strictly below a prefix, from a place on.
     fn below<'a>(
         &'a self,
@@ -117,9 +97,16 @@ impl Store for MemoryStore {
             state.revision += 1;
             let revision = state.revision;
             revisions.push(revision);
-            match &write.value {
-                Some(value) => state.insert(shard, &write.key, revision, value.clone()),
-                None => state.remove(shard, &write.key),
+            let place = |revision| (shard, Box::from(write.key.parent_str()), revision);
+            let before = match &write.value {
+                Some(value) => {
+                    state.journals.insert(place(revision), write.key.clone());
+                    state.keys.insert((shard, write.key.clone()), (revision, value.clone()))
+                }
+                None => state.keys.remove(&(shard, write.key.clone())),
+            };
+            if let Some((before, _)) = before {
+                state.journals.remove(&place(before));
             }
             events.push(Event { key: write.key, revision, value: write.value });
         }
@@ -146,21 +133,20 @@ impl Store for MemoryStore {
         from: u64,
     ) -> Result<BoxStream<'static, Result<Event>>> {
         let subscription = self.hub.subscribe();
+        if from == NEWS {
+            return Ok(subscription.stream(shard, prefix.clone(), from, Vec::new()));
+        }
         let found = self.state().below(shard, prefix, None).map(item).collect();
         Ok(subscription.stream(shard, prefix.clone(), from, found))
     }
 
     async fn read(&self, shard: Shard, journal: &Key, after: u64, limit: usize) -> Result<Vec<Item>> {
         let state = self.state();
-        let Some(children) = state.journals.get(&(shard, journal.as_str().into())) else {
-            return Ok(Vec::new());
-        };
-        let later = children.range((Bound::Excluded(after), Bound::Unbounded)).take(limit);
-        let keyed = later.map(|(revision, key)| {
-            let (_, value) = &state.keys[&(shard, key.clone())];
-            item((key, *revision, value))
-        });
-        Ok(keyed.collect())
+        let place = |revision| (shard, Box::<str>::from(journal.as_str()), revision);
+        let places = (Bound::Excluded(place(after)), Bound::Included(place(u64::MAX)));
+        let keys = state.journals.range(places).take(limit).map(|(_, key)| key);
+        let stored = keys.filter_map(|key| Some((key, state.keys.get(&(shard, key.clone()))?)));
+        Ok(stored.map(|(key, (revision, value))| item((key, *revision, value))).collect())
     }
 
     async fn put_blob(&self, sha: Sha256, bytes: Source) -> Result<()> {
