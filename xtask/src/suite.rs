@@ -64,6 +64,20 @@ pub(crate) fn kill_soak(arguments: &[&str]) -> Result<(), String> {
     shell::run_with(&mut command)
 }
 
+/// A month of fifty projects and 200,000 leads on a pretend clock, with faults and restarts, against the oracle.
+pub(crate) fn month(arguments: &[&str]) -> Result<(), String> {
+    step("a month of 50 projects of 10 tenants, 200,000 leads in 11 zones");
+    let mut command =
+        cargo_command(&["test", "--workspace", "--test", "books", "month", "--", "--nocapture"]);
+    match arguments {
+        [] => {}
+        [seed] => drop(command.env("ZVONAR_SEED", seed)),
+        _ => return Err("month takes a seed, a number, or nothing".into()),
+    }
+    command.env("ZVONAR_MONTH", "full");
+    shell::run_with(&mut command)
+}
+
 /// The test of versions under live calls, at full size: 500 calls, ten deploys in a minute, compiled for speed.
 pub(crate) fn reload_soak(arguments: &[&str]) -> Result<(), String> {
     let size = match arguments {

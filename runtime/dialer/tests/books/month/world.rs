@@ -16,7 +16,7 @@ use zvonar_model::{
     TrunkId, UnixMillis,
 };
 
-use crate::Size;
+use super::Size;
 
 /// 2026-02-16 00:00 in Moscow, a Monday: the month has 23 February and 8 March in it.
 pub(crate) const START: i64 = 1_771_189_200_000;
@@ -143,22 +143,18 @@ impl Plan {
     pub(crate) async fn store(&self, dialer: &Dialer) {
         for project in &self.projects {
             let tables = dialer.tables(&project.tenant);
+            let (scenario, trunk) = (ScenarioName::new("hello").unwrap(), TrunkId::new("main").unwrap());
             let new = NewProject {
-                project: project.id.clone(),
-                title: project.id.to_string(),
-                scenario: ScenarioName::new("hello").unwrap(),
-                settings: BTreeMap::new(),
-                trunk: TrunkId::new("main").unwrap(),
                 lines: project.lines,
                 calls_per_second: 20,
-                ring: Duration::from_secs(30),
                 rules: DialRules {
                     retry: project.rules,
                     hours: project.hours.text().into(),
                     zone: "Europe/Moscow".into(),
                 },
+                ..NewProject::new(project.id.clone(), scenario, trunk)
             };
-            tables.create_project(new).await.unwrap();
+            tables.create_project(new, dialer.now()).await.unwrap();
             let leads = project.leads.iter().map(|person| {
                 let (zone, _) = ZONES[person.zone];
                 // Who lives in the project's zone need not say so.

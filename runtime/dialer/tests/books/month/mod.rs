@@ -18,14 +18,14 @@ use zvonar_ledger::PriceList;
 use zvonar_store::fault::{Fault, FaultStore};
 use zvonar_store::{MemoryStore, SharedStore};
 
-use world::{Exchange, Plan, START, Wall};
+use world::{Exchange, Plan, Wall};
 
 /// How large a month is.
 #[derive(Debug, Clone, Copy)]
-struct Size {
-    tenants: u32,
-    projects: u32,
-    leads: u32,
+pub(crate) struct Size {
+    pub(crate) tenants: u32,
+    pub(crate) projects: u32,
+    pub(crate) leads: u32,
     /// How often the program dies.
     deaths: u32,
 }
@@ -109,6 +109,3 @@ async fn dial(dialer: &Dialer, plan: &Plan) {
         ended.unwrap().unwrap();
     }
 }
-
-/// The month begins here; used by the modules.
-const _: i64 = START;

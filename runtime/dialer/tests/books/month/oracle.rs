@@ -9,7 +9,7 @@ use zvonar_model::{
     AttemptId, LeadId, Outcome, PhoneNumber, ProjectId, SystemResult, TalkEnd, TenantId, UnixMillis,
 };
 
-use crate::world::{Hours, Person, Plan, Project, Seen, ZONES};
+use super::world::{Hours, Person, Plan, Project, Seen, ZONES};
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
@@ -224,7 +224,7 @@ impl Lead<'_> {
                 // Forgotten: it could have been called for two whole days of open windows, and was not.
                 let free = numbers[turn].free.max(before);
                 let mut opened = 0;
-                let mut at = free.max(crate::world::START);
+                let mut at = free.max(super::world::START);
                 while at < end.0 {
                     opened += i64::from(self.open(at));
                     at += 60_000;
