@@ -47,6 +47,8 @@ const SAYS_MORE: f32 = 1.5;
 const PARTICLE_LETTERS: usize = 3;
 /// See [`PARTICLE_LETTERS`].
 const PARTICLE_WORDS: usize = 4;
+/// A number says as much as a word of so many letters, however it is written.
+const NUMBER_LETTERS: usize = 4;
 /// Stems keep at least so many letters: «даю» is not «да».
 const STEM_LETTERS: usize = 3;
 /// How many words of a text are looked at: what is said in 30 s, and then some.
@@ -208,7 +210,7 @@ impl PhraseSet {
                     let first = ids[first].clone();
                     faults.push(PhraseFault::Equal { first, second: id.clone(), way: text.clone() });
                 }
-                let letters = words.iter().map(|word| word.exact.chars().count()).sum();
+                let letters = words.iter().map(Word::weight).sum();
                 ways.push(Way { phrase: number, words, spaced, letters });
             }
             ids.push(id);
@@ -356,6 +358,11 @@ impl Way {
 }
 
 impl Word {
+    /// How much it says.
+    fn weight(&self) -> usize {
+        if is_number(&self.exact) { NUMBER_LETTERS.max(self.exact.len()) } else { self.exact.chars().count() }
+    }
+
     /// Whether somebody may have said this word and been heard saying the other one.
     fn resembles(&self, other: &Self, row: &mut Vec<usize>) -> bool {
         if self.exact == other.exact || self.stem == other.stem {
