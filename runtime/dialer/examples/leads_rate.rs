@@ -14,8 +14,8 @@ use zvonar_dialer::{CallReport, Caller, Dialer, NotPlaced, Order, Reserved, RunS
 use zvonar_ledger::PriceList;
 use zvonar_model::{Millis, Outcome, Phases, ProjectId, SystemResult, TenantId, UnixMillis};
 use zvonar_store::{
-    Commit, Cursor, Event, Expect, Item, Key, Page, Result as Stored, Sha256, Shard, SharedStore, SledOptions,
-    SledStore, Source, Store, Write,
+    Commit, Cursor, Event, Expect, Item, Key, Page, Result as Stored, Sha256, Shard, SharedStore,
+    SledOptions, SledStore, Source, Store, Write,
 };
 
 /// How long each takes.
@@ -65,7 +65,12 @@ impl Store for Timed {
         self.inner.scan(shard, prefix, after, limit).await
     }
 
-    async fn watch(&self, shard: Shard, prefix: &Key, from: u64) -> Stored<BoxStream<'static, Stored<Event>>> {
+    async fn watch(
+        &self,
+        shard: Shard,
+        prefix: &Key,
+        from: u64,
+    ) -> Stored<BoxStream<'static, Stored<Event>>> {
         self.inner.watch(shard, prefix, from).await
     }
 
@@ -107,7 +112,9 @@ impl Reserved for &Everybody {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let mut next = |what: &str| arguments.next().ok_or_else(|| format!("leads_rate DATA TENANT PROJECT [SECONDS]: no {what}"));
+    let mut next = |what: &str| {
+        arguments.next().ok_or_else(|| format!("leads_rate DATA TENANT PROJECT [SECONDS]: no {what}"))
+    };
     let (data, tenant, project) = (PathBuf::from(next("DATA")?), next("TENANT")?, next("PROJECT")?);
     let seconds: u64 = next("SECONDS").map_or(Ok(20), |text| text.parse())?;
     let (tenant, project) = (TenantId::new(&tenant)?, ProjectId::new(&project)?);
@@ -127,7 +134,8 @@ async fn measure(
     let store = Arc::new(Timed { inner: store, claims: Mutex::default(), settles: Mutex::default() });
     let shared: SharedStore = store.clone();
     let clock: WallClock = Arc::new(wall);
-    let dialer = Dialer::new(shared, Arc::new(PriceList::default()), Arc::new(Everybody), clock, wall().0 as u64);
+    let dialer =
+        Dialer::new(shared, Arc::new(PriceList::default()), Arc::new(Everybody), clock, wall().0 as u64);
     let tables = dialer.tables(&tenant);
 
     let begun = now();
@@ -171,7 +179,9 @@ async fn measure(
     drain.await?;
     let looks: serde_json::Map<String, serde_json::Value> = looks
         .into_iter()
-        .map(|(name, times)| (name.to_owned(), json!({ "p50_ms": quantile(&times, 0.5), "max_ms": quantile(&times, 1.0) })))
+        .map(|(name, times)| {
+            (name.to_owned(), json!({ "p50_ms": quantile(&times, 0.5), "max_ms": quantile(&times, 1.0) }))
+        })
         .collect();
     println!(
         "{}",
@@ -220,4 +230,3 @@ fn peak_mib() -> Option<u64> {
     let line = status.lines().find(|line| line.starts_with("VmHWM"))?;
     line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib / 1024)
 }
-
