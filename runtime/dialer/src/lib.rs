@@ -36,7 +36,8 @@ pub use error::{DialerError, Result};
 pub use forecast::{Callees, Forecast, HourOfDialling, forecast};
 pub use grant::Grant;
 pub use projects::{
-    Added, MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_NOTES, MAX_NUMBERS, MAX_TEXT, NewLead, NewProject,
+    Added, MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_NOTES, MAX_NUMBERS, MAX_TAG_BYTES, MAX_TAGS,
+    MAX_TEXT, NewLead, NewProject,
 };
 pub use records::RecordPage;
 pub use recovery::{Abandoned, CUT_OFF, Recovered};

@@ -14,6 +14,10 @@ use crate::{DialerError, Result};
 
 /// The most numbers of a lead.
 pub const MAX_NUMBERS: usize = 50;
+/// The most tags of a lead.
+pub const MAX_TAGS: usize = 32;
+/// The longest tag, in bytes.
+pub const MAX_TAG_BYTES: usize = 128;
 /// The most notes of a lead; older ones go first.
 pub const MAX_NOTES: usize = 32;
 // Three quarters of what the store takes: there is always room for what becomes of the lead.
@@ -251,6 +255,12 @@ fn check_size(lead: &NewLead) -> Result<()> {
     }
     if lead.fields.len() > MAX_FIELDS {
         return too_large(format!("{} fields; at most {MAX_FIELDS} are kept", lead.fields.len()));
+    }
+    if lead.tags.len() > MAX_TAGS {
+        return too_large(format!("{} tags; at most {MAX_TAGS} are kept", lead.tags.len()));
+    }
+    if let Some(tag) = lead.tags.iter().find(|tag| tag.is_empty() || tag.len() > MAX_TAG_BYTES) {
+        return too_large(format!("the tag `{}` has not 1 to {MAX_TAG_BYTES} bytes", cut(tag, 20)));
     }
     for (name, value) in &lead.fields {
         if name.len() > MAX_FIELD_NAME {
