@@ -217,7 +217,9 @@ pub(crate) fn new_project(project: &Project) -> NewProject {
 
 /// The rows of a list, as the dialler takes them.
 pub(crate) fn new_leads(list: Vec<leads::Row>) -> Vec<NewLead> {
-    list.into_iter().map(|row| NewLead { lead: row.lead, numbers: row.phones, fields: row.fields, tags: BTreeSet::new() }).collect()
+    list.into_iter()
+        .map(|row| NewLead { lead: row.lead, numbers: row.phones, fields: row.fields, tags: BTreeSet::new() })
+        .collect()
 }
 
 /// Stores a project of the configuration as it is written now, and the leads of its list that are not there yet: a

@@ -123,7 +123,9 @@ async fn a_list_that_is_killed_many_times_rings_no_phone_twice_and_keeps_its_boo
         let leads = (0..LEADS).map(|i| NewLead {
             lead: LeadId::new(&format!("lead-{i}")).unwrap(),
             numbers: vec![PhoneNumber::parse(&format!("+7900{:07}", i * 7_907)).unwrap()],
-            fields: BTreeMap::new(), tags: BTreeSet::new() });
+            fields: BTreeMap::new(),
+            tags: BTreeSet::new(),
+        });
         tables.add_leads(&project(), leads.collect()).await.unwrap();
     }
     let mut kills = 0;

@@ -28,6 +28,8 @@ pub struct MemoryStore {
 struct State {
     revision: u64,
     keys: BTreeMap<(Shard, Key), (u64, Bytes)>,
+    /// The keys by their parent, then by revision, so that a journal is read from any place without looking through it.
+    journals: BTreeMap<(Shard, Box<str>, u64), Key>,
     blobs: BTreeMap<Sha256, Bytes>,
 }
 
@@ -95,13 +97,16 @@ impl Store for MemoryStore {
             state.revision += 1;
             let revision = state.revision;
             revisions.push(revision);
-            match &write.value {
+            let parent: Box<str> = write.key.parent_str().into();
+            let before = match &write.value {
                 Some(value) => {
-                    state.keys.insert((shard, write.key.clone()), (revision, value.clone()));
+                    state.journals.insert((shard, parent.clone(), revision), write.key.clone());
+                    state.keys.insert((shard, write.key.clone()), (revision, value.clone()))
                 }
-                None => {
-                    state.keys.remove(&(shard, write.key.clone()));
-                }
+                None => state.keys.remove(&(shard, write.key.clone())),
+            };
+            if let Some((before, _)) = before {
+                state.journals.remove(&(shard, parent, before));
             }
             events.push(Event { key: write.key, revision, value: write.value });
         }
@@ -134,13 +139,15 @@ impl Store for MemoryStore {
 
     async fn read(&self, shard: Shard, journal: &Key, after: u64, limit: usize) -> Result<Vec<Item>> {
         let state = self.state();
-        let mut found: Vec<_> = state
-            .below(shard, journal, None)
-            .filter(|(key, revision, _)| *revision > after && key.parent_str() == journal.as_str())
-            .collect();
-        found.sort_unstable_by_key(|(_, revision, _)| *revision);
-        found.truncate(limit);
-        Ok(found.into_iter().map(item).collect())
+        let place = |revision| (shard, journal.as_str().into(), revision);
+        let range = (Bound::Excluded(place(after)), Bound::Included(place(u64::MAX)));
+        let children = state.journals.range(range).take(limit);
+        Ok(children
+            .map(|((.., revision), key)| {
+                let (_, value) = &state.keys[&(shard, key.clone())];
+                Item { key: key.clone(), revision: *revision, value: value.clone() }
+            })
+            .collect())
     }
 
     async fn put_blob(&self, sha: Sha256, bytes: Source) -> Result<()> {

@@ -180,7 +180,9 @@ pub(crate) async fn make_list(dialer: &Dialer, leads: u32, lines: u32) {
         .map(|i| NewLead {
             lead: LeadId::new(&format!("lead-{i}")).unwrap(),
             numbers: vec![number(i)],
-            fields: [("name".to_owned(), format!("Анна {i}"))].into(), tags: BTreeSet::new() })
+            fields: [("name".to_owned(), format!("Анна {i}"))].into(),
+            tags: BTreeSet::new(),
+        })
         .collect();
     tables.add_leads(&project(), leads).await.unwrap();
 }

@@ -52,7 +52,10 @@ async fn dial(
         .unwrap();
     let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let numbers = numbers.iter().map(|i| number(*i)).collect();
-    tables.add_leads(&project(), vec![NewLead { lead: lead(0), numbers, fields, tags: BTreeSet::new() }]).await.unwrap();
+    tables
+        .add_leads(&project(), vec![NewLead { lead: lead(0), numbers, fields, tags: BTreeSet::new() }])
+        .await
+        .unwrap();
     dialer.run(&tenant(), &project(), None, never()).await.unwrap();
     assert!(tables.verify().await.unwrap().is_sound());
     let state = tables.lead(&project(), &lead(0)).await.unwrap().unwrap().progress.state;
@@ -198,7 +201,12 @@ async fn every_state_of_a_lead_names_the_rule_that_holds_it_and_the_next_time() 
         tables.put_project(new).await.unwrap();
     };
     put(at_any_hour()).await;
-    let added = vec![NewLead { lead: lead(0), numbers: vec![number(1)], fields: BTreeMap::new(), tags: BTreeSet::new() }];
+    let added = vec![NewLead {
+        lead: lead(0),
+        numbers: vec![number(1)],
+        fields: BTreeMap::new(),
+        tags: BTreeSet::new(),
+    }];
     tables.add_leads(&project(), added).await.unwrap();
     let why = async || tables.why(&project(), &lead(0), clock()).await.unwrap();
 
@@ -234,7 +242,12 @@ async fn every_state_of_a_lead_names_the_rule_that_holds_it_and_the_next_time() 
     running.await.unwrap().unwrap();
 
     *outcome.lock().unwrap() = Outcome::answered(SystemResult::Connected);
-    let added = vec![NewLead { lead: lead(5), numbers: vec![number(5)], fields: BTreeMap::new(), tags: BTreeSet::new() }];
+    let added = vec![NewLead {
+        lead: lead(5),
+        numbers: vec![number(5)],
+        fields: BTreeMap::new(),
+        tags: BTreeSet::new(),
+    }];
     tables.add_leads(&project(), added).await.unwrap();
     dialer.run(&tenant(), &project(), None, never()).await.unwrap();
     let reached = tables.why(&project(), &lead(5), clock()).await.unwrap();
