@@ -6,10 +6,12 @@
 
 mod lead;
 mod numbers;
+mod project;
 mod rotation;
 mod schedule;
 
 pub use lead::{LeadState, LeadStatus, Meaning, Progress, RetryClass, Try, after, meaning, rotation};
 pub use numbers::{NumberKind, NumberRefused, check_number};
+pub use project::{ACTIVE_PROJECTS, Ending, IDLE, PRIORITIES, ProjectStatus, USUAL_PRIORITY, ending};
 pub use rotation::{Left, MAX_CALLS, NumberState, RetryRule, RetryRules, Rotation, Step};
 pub use schedule::{Calling, Schedule, ScheduleFault, Window, weekday_name};

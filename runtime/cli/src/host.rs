@@ -212,6 +212,7 @@ pub(crate) fn new_project(project: &Project) -> NewProject {
         calls_per_second: project.calls_per_second,
         ring: project.ring,
         rules: project.rules.clone(),
+        priority: project.priority,
     }
 }
 
@@ -230,7 +231,7 @@ pub(crate) async fn load_project(
     list: Vec<leads::Row>,
 ) -> Result<(), Failure> {
     let tables = dialer.tables(&project.tenant);
-    tables.put_project(new_project(project)).await?;
+    tables.put_project(new_project(project), dialer.now()).await?;
     let leads = new_leads(list);
     let added = tables.add_leads(&project.id, leads).await?;
     for (lead, why) in &added.refused {

@@ -107,17 +107,19 @@ async fn a_list_that_is_killed_many_times_rings_no_phone_twice_and_keeps_its_boo
     {
         let tables = dialer(folder.path(), 0).tables(&tenant());
         tables
-            .create_project(NewProject {
-                project: project(),
-                title: "Весна".into(),
-                scenario: ScenarioName::new("hello").unwrap(),
-                settings: BTreeMap::new(),
-                trunk: TrunkId::new("main").unwrap(),
-                lines: LINES,
-                calls_per_second: 5_000,
-                ring: Duration::from_secs(30),
-                rules: DialRules::once(),
-            })
+            .create_project(
+                NewProject {
+                    lines: LINES,
+                    calls_per_second: 5_000,
+                    rules: DialRules::once(),
+                    ..NewProject::new(
+                        project(),
+                        ScenarioName::new("hello").unwrap(),
+                        TrunkId::new("main").unwrap(),
+                    )
+                },
+                UnixMillis(0),
+            )
             .await
             .unwrap();
         let leads = (0..LEADS).map(|i| NewLead {

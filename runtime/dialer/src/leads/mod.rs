@@ -12,6 +12,7 @@
 mod bulk;
 mod edit;
 mod filter;
+mod redial;
 
 use zvonar_store::MAX_VALUE_BYTES;
 

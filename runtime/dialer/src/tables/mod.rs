@@ -16,8 +16,8 @@ use zvonar_store::{Commit, Cursor, Item, Key, SharedStore, Write, commit_surely}
 
 pub use keys::TenantKeys;
 pub use releases::{Deployment, Release, Withdrawn};
-pub(crate) use rows::Row;
-pub use rows::{BalanceRow, Blocked, DialRules, Epoch, Intent, Lead, Project, Stage};
+pub use rows::{BalanceRow, Blocked, DialRules, Edit, Epoch, Intent, Lead, Project, Stage};
+pub(crate) use rows::{LeaseRow, Quota, Row};
 pub(crate) use stats::{Fill, OTHER_RESULTS, StatCursor, StatRow};
 pub use stats::{Scope, StatusCounts, Tally};
 pub use steps::{AttemptStep, Standing, Step};

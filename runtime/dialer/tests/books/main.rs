@@ -3,6 +3,7 @@
 //! gives from what the pretend carrier saw.
 
 mod dialling;
+mod life;
 mod rehearsal;
 mod stats;
 mod world;

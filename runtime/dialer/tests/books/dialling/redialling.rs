@@ -36,20 +36,7 @@ async fn dial(
     make_list(&dialer, 0, 1).await;
     let tables = dialer.tables(&tenant());
     let stored = tables.project(&project()).await.unwrap().unwrap();
-    tables
-        .put_project(NewProject {
-            project: stored.project.clone(),
-            title: stored.title.clone(),
-            scenario: stored.scenario.clone(),
-            settings: BTreeMap::new(),
-            trunk: stored.trunk.clone(),
-            lines: 1,
-            calls_per_second: 50,
-            ring: stored.ring(),
-            rules,
-        })
-        .await
-        .unwrap();
+    tables.put_project(NewProject { rules, ..NewProject::like(stored) }, dialer.now()).await.unwrap();
     let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let numbers = numbers.iter().map(|i| number(*i)).collect();
     tables
@@ -127,18 +114,7 @@ async fn hours_and_zones_that_cannot_be_read_stop_the_run_with_a_sentence() {
         make_list(&dialer, 1, 1).await;
         let tables = dialer.tables(&tenant());
         let stored = tables.project(&project()).await.unwrap().unwrap();
-        let new = NewProject {
-            project: stored.project.clone(),
-            title: stored.title.clone(),
-            scenario: stored.scenario.clone(),
-            settings: BTreeMap::new(),
-            trunk: stored.trunk.clone(),
-            lines: 1,
-            calls_per_second: 50,
-            ring: stored.ring(),
-            rules,
-        };
-        tables.put_project(new).await.unwrap();
+        tables.put_project(NewProject { rules, ..NewProject::like(stored) }, dialer.now()).await.unwrap();
         let refused = dialer.run(&tenant(), &project(), None, never()).await.unwrap_err();
         assert!(refused.to_string().contains(sentence), "{refused}");
     }
@@ -184,21 +160,7 @@ async fn every_state_of_a_lead_names_the_rule_that_holds_it_and_the_next_time() 
     let tables = dialer.tables(&tenant());
     let put = async |rules: DialRules| {
         let stored = tables.project(&project()).await.unwrap().unwrap();
-        let (title, scenario) = (stored.title.clone(), stored.scenario.clone());
-        let (trunk, ring, project) = (stored.trunk.clone(), stored.ring(), stored.project.clone());
-        let settings = BTreeMap::new();
-        let new = NewProject {
-            project,
-            title,
-            scenario,
-            settings,
-            trunk,
-            lines: 1,
-            calls_per_second: 50,
-            ring,
-            rules,
-        };
-        tables.put_project(new).await.unwrap();
+        tables.put_project(NewProject { rules, ..NewProject::like(stored) }, dialer.now()).await.unwrap();
     };
     put(at_any_hour()).await;
     let added = vec![NewLead {
