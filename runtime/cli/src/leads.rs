@@ -5,9 +5,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
-use zvonar_dialer::{
-    MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_NUMBERS, MAX_TAG_BYTES, MAX_TAGS, MAX_TEXT,
-};
+use zvonar_dialer::{MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_NUMBERS, MAX_TAG, MAX_TAGS, MAX_TEXT};
 use zvonar_lists::{Book, Contacts, CsvRows, Decoded, Entry, Format, Limits, ListError, Mapping, Rows};
 use zvonar_model::{LeadId, PhoneNumber};
 
@@ -19,7 +17,7 @@ pub(crate) const LIMITS: Limits = Limits {
     text_bytes: MAX_TEXT,
     card_bytes: MAX_CARD_BYTES,
     tags: MAX_TAGS,
-    tag_bytes: MAX_TAG_BYTES,
+    tag_bytes: MAX_TAG,
 };
 
 /// A row of the list.

@@ -345,7 +345,8 @@ mod tests {
             Cell::Whole(i64::MAX),
             Cell::Text("x\u{1}\u{0}y".into()),
         ];
-        let csv = String::from_utf8(written(Format::Csv { separator: b',' }, std::slice::from_ref(&row))).unwrap();
+        let csv =
+            String::from_utf8(written(Format::Csv { separator: b',' }, std::slice::from_ref(&row))).unwrap();
         assert!(csv.ends_with("\n-1234,0.5,007,,9223372036854775807,x\u{1}\u{0}y\n"), "{csv}");
         let mut book = Book::open(Cursor::new(written(Format::Xlsx, &[row])), None).unwrap();
         let cells = all(book.rows().unwrap());
