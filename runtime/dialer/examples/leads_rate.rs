@@ -186,7 +186,7 @@ async fn measure(
     println!(
         "{}",
         json!({
-            "leads": counts.all(),
+            "leads": counts.total(),
             "open_s": opened.as_secs_f64(),
             "first_counts_ms": first_counts.as_secs_f64() * 1e3,
             "start_s": started.as_secs_f64(),
