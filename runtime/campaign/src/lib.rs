@@ -2,14 +2,19 @@
 //!
 //! Functions from facts to decisions: nothing here reads a clock, a file or a socket.
 //!
-//! The rules of redialling are in [`Rotation`], those of calling hours in [`Schedule`].
+//! The rules of redialling are in [`Rotation`], those of calling hours in [`Schedule`], which numbers there are and where
+//! they lie in [`Register`].
 
 mod lead;
 mod numbers;
+mod regions;
+mod register;
 mod rotation;
 mod schedule;
 
 pub use lead::{LeadState, LeadStatus, Meaning, Progress, RetryClass, Try, after, meaning, rotation};
 pub use numbers::{NumberKind, NumberRefused, check_number};
+pub use regions::zones_of_region;
+pub use register::{Entry, Loaded, Register, RegisterFault, RegisterFile, RowFault};
 pub use rotation::{Left, MAX_CALLS, NumberState, RetryRule, RetryRules, Rotation, Step};
 pub use schedule::{Calling, Schedule, ScheduleFault, Window, weekday_name};

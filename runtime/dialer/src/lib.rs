@@ -20,6 +20,7 @@ mod error;
 mod forecast;
 mod grant;
 mod hours;
+mod policy;
 mod projects;
 mod records;
 mod recovery;
@@ -35,6 +36,7 @@ pub use dialer::{Dialer, WallClock};
 pub use error::{DialerError, Result};
 pub use forecast::{Callees, Forecast, HourOfDialling, forecast};
 pub use grant::Grant;
+pub use policy::Policy;
 pub use projects::{
     Added, MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_NOTES, MAX_NUMBERS, MAX_TEXT, NewLead, NewProject,
 };

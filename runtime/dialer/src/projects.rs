@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use zvonar_campaign::{NumberRefused, Progress, check_number};
+use zvonar_campaign::{NumberKind, NumberRefused, Progress};
 use zvonar_model::{LeadId, PhoneNumber, ProjectId, ScenarioName, TrunkId, UnixMillis};
 use zvonar_scenario::card::card_bytes;
 pub use zvonar_scenario::card::{MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_TEXT};
@@ -147,14 +147,15 @@ impl Tables {
         for lead in &leads {
             check_size(lead)?;
         }
+        let only_mobile = self.project(project).await?.is_some_and(|project| project.rules.only_mobile);
         let mut done = Added::default();
         let mut good = Vec::with_capacity(leads.len());
         let mut named = std::collections::BTreeSet::new();
         for mut lead in leads {
             // Those that may not be dialled are left out; a lead without any other stays outside.
             let mut refused = None;
-            lead.numbers.retain(|number| match check_number(number) {
-                Ok(_) => true,
+            lead.numbers.retain(|number| match self.check_number(number, only_mobile) {
+                Ok(()) => true,
                 Err(why) => {
                     refused.get_or_insert(why);
                     false
@@ -172,6 +173,21 @@ impl Tables {
             self.add_batch(project, batch, &mut done).await?;
         }
         Ok(done)
+    }
+
+    /// Whether a project dials a number, as far as the number goes.
+    ///
+    /// # Errors
+    /// The reason, for the report of an import.
+    pub fn check_number(
+        &self,
+        number: &PhoneNumber,
+        only_mobile: bool,
+    ) -> std::result::Result<(), NumberRefused> {
+        match self.policy.register.check(number)? {
+            NumberKind::Geographic if only_mobile => Err(NumberRefused::NotMobile),
+            _ => Ok(()),
+        }
     }
 
     async fn add_batch(&self, project: &ProjectId, batch: &[NewLead], done: &mut Added) -> Result<()> {

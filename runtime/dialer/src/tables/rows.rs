@@ -65,14 +65,22 @@ pub struct DialRules {
     /// Calling hours in the lead's own time: `any`, `ru-default`, `fz230`, or windows as
     /// [`Schedule::parse`](zvonar_campaign::Schedule::parse) reads them.
     pub hours: String,
-    /// Where a lead lives whose field `tz` does not say so: a zone of the tz database.
+    /// Where a lead lives of whom neither its card nor the register says so: a zone of the tz database.
     pub zone: String,
+    /// «Только мобильные»: numbers of cities are left out when leads are added, since a robot talks in vain to a menu.
+    #[serde(default)]
+    pub only_mobile: bool,
 }
 
 impl Default for DialRules {
     /// The limits of the FAQ, 9 to 21, Moscow.
     fn default() -> Self {
-        Self { retry: RetryRules::default(), hours: "ru-default".into(), zone: "Europe/Moscow".into() }
+        Self {
+            retry: RetryRules::default(),
+            hours: "ru-default".into(),
+            zone: "Europe/Moscow".into(),
+            only_mobile: false,
+        }
     }
 }
 

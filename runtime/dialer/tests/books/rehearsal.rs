@@ -1,5 +1,6 @@
 //! A project that is rehearsed before anybody is called.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
