@@ -70,12 +70,14 @@ impl Period {
         let (first, next) = match self {
             Self::Day => (date, date.tomorrow().ok()?),
             Self::Week => {
-                let monday = date.checked_sub(i32::from(date.weekday().to_monday_zero_offset()).days()).ok()?;
+                let monday =
+                    date.checked_sub(i32::from(date.weekday().to_monday_zero_offset()).days()).ok()?;
                 (monday, monday.checked_add(7.days()).ok()?)
             }
             Self::Month => (date.first_of_month(), date.last_of_month().tomorrow().ok()?),
         };
-        let moment = |date: Date| Some(UnixMillis(date.to_zoned(zone.clone()).ok()?.timestamp().as_millisecond()));
+        let moment =
+            |date: Date| Some(UnixMillis(date.to_zoned(zone.clone()).ok()?.timestamp().as_millisecond()));
         Some((moment(first)?, moment(next)?))
     }
 }
@@ -119,7 +121,9 @@ impl Caps {
         // Each round moves on to a later period, and no period begins after the last start for ever.
         'again: loop {
             let moment = Timestamp::from_millisecond(at.0).ok()?;
-            for (period, zone) in Period::ALL.iter().flat_map(|period| zones.iter().map(move |zone| (*period, zone))) {
+            for (period, zone) in
+                Period::ALL.iter().flat_map(|period| zones.iter().map(move |zone| (*period, zone)))
+            {
                 let Some(limit) = self.of(period) else { continue };
                 let (first, next) = period.around(moment, zone)?;
                 let calls = starts.iter().filter(|start| (first..next).contains(start)).count();
@@ -182,24 +186,61 @@ mod tests {
         for (caps, starts, zones, now, expected) in [
             (debts, &[][..], MSK, "2026-03-02T10:00:00Z", "free"),
             // Monday, 2 March: once a day, until midnight in Moscow.
-            (debts, &["2026-03-02T09:00:00Z"], MSK, "2026-03-02T10:00:00Z", "1 day until 2026-03-02T21:00:00Z"),
+            (
+                debts,
+                &["2026-03-02T09:00:00Z"],
+                MSK,
+                "2026-03-02T10:00:00Z",
+                "1 day until 2026-03-02T21:00:00Z",
+            ),
             (debts, &["2026-03-02T09:00:00Z"], MSK, "2026-03-02T21:00:00Z", "free"),
             // Yesterday in Moscow, today in Omsk.
             (debts, &["2026-03-01T20:00:00Z"], MSK, "2026-03-02T10:00:00Z", "free"),
-            (debts, &["2026-03-01T20:00:00Z"], &["Asia/Omsk"], "2026-03-02T10:00:00Z", "1 day until 2026-03-02T18:00:00Z"),
+            (
+                debts,
+                &["2026-03-01T20:00:00Z"],
+                &["Asia/Omsk"],
+                "2026-03-02T10:00:00Z",
+                "1 day until 2026-03-02T18:00:00Z",
+            ),
             // Two in a week: nothing before Monday.
-            (debts, &["2026-03-02T09:00:00Z", "2026-03-03T09:00:00Z"], MSK, "2026-03-03T10:00:00Z", "2 week until 2026-03-08T21:00:00Z"),
+            (
+                debts,
+                &["2026-03-02T09:00:00Z", "2026-03-03T09:00:00Z"],
+                MSK,
+                "2026-03-03T10:00:00Z",
+                "2 week until 2026-03-08T21:00:00Z",
+            ),
             (debts, &["2026-03-01T09:00:00Z", "2026-03-03T09:00:00Z"], MSK, "2026-03-04T10:00:00Z", "free"),
             // Several zones: the last one to let go.
-            (debts, &["2026-03-02T09:00:00Z"], &["Asia/Irkutsk", "Asia/Yakutsk"], "2026-03-02T10:00:00Z", "1 day until 2026-03-02T16:00:00Z"),
+            (
+                debts,
+                &["2026-03-02T09:00:00Z"],
+                &["Asia/Irkutsk", "Asia/Yakutsk"],
+                "2026-03-02T10:00:00Z",
+                "1 day until 2026-03-02T16:00:00Z",
+            ),
             (three, &["2026-03-02T09:00:00Z", "2026-03-02T09:00:00Z"], MSK, "2026-03-02T10:00:00Z", "free"),
-            (three, &["2026-03-02T09:00:00Z", "2026-03-02T09:00:01Z", "2026-03-02T09:00:02Z"], MSK, "2026-03-02T10:00:00Z", "3 day until 2026-03-02T21:00:00Z"),
+            (
+                three,
+                &["2026-03-02T09:00:00Z", "2026-03-02T09:00:01Z", "2026-03-02T09:00:02Z"],
+                MSK,
+                "2026-03-02T10:00:00Z",
+                "3 day until 2026-03-02T21:00:00Z",
+            ),
             (Caps::default(), &["2026-03-02T09:00:00Z"], MSK, "2026-03-02T09:00:00Z", "free"),
-            (Caps { month: Some(0), ..Caps::default() }, &["2026-03-02T09:00:00Z"], MSK, "2026-03-30T09:00:00Z", "1 month until 2026-03-31T21:00:00Z"),
+            (
+                Caps { month: Some(0), ..Caps::default() },
+                &["2026-03-02T09:00:00Z"],
+                MSK,
+                "2026-03-30T09:00:00Z",
+                "1 month until 2026-03-31T21:00:00Z",
+            ),
         ] {
             assert_eq!(told(caps, starts, zones, now), expected, "{caps:?} {starts:?} {zones:?} {now}");
         }
-        let eight: Vec<String> = [2, 3, 9, 10, 16, 17, 23, 24].map(|day| format!("2026-03-{day:02}T09:00:00Z")).into();
+        let eight: Vec<String> =
+            [2, 3, 9, 10, 16, 17, 23, 24].map(|day| format!("2026-03-{day:02}T09:00:00Z")).into();
         let eight: Vec<&str> = eight.iter().map(String::as_str).collect();
         assert_eq!(told(debts, &eight, MSK, "2026-03-30T09:00:00Z"), "8 month until 2026-03-31T21:00:00Z");
         let caps = debts.and(Caps { day: Some(5), week: Some(1), month: None });

@@ -110,7 +110,9 @@ mod tests {
     #[test]
     fn a_refusal_holds_against_consents_that_were_given_before_it() {
         let given = Consents::default().after(&event(true, &[Purpose::Inform, Purpose::Survey], 5));
-        assert!(given.allow(Purpose::Inform) && given.allow(Purpose::Survey) && !given.allow(Purpose::Collection));
+        assert!(
+            given.allow(Purpose::Inform) && given.allow(Purpose::Survey) && !given.allow(Purpose::Collection)
+        );
         let refused = given.after(&event(false, &[], 7));
         assert!(Purpose::ALL.iter().all(|purpose| !refused.allow(*purpose)));
         // An old list, loaded late.

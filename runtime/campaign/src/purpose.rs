@@ -89,7 +89,9 @@ impl FromStr for Purpose {
     /// Takes the word of configurations or the console's.
     fn from_str(text: &str) -> Result<Self, NoPurpose> {
         let wanted = text.trim().to_lowercase();
-        let found = Self::ALL.into_iter().find(|purpose| [purpose.word(), purpose.title()].contains(&wanted.as_str()));
+        let found = Self::ALL
+            .into_iter()
+            .find(|purpose| [purpose.word(), purpose.title()].contains(&wanted.as_str()));
         found.ok_or_else(|| NoPurpose(text.to_owned()))
     }
 }
