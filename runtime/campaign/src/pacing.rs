@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// Starts are counted in any stretch of this length.
 const SECOND: Duration = Duration::from_secs(1);
+/// One start, as starts are saved up.
+const START: u64 = 1_000_000_000;
 /// The least time between two cuts: those who ring now must have come to the queue or gone.
 const BETWEEN_CUTS: Duration = Duration::from_secs(10);
 /// How long the queue must have been empty before lines come back, and from one step of that to the next.
@@ -37,8 +39,8 @@ pub struct Pacer {
     per_second: u32,
     /// The starts of the last second, oldest first.
     starts: VecDeque<Duration>,
-    /// Starts that are saved up, so that they spread over the second and a late caller makes up for it.
-    saved: f64,
+    /// Starts that are saved up, in billionths, so that they spread over the second and who asks late makes up for it.
+    saved: u64,
     asked: Duration,
     /// The lines that the operators' queue leaves; at most `lines`.
     allowed: u32,
@@ -56,7 +58,7 @@ impl Pacer {
             lines,
             per_second,
             starts: VecDeque::new(),
-            saved: 1.0,
+            saved: START,
             asked: Duration::ZERO,
             allowed: lines,
             waiting: 0,
@@ -101,32 +103,36 @@ impl Pacer {
         self.forget(now);
         let free = self.allowed.saturating_sub(busy.lines).min(busy.tenant_free).min(busy.trunk_free);
         let second = self.per_second.saturating_sub(u32::try_from(self.starts.len()).unwrap_or(u32::MAX));
-        free.min(second).min(self.saved as u32)
+        free.min(second).min(u32::try_from(self.saved / START).unwrap_or(u32::MAX))
     }
 
     /// So many attempts have started.
     pub fn started(&mut self, now: Duration, count: u32) {
         self.forget(now);
-        self.saved -= f64::from(count);
+        self.saved = self.saved.saturating_sub(u64::from(count) * START);
         self.starts.extend((0..count).map(|_| now));
     }
 
     /// How long until calls a second allow one more start; zero: now. Lines may still be short then.
     pub fn pause(&self, now: Duration) -> Duration {
-        let gone = now.saturating_sub(self.asked).as_secs_f64() * f64::from(self.per_second);
-        let short = (1.0 - self.saved - gone).max(0.0) / f64::from(self.per_second);
-        let spread = Duration::from_secs_f64(short);
+        let short = START.saturating_sub(self.saved.saturating_add(self.since_asked(now)));
+        let spread = Duration::from_nanos(short.div_ceil(u64::from(self.per_second)));
         match self.starts.len().checked_sub(self.per_second as usize).and_then(|at| self.starts.get(at)) {
             Some(oldest) => spread.max((*oldest + SECOND).saturating_sub(now)),
             None => spread,
         }
     }
 
+    /// What was saved up since somebody asked last.
+    fn since_asked(&self, now: Duration) -> u64 {
+        let gone = u64::try_from(now.saturating_sub(self.asked).as_nanos()).unwrap_or(u64::MAX);
+        gone.saturating_mul(u64::from(self.per_second))
+    }
+
     fn forget(&mut self, now: Duration) {
-        let rate = f64::from(self.per_second);
         // A tenth of a second's starts at once, or one: whoever asks late makes up for that much.
-        let most = (rate / 10.0).max(1.0);
-        self.saved = (self.saved + now.saturating_sub(self.asked).as_secs_f64() * rate).min(most);
+        let most = (u64::from(self.per_second) * START / 10).max(START);
+        self.saved = self.saved.saturating_add(self.since_asked(now)).min(most);
         self.asked = self.asked.max(now);
         while self.starts.front().is_some_and(|start| *start + SECOND <= now) {
             self.starts.pop_front();

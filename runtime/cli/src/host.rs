@@ -237,12 +237,15 @@ pub(crate) fn new_project(project: &Project) -> NewProject {
         calls_per_second: project.calls_per_second,
         ring: project.ring,
         rules: project.rules.clone(),
+        priority: project.priority,
     }
 }
 
 /// The rows of a list, as the dialler takes them.
 pub(crate) fn new_leads(list: Vec<leads::Row>) -> Vec<NewLead> {
-    list.into_iter().map(|row| NewLead { lead: row.lead, numbers: row.phones, fields: row.fields, tags: BTreeSet::new() }).collect()
+    list.into_iter()
+        .map(|row| NewLead { lead: row.lead, numbers: row.phones, fields: row.fields, tags: BTreeSet::new() })
+        .collect()
 }
 
 /// Stores a project of the configuration as it is written now, and the leads of its list that are not there yet: a
@@ -253,7 +256,7 @@ pub(crate) async fn load_project(
     list: Vec<leads::Row>,
 ) -> Result<(), Failure> {
     let tables = dialer.tables(&project.tenant);
-    tables.put_project(new_project(project)).await?;
+    tables.put_project(new_project(project), dialer.now()).await?;
     let leads = new_leads(list);
     let added = tables.add_leads(&project.id, leads).await?;
     for (lead, why) in &added.refused {

@@ -1,7 +1,11 @@
 //! What keeps the dialler from its work. A busy phone is no error: see `model::Outcome`.
 
+use std::fmt;
+
 use zvonar_model::{LeadId, ProjectId};
 use zvonar_store::{Key, StoreError};
+
+use crate::tables::Edit;
 
 /// Why something could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +42,28 @@ pub enum DialerError {
     /// A project of this name exists.
     #[error("there is a project {0} already")]
     ProjectExists(ProjectId),
+    /// Somebody else has edited the project meanwhile: nothing was written.
+    #[error(transparent)]
+    EditConflict(Box<EditConflict>),
+    /// As many projects are active as may be: nothing was started.
+    #[error(
+        "{} projects are active, and no more than {most} may be ({}): pause or finish one of them, then start this one",
+        active.len(), titles(active)
+    )]
+    TooManyActive {
+        /// How many may be.
+        most: u32,
+        /// Those that are: their ids and what people call them.
+        active: Vec<(ProjectId, String)>,
+    },
+    /// A project cannot be as it was asked for.
+    #[error("project {project}: {what}")]
+    BadProject {
+        /// Which.
+        project: ProjectId,
+        /// What is wrong and what is allowed.
+        what: String,
+    },
     /// A lead's fields are too many or too long.
     #[error("lead {lead}: {what}")]
     LeadTooLarge {
@@ -59,3 +85,36 @@ pub enum DialerError {
 
 /// What every call of this crate may come to.
 pub type Result<T> = std::result::Result<T, DialerError>;
+
+/// Two people edited one project: what the second is told. Nothing of the first's edit is lost.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct EditConflict {
+    /// Which project.
+    pub project: ProjectId,
+    /// The version that the second had seen.
+    pub seen: u64,
+    /// The version that it has.
+    pub version: u64,
+    /// What happened in between, as far as it is remembered.
+    pub edits: Vec<Edit>,
+}
+
+impl fmt::Display for EditConflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { project, seen, version, edits } = self;
+        write!(f, "project {project} has version {version}, and the edit was made of version {seen}")?;
+        for (index, edit) in edits.iter().enumerate() {
+            let at = jiff::Timestamp::from_millisecond(edit.at.0).unwrap_or_default();
+            let separator = if index == 0 { ": " } else { "; " };
+            write!(f, "{separator}«{}» changed {} at {at:.0}", edit.by, edit.changed.join(", "))?;
+        }
+        f.write_str(". Read the project again and repeat the edit")
+    }
+}
+
+fn titles(active: &[(ProjectId, String)]) -> String {
+    let named = |(id, title): &(ProjectId, String)| {
+        if id.as_str() == title { title.clone() } else { format!("«{title}» ({id})") }
+    };
+    active.iter().map(named).collect::<Vec<_>>().join(", ")
+}

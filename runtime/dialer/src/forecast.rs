@@ -110,7 +110,7 @@ pub async fn forecast(
     let tenant = TenantId::new("rehearsal").expect("a good id");
     let tables = dialer.tables(&tenant);
     let id = project.project.clone();
-    tables.create_project(project).await?;
+    tables.create_project(project, start).await?;
     tables.add_leads(&id, leads).await?;
     let (stop, stopped) = watch::channel(false);
     let run = dialer.run(&tenant, &id, None, stopped);

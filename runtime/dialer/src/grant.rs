@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use zvonar_campaign::ACTIVE_PROJECTS;
 use zvonar_model::UnixMillis;
 use zvonar_scenario::Limits;
 
@@ -20,6 +21,8 @@ pub struct Grant {
     pub uploads_per_minute: u32,
     /// Versions of each scenario that are kept.
     pub versions: u32,
+    /// Projects that are active at once. More are refused.
+    pub active_projects: u32,
 }
 
 impl Default for Grant {
@@ -30,6 +33,7 @@ impl Default for Grant {
             waiting_uploads: 4,
             uploads_per_minute: 30,
             versions: 100,
+            active_projects: ACTIVE_PROJECTS,
         }
     }
 }

@@ -55,6 +55,14 @@ enum Source {
 }
 
 impl Hours {
+    /// Whether a project can be dialled by these rules.
+    ///
+    /// # Errors
+    /// As [`Hours::new`].
+    pub(crate) fn check(rules: &DialRules) -> Result<()> {
+        Self::new(rules, &Register::sample()).map(drop)
+    }
+
     /// # Errors
     /// [`DialerError::CannotCall`] for hours or a zone that cannot be read.
     pub(crate) fn new(rules: &DialRules, register: &Arc<Register>) -> Result<Self> {

@@ -21,6 +21,7 @@ mod forecast;
 mod grant;
 mod hours;
 mod policy;
+mod life;
 mod projects;
 mod records;
 mod recovery;
@@ -33,10 +34,11 @@ mod why;
 pub use attempt::{Inbound, Settled, rate_report};
 pub use caller::{CallReport, Caller, Effects, NotPlaced, Order, Reserved};
 pub use dialer::{Dialer, WallClock};
-pub use error::{DialerError, Result};
+pub use error::{DialerError, EditConflict, Result};
 pub use forecast::{Callees, Forecast, HourOfDialling, forecast};
 pub use grant::Grant;
 pub use policy::Policy;
+pub use life::ProjectChange;
 pub use projects::{
     Added, MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_NOTES, MAX_NUMBERS, MAX_TEXT, NewLead, NewProject,
 };
@@ -45,8 +47,8 @@ pub use recovery::{Abandoned, CUT_OFF, Recovered};
 pub use report::{Report, ReportRow, Totals};
 pub use run::{Counts, Finished, RunEvent, RunStep, Stop};
 pub use tables::{
-    AttemptStep, BalanceRow, Blocked, Deployment, DialRules, Epoch, Intent, Lead, Project, Release, Stage,
-    Step, Tables, TenantKeys, Withdrawn,
+    AttemptStep, BalanceRow, Blocked, Deployment, DialRules, Edit, Epoch, Intent, Lead, Project, Release,
+    Stage, Step, Tables, TenantKeys, Withdrawn,
 };
 pub use verify::{BookFault, Verified};
 pub use why::{Hold, NumberStory, Why};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use zvonar_campaign::{NumberKind, NumberRefused, Progress};
+use zvonar_campaign::{NumberKind, NumberRefused, PRIORITIES, Progress, ProjectStatus, USUAL_PRIORITY};
 use zvonar_model::{LeadId, PhoneNumber, ProjectId, ScenarioName, TrunkId, UnixMillis};
 use zvonar_scenario::card::card_bytes;
 pub use zvonar_scenario::card::{MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_TEXT};
@@ -43,6 +43,43 @@ pub struct NewProject {
     pub ring: Duration,
     /// When and how often to dial.
     pub rules: DialRules,
+    /// 1 to 9: where lines are short, the higher goes first.
+    pub priority: u8,
+}
+
+impl NewProject {
+    /// One line, ten calls a second, half a minute of ringing, the rules of the FAQ: for `..` behind what is said
+    /// otherwise.
+    pub fn new(project: ProjectId, scenario: ScenarioName, trunk: TrunkId) -> Self {
+        Self {
+            title: project.to_string(),
+            project,
+            scenario,
+            settings: BTreeMap::new(),
+            trunk,
+            lines: 1,
+            calls_per_second: 10,
+            ring: Duration::from_secs(30),
+            rules: DialRules::default(),
+            priority: USUAL_PRIORITY,
+        }
+    }
+
+    /// What a stored project would be made anew from.
+    pub fn like(row: Project) -> Self {
+        Self {
+            ring: row.ring(),
+            project: row.project,
+            title: row.title,
+            scenario: row.scenario,
+            settings: row.settings,
+            trunk: row.trunk,
+            lines: row.lines,
+            calls_per_second: row.calls_per_second,
+            rules: row.rules,
+            priority: row.priority,
+        }
+    }
 }
 
 /// A lead to be added.
@@ -69,8 +106,8 @@ pub struct Added {
     pub refused: Vec<(LeadId, NumberRefused)>,
 }
 
-/// A project without leads, as it is stored.
-fn stored(new: NewProject) -> Project {
+/// A project without leads and paused, as it is stored.
+pub(crate) fn stored(new: NewProject, now: UnixMillis) -> Project {
     Project {
         project: new.project,
         title: new.title,
@@ -82,43 +119,29 @@ fn stored(new: NewProject) -> Project {
         ring: new.ring.into(),
         rules: new.rules,
         leads: 0,
+        status: ProjectStatus::Paused,
+        since: now,
+        version: 1,
+        priority: new.priority.clamp(*PRIORITIES.start(), *PRIORITIES.end()),
+        created_at: now,
+        active_at: now,
+        edits: Vec::new(),
+        file: None,
     }
 }
 
 impl Tables {
-    /// Makes a project.
+    /// Makes a project. It is paused until [`Tables::start_project`].
     ///
     /// # Errors
     /// [`DialerError::ProjectExists`] when its id is taken.
-    pub async fn create_project(&self, new: NewProject) -> Result<Project> {
-        let row = stored(new);
+    pub async fn create_project(&self, new: NewProject, now: UnixMillis) -> Result<Project> {
+        let row = stored(new, now);
         let key = self.keys.project(&row.project);
         match self.commit(vec![Write::create(key, encode(&row))], 0).await? {
             Commit::Done(_) => Ok(row),
             Commit::Conflict => Err(DialerError::ProjectExists(row.project)),
         }
-    }
-
-    /// Makes a project, or brings a stored one up to what is wanted now. Its leads stay; a run takes up the change when it
-    /// begins.
-    pub async fn put_project(&self, new: NewProject) -> Result<Project> {
-        for _ in 0..TRIES {
-            let Some(Read { row, revision }) = self.read_project(&new.project).await? else {
-                match self.create_project(new.clone()).await {
-                    Err(DialerError::ProjectExists(_)) => continue,
-                    done => return done,
-                }
-            };
-            let wanted = Project { leads: row.leads, ..stored(new.clone()) };
-            if wanted == row {
-                return Ok(row);
-            }
-            let write = Write::replace(self.keys.project(&row.project), revision, encode(&wanted));
-            if let Commit::Done(_) = self.commit(vec![write], 0).await? {
-                return Ok(wanted);
-            }
-        }
-        Err(DialerError::Contended(self.keys.project(&new.project)))
     }
 
     /// A project by its id.

@@ -16,8 +16,8 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 
 use crate::{
-    Commit, Cursor, Event, Expect, Item, Key, MAX_KEY_BYTES, MAX_VALUE_BYTES, MAX_WRITES, Result, Sha256,
-    Shard, SharedStore, StoreError, Write, collect, source_of,
+    Commit, Cursor, Event, Expect, Item, Key, MAX_KEY_BYTES, MAX_VALUE_BYTES, MAX_WRITES, NEWS, Result,
+    Sha256, Shard, SharedStore, StoreError, Write, collect, source_of,
 };
 
 /// How long a watcher may take to hear of a change before the case fails.
@@ -244,6 +244,7 @@ async fn a_watcher_hears_what_was_and_what_comes(store: SharedStore) {
     let a2 = done(&store, s, vec![Write::replace(key("w.a"), a, "2")]).await[0];
     let mut all = store.watch(s, &key("w"), 0).await.expect("a watch that works");
     let mut late = store.watch(s, &key("w"), b).await.expect("a watch that works");
+    let mut news = store.watch(s, &key("w"), NEWS).await.expect("a watch that works");
     done(&store, shard(7), vec![Write::set(key("w.other"), "x")]).await;
     let c = done(&store, s, vec![Write::create(key("w.c"), "1"), Write::set(key("v.b"), "y")]).await[0];
     let gone = done(&store, s, vec![Write::delete(key("w.b"), b)]).await[0];
@@ -252,13 +253,16 @@ async fn a_watcher_hears_what_was_and_what_comes(store: SharedStore) {
         revision,
         value: value.map(|value| Bytes::copy_from_slice(value.as_bytes())),
     };
-    let news = [event("w.a", a2, Some("2")), event("w.c", c, Some("1")), event("w.b", gone, None)];
+    let told = [event("w.a", a2, Some("2")), event("w.c", c, Some("1")), event("w.b", gone, None)];
     // Where it was when the watching began, then every change; the first value of `w.a` is no more.
     let heard = next(&mut all).await.expect("an event");
     assert_eq!(heard, event("w.b", b, Some("1")));
-    for expected in &news {
+    for expected in &told {
         assert_eq!(&next(&mut all).await.expect("an event"), expected);
         assert_eq!(&next(&mut late).await.expect("an event"), expected);
+    }
+    for expected in &told[1..] {
+        assert_eq!(&next(&mut news).await.expect("an event"), expected);
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::stream::{BoxStream, StreamExt};
 use tokio::sync::broadcast;
 
-use crate::{Event, Item, Key, Result, Shard, StoreError};
+use crate::{Event, Item, Key, NEWS, Result, Shard, StoreError};
 
 /// How many changes a watcher may be behind.
 const BEHIND: usize = 4096;
@@ -58,6 +58,7 @@ impl Subscription {
         mut found: Vec<Item>,
     ) -> BoxStream<'static, Result<Event>> {
         let since = self.since;
+        let from = if from == NEWS { since } else { from };
         found.retain(|item| item.revision > from && item.revision <= since);
         found.sort_unstable_by_key(|item| item.revision);
         let found: VecDeque<Item> = found.into();

@@ -52,6 +52,9 @@ pub const MAX_VALUE_BYTES: usize = 256 * 1024;
 /// The most writes in one commit.
 pub const MAX_WRITES: usize = 100;
 
+/// What to watch from for changes alone.
+pub const NEWS: u64 = u64::MAX;
+
 /// How many shards there are. Fixed for the life of a store: a tenant's shard is worked out, not stored.
 pub const SHARDS: u8 = 16;
 
@@ -207,8 +210,8 @@ pub trait Store: Send + Sync {
     async fn scan(&self, shard: Shard, prefix: &Key, after: Cursor, limit: usize) -> Result<Page>;
 
     /// First the items below `prefix` with a revision above `from`, then every change as it becomes durable, by
-    /// revision. Deletions are seen only while watching. Meant for small sets (operators, modules): the first part is a
-    /// scan. A watcher that is too slow gets [`StoreError::Lagged`] and the end of the stream; watch again from the last
+    /// revision. [`NEWS`] for `from`: nothing that is there already, and no scan for it, however much that is. Deletions are seen only while watching. Meant for small sets (operators, modules): the first part is a
+    /// scan unless it is left out. A watcher that is too slow gets [`StoreError::Lagged`] and the end of the stream; watch again from the last
     /// revision seen.
     async fn watch(&self, shard: Shard, prefix: &Key, from: u64)
     -> Result<BoxStream<'static, Result<Event>>>;

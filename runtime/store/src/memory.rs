@@ -12,7 +12,7 @@ use crate::blob::{collect, source_of};
 use crate::hub::Hub;
 use crate::rules::{check, holds};
 use crate::{
-    Commit, Cursor, Event, Item, Key, Page, Result, Sha256, Shard, Source, Store, StoreError, Write,
+    Commit, Cursor, Event, Item, Key, NEWS, Page, Result, Sha256, Shard, Source, Store, StoreError, Write,
 };
 
 /// The largest blob that is kept in memory.
@@ -28,6 +28,8 @@ pub struct MemoryStore {
 struct State {
     revision: u64,
     keys: BTreeMap<(Shard, Key), (u64, Bytes)>,
+    /// The keys by their parents and then by revision: journals are read again and again, and grow long.
+    journals: BTreeMap<(Shard, Box<str>, u64), Key>,
     blobs: BTreeMap<Sha256, Bytes>,
 }
 
@@ -95,13 +97,16 @@ impl Store for MemoryStore {
             state.revision += 1;
             let revision = state.revision;
             revisions.push(revision);
-            match &write.value {
+            let place = |revision| (shard, Box::from(write.key.parent_str()), revision);
+            let before = match &write.value {
                 Some(value) => {
-                    state.keys.insert((shard, write.key.clone()), (revision, value.clone()));
+                    state.journals.insert(place(revision), write.key.clone());
+                    state.keys.insert((shard, write.key.clone()), (revision, value.clone()))
                 }
-                None => {
-                    state.keys.remove(&(shard, write.key.clone()));
-                }
+                None => state.keys.remove(&(shard, write.key.clone())),
+            };
+            if let Some((before, _)) = before {
+                state.journals.remove(&place(before));
             }
             events.push(Event { key: write.key, revision, value: write.value });
         }
@@ -128,19 +133,20 @@ impl Store for MemoryStore {
         from: u64,
     ) -> Result<BoxStream<'static, Result<Event>>> {
         let subscription = self.hub.subscribe();
+        if from == NEWS {
+            return Ok(subscription.stream(shard, prefix.clone(), from, Vec::new()));
+        }
         let found = self.state().below(shard, prefix, None).map(item).collect();
         Ok(subscription.stream(shard, prefix.clone(), from, found))
     }
 
     async fn read(&self, shard: Shard, journal: &Key, after: u64, limit: usize) -> Result<Vec<Item>> {
         let state = self.state();
-        let mut found: Vec<_> = state
-            .below(shard, journal, None)
-            .filter(|(key, revision, _)| *revision > after && key.parent_str() == journal.as_str())
-            .collect();
-        found.sort_unstable_by_key(|(_, revision, _)| *revision);
-        found.truncate(limit);
-        Ok(found.into_iter().map(item).collect())
+        let place = |revision| (shard, Box::<str>::from(journal.as_str()), revision);
+        let places = (Bound::Excluded(place(after)), Bound::Included(place(u64::MAX)));
+        let keys = state.journals.range(places).take(limit).map(|(_, key)| key);
+        let stored = keys.filter_map(|key| Some((key, state.keys.get(&(shard, key.clone()))?)));
+        Ok(stored.map(|(key, (revision, value))| item((key, *revision, value))).collect())
     }
 
     async fn put_blob(&self, sha: Sha256, bytes: Source) -> Result<()> {

@@ -33,7 +33,7 @@ use crate::files::{BlobFiles, failed};
 use crate::hub::Hub;
 use crate::rules::{check, holds};
 use crate::{
-    Commit, Cursor, Event, Item, Key, Page, Result, Sha256, Shard, Source, Store, StoreError, Write,
+    Commit, Cursor, Event, Item, Key, NEWS, Page, Result, Sha256, Shard, Source, Store, StoreError, Write,
 };
 
 /// The layout of keys and values that this code writes.
@@ -151,6 +151,9 @@ impl Store for SledStore {
         from: u64,
     ) -> Result<BoxStream<'static, Result<Event>>> {
         let subscription = self.hub.subscribe();
+        if from == NEWS {
+            return Ok(subscription.stream(shard, prefix.clone(), from, Vec::new()));
+        }
         let below = prefix.clone();
         let page =
             self.reader.on_a_thread(move |reader| reader.scan(shard, &below, None, usize::MAX)).await?;

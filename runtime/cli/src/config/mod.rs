@@ -14,6 +14,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use toml::de::DeTable;
 use zvonar_api::TokenHash;
+use zvonar_campaign::USUAL_PRIORITY;
 use zvonar_dialer::{DialRules, Grant};
 use zvonar_model::{PhoneNumber, ProjectId, ScenarioName, TenantId, TrunkId};
 use zvonar_scenario::Limits;
@@ -141,6 +142,8 @@ pub(crate) struct Project {
     pub(crate) lines: u32,
     pub(crate) calls_per_second: u32,
     pub(crate) ring: Duration,
+    /// 1 to 9: where lines are short, the higher goes first.
+    pub(crate) priority: u8,
     pub(crate) rules: DialRules,
     pub(crate) leads: PathBuf,
     pub(crate) settings: BTreeMap<String, String>,
@@ -234,6 +237,7 @@ fn read(mut root: Section<'_>, faults: &Faults, folder: &Path) -> Option<Config>
         let lines = section.number("lines", 1..=1000, 1) as u32;
         let calls_per_second = section.number("calls_per_second", 1..=1000, 10) as u32;
         let ring = Duration::from_secs(section.number("ring_s", 5..=120, 30) as u64);
+        let priority = section.number("priority", 1..=9, USUAL_PRIORITY.into()) as u8;
         let rules = rules::rules(section);
         let leads =
             section.needed_text::<PathBuf>("leads", "the path of a CSV file with the columns lead,phone");
@@ -250,6 +254,7 @@ fn read(mut root: Section<'_>, faults: &Faults, folder: &Path) -> Option<Config>
                 lines,
                 calls_per_second,
                 ring,
+                priority,
                 rules,
                 leads,
                 settings,
@@ -376,6 +381,7 @@ fn grant(section: Section<'_>) -> Grant {
         waiting_uploads: count("waiting_uploads", 0..=100, grant.waiting_uploads),
         uploads_per_minute: count("uploads_per_minute", 1..=1_000, grant.uploads_per_minute),
         versions: count("versions", 2..=1_000, grant.versions),
+        active_projects: count("active_projects", 1..=1_000, grant.active_projects),
     };
     section.finish();
     read

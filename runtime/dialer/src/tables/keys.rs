@@ -9,6 +9,8 @@ use zvonar_store::{Key, Shard};
 /// |---|---|
 /// | `<tenant>.project.<project>` | a project |
 /// | `<tenant>.lead.<project>.<lead>` | a lead in a project |
+/// | `<tenant>.quota.active` | which projects are active |
+/// | `<tenant>.lease.<project>` | which run of the program dials a project |
 /// | `<tenant>.intent.<attempt>` | an attempt that is under way |
 /// | `<tenant>.call.<attempt>` | a finished attempt: its record |
 /// | `<tenant>.charge.<attempt>` | what it costs; also the journal that the balance is folded from |
@@ -41,6 +43,14 @@ impl TenantKeys {
 
     pub(crate) fn project(&self, project: &ProjectId) -> Key {
         self.projects().then(project.as_str())
+    }
+
+    pub(crate) fn quota(&self) -> Key {
+        self.root.then("quota").then("active")
+    }
+
+    pub(crate) fn lease(&self, project: &ProjectId) -> Key {
+        self.root.then("lease").then(project.as_str())
     }
 
     pub(crate) fn leads(&self, project: &ProjectId) -> Key {

@@ -15,8 +15,8 @@ use zvonar_store::{Commit, Cursor, Item, Key, SharedStore, Write, commit_surely}
 
 pub use keys::TenantKeys;
 pub use releases::{Deployment, Release, Withdrawn};
-pub(crate) use rows::Row;
-pub use rows::{BalanceRow, Blocked, DialRules, Epoch, Intent, Lead, Project, Stage};
+pub use rows::{BalanceRow, Blocked, DialRules, Edit, Epoch, Intent, Lead, Project, Stage};
+pub(crate) use rows::{LeaseRow, Quota, Row};
 pub use steps::{AttemptStep, Step};
 
 use crate::{DialerError, Policy, Result};

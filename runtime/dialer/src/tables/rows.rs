@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
-use zvonar_campaign::{Progress, RetryRules};
+use zvonar_campaign::{Progress, ProjectStatus, RetryRules, USUAL_PRIORITY};
 use zvonar_ledger::{Balance, CHARGE_VERSION, Charge};
 use zvonar_model::{
     AttemptId, AttemptRecord, LeadId, Millis, PhoneNumber, ProjectId, RECORD_VERSION, ScenarioName, TrunkId,
@@ -44,6 +44,56 @@ pub struct Project {
     /// How many leads were added so far.
     #[serde(default)]
     pub leads: u64,
+    /// Whether it dials, and if not, why.
+    #[serde(default)]
+    pub status: ProjectStatus,
+    /// Since when it is so.
+    #[serde(default = "long_ago")]
+    pub since: UnixMillis,
+    /// Counts what people have changed of it, from 1: an edit names the version that its author saw.
+    #[serde(default = "first")]
+    pub version: u64,
+    /// 1 to 9: where lines are short, the higher goes first.
+    #[serde(default = "usual_priority")]
+    pub priority: u8,
+    /// When it was made.
+    #[serde(default = "long_ago")]
+    pub created_at: UnixMillis,
+    /// The last call or new contact that was noted, to the day; see [`zvonar_campaign::IDLE`].
+    #[serde(default = "long_ago")]
+    pub active_at: UnixMillis,
+    /// The last edits, oldest first.
+    #[serde(default)]
+    pub edits: Vec<Edit>,
+    /// As the configuration's file had it the last time, if it comes from there: what has changed in the file since then
+    /// goes before what was edited here, all else stays.
+    #[serde(default)]
+    pub file: Option<Box<Project>>,
+}
+
+/// An edit of a project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edit {
+    /// The project's version after it.
+    pub version: u64,
+    /// Who made it.
+    pub by: String,
+    /// When.
+    pub at: UnixMillis,
+    /// The names of what was changed.
+    pub changed: Vec<String>,
+}
+
+fn long_ago() -> UnixMillis {
+    UnixMillis(0)
+}
+
+fn first() -> u64 {
+    1
+}
+
+fn usual_priority() -> u8 {
+    USUAL_PRIORITY
 }
 
 impl Project {
@@ -54,6 +104,27 @@ impl Project {
 }
 
 impl Row for Project {
+    const VERSION: u16 = 1;
+}
+
+/// Which projects of a tenant are active: written with the project's own row whenever that begins or ceases to be so.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Quota {
+    pub(crate) active: BTreeSet<ProjectId>,
+}
+
+impl Row for Quota {
+    const VERSION: u16 = 1;
+}
+
+/// Which run of the program dials a project, and until when unless it says so again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LeaseRow {
+    pub(crate) epoch: Epoch,
+    pub(crate) until: UnixMillis,
+}
+
+impl Row for LeaseRow {
     const VERSION: u16 = 1;
 }
 

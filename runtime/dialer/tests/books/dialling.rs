@@ -92,17 +92,12 @@ async fn a_project_that_is_put_again_is_as_it_is_written_now_and_keeps_its_leads
     let tables = dialer.tables(&tenant());
     let before = tables.project(&project()).await.unwrap().unwrap();
     let wanted = NewProject {
-        project: before.project.clone(),
-        title: before.title.clone(),
-        scenario: before.scenario.clone(),
         settings: [("repeats".to_owned(), "2".to_owned())].into(),
         trunk: TrunkId::new("other").unwrap(),
         lines: 7,
-        calls_per_second: before.calls_per_second,
-        ring: before.ring(),
-        rules: before.rules.clone(),
+        ..NewProject::like(before.clone())
     };
-    tables.put_project(wanted).await.unwrap();
+    tables.put_project(wanted, dialer.now()).await.unwrap();
     let after = tables.project(&project()).await.unwrap().unwrap();
     assert_eq!((after.lines, after.trunk.as_str(), after.leads), (7, "other", before.leads));
     assert_eq!(after.settings["repeats"], "2");
@@ -529,7 +524,9 @@ async fn leads_are_added_once_and_the_rest_says_why_not() {
     let new = |id: &str, number: &str| NewLead {
         lead: LeadId::new(id).unwrap(),
         numbers: vec![PhoneNumber::parse(number).unwrap()],
-        fields: BTreeMap::new(), tags: BTreeSet::new() };
+        fields: BTreeMap::new(),
+        tags: BTreeSet::new(),
+    };
     let mut leads = vec![
         new("lead-1", "+79005550000"),
         new("kz", "+77012345678"),
@@ -573,7 +570,9 @@ async fn leads_that_are_added_during_a_run_are_dialled_by_it() {
                     let late = NewLead {
                         lead: LeadId::new("late").unwrap(),
                         numbers: vec![number(500)],
-                        fields: BTreeMap::new(), tags: BTreeSet::new() };
+                        fields: BTreeMap::new(),
+                        tags: BTreeSet::new(),
+                    };
                     tables.add_leads(&project(), vec![late]).await.unwrap();
                 }
                 answered(1)

@@ -6,26 +6,16 @@ use std::time::Duration;
 
 use zvonar_dialer::{Callees, DialRules, Forecast, NewLead, NewProject, forecast};
 use zvonar_ledger::PriceList;
-use zvonar_model::{Kopecks, LeadId, ScenarioName, TrunkId, UnixMillis};
+use zvonar_model::{Kopecks, LeadId, UnixMillis};
 
-use crate::world::{number, project};
+use crate::world::{new_project, number, project};
 
 /// Monday, 2 March 2026, 8:00 in Moscow.
 const EIGHT: UnixMillis = UnixMillis(1_772_427_600_000);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 async fn rehearse(leads: u32, lines: u32, rules: DialRules, callees: Callees, longest: Duration) -> Forecast {
-    let new = NewProject {
-        project: project(),
-        title: "Весна".into(),
-        scenario: ScenarioName::new("hello").unwrap(),
-        settings: Default::default(),
-        trunk: TrunkId::new("main").unwrap(),
-        lines,
-        calls_per_second: 50,
-        ring: Duration::from_secs(30),
-        rules,
-    };
+    let new = NewProject { lines, rules, ..new_project(project()) };
     let lead = |i| {
         let (lead, fields) = (LeadId::new(&format!("lead-{i}")).unwrap(), Default::default());
         NewLead { lead, numbers: vec![number(i)], fields, tags: BTreeSet::new() }

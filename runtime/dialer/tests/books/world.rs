@@ -1,7 +1,7 @@
 //! A pretend carrier: decides by the number what becomes of a call, and keeps its own log of which phones rang. The log
 //! outlives the crashes of the process that dials.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -160,27 +160,26 @@ pub(crate) fn number(i: u32) -> PhoneNumber {
     PhoneNumber::parse(&format!("+7900{i:07}")).unwrap()
 }
 
+/// A project that calls each number once, at any hour.
+pub(crate) fn new_project(project: ProjectId) -> NewProject {
+    NewProject {
+        title: "Весна".into(),
+        calls_per_second: 50,
+        rules: DialRules::once(),
+        ..NewProject::new(project, ScenarioName::new("hello").unwrap(), TrunkId::new("main").unwrap())
+    }
+}
+
 pub(crate) async fn make_list(dialer: &Dialer, leads: u32, lines: u32) {
     let tables = dialer.tables(&tenant());
-    tables
-        .create_project(NewProject {
-            project: project(),
-            title: "Весна".into(),
-            scenario: ScenarioName::new("hello").unwrap(),
-            settings: BTreeMap::new(),
-            trunk: TrunkId::new("main").unwrap(),
-            lines,
-            calls_per_second: 50,
-            ring: Duration::from_secs(30),
-            rules: DialRules::once(),
-        })
-        .await
-        .unwrap();
+    tables.create_project(NewProject { lines, ..new_project(project()) }, dialer.now()).await.unwrap();
     let leads = (0..leads)
         .map(|i| NewLead {
             lead: LeadId::new(&format!("lead-{i}")).unwrap(),
             numbers: vec![number(i)],
-            fields: [("name".to_owned(), format!("Анна {i}"))].into(), tags: BTreeSet::new() })
+            fields: [("name".to_owned(), format!("Анна {i}"))].into(),
+            tags: BTreeSet::new(),
+        })
         .collect();
     tables.add_leads(&project(), leads).await.unwrap();
 }

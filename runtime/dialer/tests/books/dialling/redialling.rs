@@ -36,23 +36,13 @@ async fn dial(
     make_list(&dialer, 0, 1).await;
     let tables = dialer.tables(&tenant());
     let stored = tables.project(&project()).await.unwrap().unwrap();
-    tables
-        .put_project(NewProject {
-            project: stored.project.clone(),
-            title: stored.title.clone(),
-            scenario: stored.scenario.clone(),
-            settings: BTreeMap::new(),
-            trunk: stored.trunk.clone(),
-            lines: 1,
-            calls_per_second: 50,
-            ring: stored.ring(),
-            rules,
-        })
-        .await
-        .unwrap();
+    tables.put_project(NewProject { rules, ..NewProject::like(stored) }, dialer.now()).await.unwrap();
     let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let numbers = numbers.iter().map(|i| number(*i)).collect();
-    tables.add_leads(&project(), vec![NewLead { lead: lead(0), numbers, fields, tags: BTreeSet::new() }]).await.unwrap();
+    tables
+        .add_leads(&project(), vec![NewLead { lead: lead(0), numbers, fields, tags: BTreeSet::new() }])
+        .await
+        .unwrap();
     dialer.run(&tenant(), &project(), None, never()).await.unwrap();
     assert!(tables.verify().await.unwrap().is_sound());
     let state = tables.lead(&project(), &lead(0)).await.unwrap().unwrap().progress.state;
@@ -124,18 +114,7 @@ async fn hours_and_zones_that_cannot_be_read_stop_the_run_with_a_sentence() {
         make_list(&dialer, 1, 1).await;
         let tables = dialer.tables(&tenant());
         let stored = tables.project(&project()).await.unwrap().unwrap();
-        let new = NewProject {
-            project: stored.project.clone(),
-            title: stored.title.clone(),
-            scenario: stored.scenario.clone(),
-            settings: BTreeMap::new(),
-            trunk: stored.trunk.clone(),
-            lines: 1,
-            calls_per_second: 50,
-            ring: stored.ring(),
-            rules,
-        };
-        tables.put_project(new).await.unwrap();
+        tables.put_project(NewProject { rules, ..NewProject::like(stored) }, dialer.now()).await.unwrap();
         let refused = dialer.run(&tenant(), &project(), None, never()).await.unwrap_err();
         assert!(refused.to_string().contains(sentence), "{refused}");
     }
@@ -181,24 +160,15 @@ async fn every_state_of_a_lead_names_the_rule_that_holds_it_and_the_next_time() 
     let tables = dialer.tables(&tenant());
     let put = async |rules: DialRules| {
         let stored = tables.project(&project()).await.unwrap().unwrap();
-        let (title, scenario) = (stored.title.clone(), stored.scenario.clone());
-        let (trunk, ring, project) = (stored.trunk.clone(), stored.ring(), stored.project.clone());
-        let settings = BTreeMap::new();
-        let new = NewProject {
-            project,
-            title,
-            scenario,
-            settings,
-            trunk,
-            lines: 1,
-            calls_per_second: 50,
-            ring,
-            rules,
-        };
-        tables.put_project(new).await.unwrap();
+        tables.put_project(NewProject { rules, ..NewProject::like(stored) }, dialer.now()).await.unwrap();
     };
     put(at_any_hour()).await;
-    let added = vec![NewLead { lead: lead(0), numbers: vec![number(1)], fields: BTreeMap::new(), tags: BTreeSet::new() }];
+    let added = vec![NewLead {
+        lead: lead(0),
+        numbers: vec![number(1)],
+        fields: BTreeMap::new(),
+        tags: BTreeSet::new(),
+    }];
     tables.add_leads(&project(), added).await.unwrap();
     let why = async || tables.why(&project(), &lead(0), clock()).await.unwrap();
 
@@ -234,7 +204,12 @@ async fn every_state_of_a_lead_names_the_rule_that_holds_it_and_the_next_time() 
     running.await.unwrap().unwrap();
 
     *outcome.lock().unwrap() = Outcome::answered(SystemResult::Connected);
-    let added = vec![NewLead { lead: lead(5), numbers: vec![number(5)], fields: BTreeMap::new(), tags: BTreeSet::new() }];
+    let added = vec![NewLead {
+        lead: lead(5),
+        numbers: vec![number(5)],
+        fields: BTreeMap::new(),
+        tags: BTreeSet::new(),
+    }];
     tables.add_leads(&project(), added).await.unwrap();
     dialer.run(&tenant(), &project(), None, never()).await.unwrap();
     let reached = tables.why(&project(), &lead(5), clock()).await.unwrap();

@@ -89,7 +89,7 @@ async fn child_that_dials_until_it_is_killed() {
 fn child(folder: &Path, seed: u64) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args(["--ignored", "--exact", "child_that_dials_until_it_is_killed"])
+        .args(["--ignored", "--exact", "killed::child_that_dials_until_it_is_killed"])
         .env(CHILD, format!("{seed} {}", folder.display()))
         .stdout(Stdio::null())
         .stderr(Stdio::null());
@@ -107,23 +107,27 @@ async fn a_list_that_is_killed_many_times_rings_no_phone_twice_and_keeps_its_boo
     {
         let tables = dialer(folder.path(), 0).tables(&tenant());
         tables
-            .create_project(NewProject {
-                project: project(),
-                title: "Весна".into(),
-                scenario: ScenarioName::new("hello").unwrap(),
-                settings: BTreeMap::new(),
-                trunk: TrunkId::new("main").unwrap(),
-                lines: LINES,
-                calls_per_second: 5_000,
-                ring: Duration::from_secs(30),
-                rules: DialRules::once(),
-            })
+            .create_project(
+                NewProject {
+                    lines: LINES,
+                    calls_per_second: 5_000,
+                    rules: DialRules::once(),
+                    ..NewProject::new(
+                        project(),
+                        ScenarioName::new("hello").unwrap(),
+                        TrunkId::new("main").unwrap(),
+                    )
+                },
+                UnixMillis(0),
+            )
             .await
             .unwrap();
         let leads = (0..LEADS).map(|i| NewLead {
             lead: LeadId::new(&format!("lead-{i}")).unwrap(),
             numbers: vec![PhoneNumber::parse(&format!("+7900{:07}", i * 7_907)).unwrap()],
-            fields: BTreeMap::new(), tags: BTreeSet::new() });
+            fields: BTreeMap::new(),
+            tags: BTreeSet::new(),
+        });
         tables.add_leads(&project(), leads.collect()).await.unwrap();
     }
     let mut kills = 0;
