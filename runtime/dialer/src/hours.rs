@@ -30,6 +30,8 @@ const REMEMBERED: usize = 10_000;
 #[derive(Debug)]
 pub(crate) struct Hours {
     schedule: Schedule,
+    /// What the law sets for the project's purpose: both must allow a call.
+    law: Option<Schedule>,
     retry: RetryRules,
     register: Arc<Register>,
     /// The first is the project's default. A list has a few dozen places, and a million leads.
@@ -64,14 +66,16 @@ impl Hours {
     }
 
     /// # Errors
-    /// [`DialerError::CannotCall`] for hours or a zone that cannot be read.
+    /// [`DialerError::CannotCall`] for hours or a zone that cannot be read, and for a purpose that a robot must not have.
     pub(crate) fn new(rules: &DialRules, register: &Arc<Register>) -> Result<Self> {
+        rules.purpose.allow_robot().map_err(|why| DialerError::CannotCall(why.to_string()))?;
         let schedule =
             Schedule::named(&rules.hours).map_err(|why| DialerError::CannotCall(why.to_string()))?;
         let default = TimeZone::get(&rules.zone)
             .map_err(|_| DialerError::CannotCall(format!("the tz database has no zone `{}`", rules.zone)))?;
         Ok(Self {
             schedule,
+            law: rules.purpose.hours(),
             retry: rules.retry,
             register: Arc::clone(register),
             places: vec![Place { zones: [default].into(), answered: None }],
@@ -96,7 +100,8 @@ impl Hours {
         match self.places[place].answered {
             Some((asked, answer)) if asked == at => answer,
             _ => {
-                let answer = self.schedule.calling(at, &self.places[place].zones);
+                let both: Vec<&Schedule> = std::iter::once(&self.schedule).chain(&self.law).collect();
+                let answer = Schedule::all_calling(&both, at, &self.places[place].zones);
                 self.places[place].answered = Some((at, answer));
                 answer
             }
@@ -214,7 +219,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use jiff::Timestamp;
-    use zvonar_campaign::{Meaning, Progress, RetryClass, Try};
+    use zvonar_campaign::{Meaning, Progress, Purpose, RetryClass, Try};
     use zvonar_model::{AttemptId, LeadId};
 
     use super::*;
@@ -293,6 +298,25 @@ mod tests {
             at: UnixMillis(0),
         });
         assert_eq!(hours("Asia/Omsk", &lead), [10]);
+    }
+
+    #[test]
+    fn debts_keep_to_the_hours_of_the_law_whatever_the_project_says() {
+        let rules = |hours: &str, purpose| DialRules { hours: hours.into(), purpose, ..DialRules::default() };
+        let lead = lead(&[], &["+79000000001"]);
+        // Saturday, 7 March 2026, 20:30 in Moscow.
+        let late = UnixMillis("2026-03-07T17:30:00Z".parse::<Timestamp>().unwrap().as_millisecond());
+        for (rules, open) in [
+            (rules("any", Purpose::Inform), true),
+            (rules("any", Purpose::Collection), false),
+            (rules("ru-default", Purpose::Collection), false),
+            (rules("ru-default", Purpose::Survey), true),
+        ] {
+            let mut hours = Hours::new(&rules, &Register::sample()).unwrap();
+            assert_eq!(matches!(hours.calling(&lead, late), Calling::Open { .. }), open, "{rules:?}");
+        }
+        let refused = Hours::check(&rules("any", Purpose::Advertising)).unwrap_err().to_string();
+        assert!(refused.contains("38-ФЗ art. 18 (2)"), "{refused}");
     }
 
     #[test]

@@ -134,9 +134,14 @@ impl Tables {
     /// Makes a project. It is paused until [`Tables::start_project`].
     ///
     /// # Errors
-    /// [`DialerError::ProjectExists`] when its id is taken.
+    /// [`DialerError::ProjectExists`] when its id is taken; [`DialerError::BadProject`] for a purpose that a robot must not
+    /// have.
     pub async fn create_project(&self, new: NewProject, now: UnixMillis) -> Result<Project> {
         let row = stored(new, now);
+        row.rules
+            .purpose
+            .allow_robot()
+            .map_err(|why| DialerError::BadProject { project: row.project.clone(), what: why.to_string() })?;
         let key = self.keys.project(&row.project);
         match self.commit(vec![Write::create(key, encode(&row))], 0).await? {
             Commit::Done(_) => Ok(row),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
-use zvonar_campaign::{Progress, ProjectStatus, RetryRules, USUAL_PRIORITY};
+use zvonar_campaign::{ConsentRule, Progress, ProjectStatus, Purpose, RetryRules, USUAL_PRIORITY};
 use zvonar_ledger::{Balance, CHARGE_VERSION, Charge};
 use zvonar_model::{
     AttemptId, AttemptRecord, LeadId, Millis, PhoneNumber, ProjectId, RECORD_VERSION, ScenarioName, TrunkId,
@@ -141,6 +141,12 @@ pub struct DialRules {
     /// «Только мобильные»: numbers of cities are left out when leads are added, since a robot talks in vain to a menu.
     #[serde(default)]
     pub only_mobile: bool,
+    /// What it calls for; the law sets hours and caps of its own for debts, and forbids a robot that sells.
+    #[serde(default)]
+    pub purpose: Purpose,
+    /// Whether it calls only those who consented to calls of its purpose.
+    #[serde(default)]
+    pub consent: ConsentRule,
 }
 
 impl Default for DialRules {
@@ -151,6 +157,8 @@ impl Default for DialRules {
             hours: "ru-default".into(),
             zone: "Europe/Moscow".into(),
             only_mobile: false,
+            purpose: Purpose::default(),
+            consent: ConsentRule::default(),
         }
     }
 }
