@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, TryStreamExt};
-use zvonar_campaign::{LeadState, NumberRefused, Progress, check_number, rotation};
+use zvonar_campaign::{LeadState, NumberRefused, Progress, rotation};
 use zvonar_model::{LeadId, PhoneNumber, ProjectId};
 use zvonar_store::{Commit, Write};
 
@@ -142,7 +142,7 @@ impl Tables {
         let mut places: BTreeMap<LeadId, usize> = BTreeMap::new();
         for mut lead in leads {
             let mut refused = Vec::new();
-            lead.numbers.retain(|number| match self.may_dial(project, number) {
+            lead.numbers.retain(|number| match self.check_number(number, project.rules.only_mobile) {
                 Ok(()) => true,
                 Err(why) => {
                     refused.push((lead.lead.clone(), number.clone(), why));
@@ -175,10 +175,6 @@ impl Tables {
             }
         }
         good
-    }
-
-    fn may_dial(&self, _: &Project, number: &PhoneNumber) -> std::result::Result<(), NumberRefused> {
-        check_number(number).map(drop)
     }
 
     /// Takes so many places at the end of the list; gives the first. Those that nobody gets in the end stay empty.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use zvonar_campaign::{PRIORITIES, ProjectStatus, USUAL_PRIORITY};
+use zvonar_campaign::{NumberKind, NumberRefused, PRIORITIES, ProjectStatus, USUAL_PRIORITY};
 use zvonar_model::{LeadId, PhoneNumber, ProjectId, ScenarioName, TrunkId, UnixMillis};
 use zvonar_scenario::card::card_bytes;
 pub use zvonar_scenario::card::{MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_TEXT};
@@ -108,9 +108,14 @@ impl Tables {
     /// Makes a project. It is paused until [`Tables::start_project`].
     ///
     /// # Errors
-    /// [`DialerError::ProjectExists`] when its id is taken.
+    /// [`DialerError::ProjectExists`] when its id is taken; [`DialerError::BadProject`] for a purpose that a robot must not
+    /// have.
     pub async fn create_project(&self, new: NewProject, now: UnixMillis) -> Result<Project> {
         let row = stored(new, now);
+        row.rules
+            .purpose
+            .allow_robot()
+            .map_err(|why| DialerError::BadProject { project: row.project.clone(), what: why.to_string() })?;
         let key = self.keys.project(&row.project);
         match self.commit(vec![Write::create(key, encode(&row))], 0).await? {
             Commit::Done(_) => Ok(row),
@@ -133,6 +138,21 @@ impl Tables {
         self.each(&self.keys.projects(), |read| projects.push(read.row)).await?;
         projects.sort_unstable_by(|a: &Project, b| a.project.cmp(&b.project));
         Ok(projects)
+    }
+
+    /// Whether a project dials a number, as far as the number goes.
+    ///
+    /// # Errors
+    /// The reason, for the report of an import.
+    pub fn check_number(
+        &self,
+        number: &PhoneNumber,
+        only_mobile: bool,
+    ) -> std::result::Result<(), NumberRefused> {
+        match self.policy.register.check(number)? {
+            NumberKind::Geographic if only_mobile => Err(NumberRefused::NotMobile),
+            _ => Ok(()),
+        }
     }
 
     /// A lead by its id.
