@@ -1,6 +1,6 @@
 //! What several commands need of a host: the sandbox, packages, their clips.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -219,7 +219,7 @@ pub(crate) fn new_project(project: &Project) -> NewProject {
 /// The rows of a list, as the dialler takes them.
 pub(crate) fn new_leads(list: Vec<leads::Row>) -> Vec<NewLead> {
     list.into_iter()
-        .map(|row| NewLead { lead: row.lead, numbers: row.phones, fields: row.fields, tags: BTreeSet::new() })
+        .map(|row| NewLead { lead: row.lead, numbers: row.phones, fields: row.fields, tags: row.tags })
         .collect()
 }
 

@@ -9,6 +9,7 @@ use zvonar_scenario::card::card_bytes;
 pub use zvonar_scenario::card::{MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_TEXT};
 use zvonar_store::{Commit, MAX_VALUE_BYTES, Write};
 
+use crate::leads::{MAX_TAGS, tag_fault};
 use crate::tables::{Blocked, DialRules, Lead, Project, Read, Step, TRIES, Tables, encode};
 use crate::{DialerError, Result};
 
@@ -191,6 +192,7 @@ impl Tables {
                 Ok(()) => good.push(lead),
             }
         }
+        self.ensure_journal().await?;
         for batch in good.chunks(BATCH) {
             self.add_batch(project, batch, &mut done).await?;
         }
@@ -268,14 +270,30 @@ impl Tables {
 }
 
 fn check_size(lead: &NewLead) -> Result<()> {
-    let too_large = |what: String| Err(DialerError::LeadTooLarge { lead: lead.lead.clone(), what });
-    if lead.numbers.is_empty() || lead.numbers.len() > MAX_NUMBERS {
-        return too_large(format!("{} numbers; a lead has 1 to {MAX_NUMBERS}", lead.numbers.len()));
+    check_card(&lead.lead, &lead.numbers, &lead.fields, &lead.tags)
+}
+
+/// Whether a lead may have all this.
+pub(crate) fn check_card(
+    lead: &LeadId,
+    numbers: &[PhoneNumber],
+    fields: &BTreeMap<String, String>,
+    tags: &BTreeSet<String>,
+) -> Result<()> {
+    let too_large = |what: String| Err(DialerError::LeadTooLarge { lead: lead.clone(), what });
+    if numbers.is_empty() || numbers.len() > MAX_NUMBERS {
+        return too_large(format!("{} numbers; a lead has 1 to {MAX_NUMBERS}", numbers.len()));
     }
-    if lead.fields.len() > MAX_FIELDS {
-        return too_large(format!("{} fields; at most {MAX_FIELDS} are kept", lead.fields.len()));
+    if tags.len() > MAX_TAGS {
+        return too_large(format!("{} tags; at most {MAX_TAGS} are kept", tags.len()));
     }
-    for (name, value) in &lead.fields {
+    if let Some(what) = tags.iter().find_map(|tag| tag_fault(tag)) {
+        return too_large(what);
+    }
+    if fields.len() > MAX_FIELDS {
+        return too_large(format!("{} fields; at most {MAX_FIELDS} are kept", fields.len()));
+    }
+    for (name, value) in fields {
         if name.len() > MAX_FIELD_NAME {
             return too_large(format!(
                 "the field name `{}…` is longer than {MAX_FIELD_NAME} bytes",
@@ -286,7 +304,7 @@ fn check_size(lead: &NewLead) -> Result<()> {
             return too_large(format!("the field `{name}` is longer than {MAX_TEXT} bytes"));
         }
     }
-    let bytes = card_bytes(&lead.fields);
+    let bytes = card_bytes(fields);
     if bytes > MAX_CARD_BYTES {
         return too_large(format!("its fields are {bytes} bytes as JSON; at most {MAX_CARD_BYTES} are kept"));
     }

@@ -3,6 +3,7 @@
 mod keys;
 mod releases;
 mod rows;
+mod stats;
 mod steps;
 
 use std::sync::Arc;
@@ -17,7 +18,9 @@ pub use keys::TenantKeys;
 pub use releases::{Deployment, Release, Withdrawn};
 pub use rows::{BalanceRow, Blocked, DialRules, Edit, Epoch, Intent, Lead, Project, Stage};
 pub(crate) use rows::{LeaseRow, Quota, Row};
-pub use steps::{AttemptStep, Step};
+pub(crate) use stats::{Fill, OTHER_RESULTS, StatCursor, StatRow};
+pub use stats::{Scope, StatusCounts, Tally};
+pub use steps::{AttemptStep, Standing, Step};
 
 use crate::{DialerError, Result};
 
