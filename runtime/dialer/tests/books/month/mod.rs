@@ -13,7 +13,8 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::task::JoinSet;
-use zvonar_dialer::Dialer;
+use zvonar_campaign::Caps;
+use zvonar_dialer::{Dialer, Keep, Policy};
 use zvonar_ledger::PriceList;
 use zvonar_store::fault::{Fault, FaultStore};
 use zvonar_store::{MemoryStore, SharedStore};
@@ -58,7 +59,13 @@ async fn month(size: Size, seed: u64) {
         let clock = wall.clone().clock();
         Dialer::new(store, Arc::new(PriceList::default()), exchange.clone(), clock, seed ^ (life << 32))
     };
-    plan.store(&dialer(disk.clone(), u64::MAX)).await;
+    let people = dialer(disk.clone(), u64::MAX);
+    plan.store(&people).await;
+    let mut meddling = JoinSet::new();
+    for at in 0..plan.projects.len() {
+        let (plan, people, wall) = (Arc::clone(&plan), people.clone(), wall.clone());
+        meddling.spawn(async move { plan.projects[at].meddle(&people, &wall).await });
+    }
 
     // About so many commits make the month: the deaths are spread over them.
     let commits = u64::from(size.tenants * size.projects * size.leads) * 5;
@@ -84,28 +91,33 @@ async fn month(size: Size, seed: u64) {
                 // The host is started again some minutes later.
                 tokio::time::sleep(Duration::from_secs(dice.random_range(5..600))).await;
             }
-            () = dial(&dialer, &plan) => break,
+            () = dial(&dialer, &plan) => unreachable!("a host goes on until it is stopped"),
             () = tokio::time::sleep(end) => break,
         }
     }
+    while let Some(done) = meddling.join_next().await {
+        done.unwrap();
+    }
     eprintln!("{} deaths, {} calls, ends at {:?}", deaths.len(), exchange.calls(), wall.now());
+    // Whoever was on the telephone when the month ended is settled as after a death.
+    deaths.push(wall.now());
     let quiet = dialer(disk, u64::MAX - 1);
     oracle::judge(&quiet, &plan, &exchange.log(), &deaths, wall.now()).await;
 }
 
-/// What a host does: settles what the last one left, and runs all projects until they are done.
+/// What a host does: settles what the last one left, and has a foreman for each tenant.
 async fn dial(dialer: &Dialer, plan: &Plan) {
-    let mut runs = JoinSet::new();
+    let mut foremen = JoinSet::new();
     let (_stop, stopped) = tokio::sync::watch::channel(false);
-    for tenant in &plan.tenants {
+    for (tenant, most) in &plan.tenants {
+        let caps = Caps { day: most.day, week: most.week, month: most.month };
+        let dialer = dialer.clone().with_policy(Policy { caps, ..Policy::default() });
         dialer.recover(tenant).await.unwrap();
+        let (tenant, stopped) = (tenant.clone(), stopped.clone());
+        foremen.spawn(async move { dialer.keep(&tenant, Keep::default(), stopped).await });
     }
-    for project in &plan.projects {
-        let (dialer, stopped) = (dialer.clone(), stopped.clone());
-        let (tenant, id) = (project.tenant.clone(), project.id.clone());
-        runs.spawn(async move { dialer.run(&tenant, &id, None, stopped).await });
-    }
-    while let Some(ended) = runs.join_next().await {
-        ended.unwrap().unwrap();
+    while let Some(ended) = foremen.join_next().await {
+        let halted = ended.unwrap().unwrap();
+        assert!(halted.is_empty(), "nothing is to be mended here: {halted:?}");
     }
 }

@@ -3,18 +3,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use zvonar_campaign::{LeadState, RetryRules};
+use zvonar_campaign::{LeadState, LeadStatus, RetryRules};
 use zvonar_dialer::Dialer;
 use zvonar_model::{
     AttemptId, LeadId, Outcome, PhoneNumber, ProjectId, SystemResult, TalkEnd, TenantId, UnixMillis,
 };
 
-use super::world::{Hours, Person, Plan, Project, Seen, ZONES};
+use super::world::{Deed, Hours, Most, Person, Plan, Project, START, Seen, ZONES};
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
 /// How far apart the start of an attempt in the books and the first sign at the telephone may be.
 const MOMENT_MS: i64 = 2_000;
+
+/// How long a pause may take to be heard of, with what was claimed before it.
+const PAUSE_MS: i64 = 60_000;
 
 /// What the books say of one attempt.
 struct Booked {
@@ -23,6 +26,8 @@ struct Booked {
     started: i64,
     ended: i64,
     result: Class,
+    /// Nobody was called, since the number is on the blacklist.
+    blacklisted: bool,
     kopecks: i64,
 }
 
@@ -79,9 +84,10 @@ pub(crate) async fn judge(
         rang.entry((&call.tenant, &call.project, &call.lead)).or_default().push(call);
     }
     let mut told = Told::default();
-    for tenant in &plan.tenants {
+    for (tenant, most) in &plan.tenants {
         dialer.recover(tenant).await.unwrap();
         let tables = dialer.tables(tenant);
+        let silenced = silenced(seen.iter().filter(|call| call.tenant == *tenant), plan);
         let mut books: BTreeMap<(ProjectId, LeadId), Vec<Booked>> = BTreeMap::new();
         let mut records = Vec::new();
         tables.each_record(|record| records.push(record)).await.unwrap();
@@ -103,9 +109,11 @@ pub(crate) async fn judge(
                 started: record.started_at.0,
                 ended: record.ended_at.0,
                 result: Class::of(&record.outcome),
+                blacklisted: record.outcome == Outcome::Blacklisted,
                 kopecks: due,
             });
         }
+        let starts = starts(&books);
         assert_eq!(tables.balance().await.unwrap().spent.0, spent, "the balance of {tenant}");
         let verified = tables.verify().await.unwrap();
         assert!(verified.is_sound(), "{:?}", verified.faults);
@@ -114,19 +122,37 @@ pub(crate) async fn judge(
             assert_eq!(leads.len(), project.leads.len(), "no lead of {} is lost", project.id);
             let states: BTreeMap<&LeadId, &LeadState> =
                 leads.iter().map(|lead| (&lead.lead, &lead.progress.state)).collect();
+            let mut counts: BTreeMap<LeadStatus, i64> = BTreeMap::new();
             for person in &project.leads {
+                *counts.entry(states[&person.id].status()).or_default() += 1;
                 let mut booked = books.remove(&(project.id.clone(), person.id.clone())).unwrap_or_default();
                 booked.sort_by_key(|one| (one.started, one.ended));
                 let rang = rang.get(&(tenant, &project.id, &person.id)).map_or(&[][..], Vec::as_slice);
-                let lead = Lead { project, person, booked: &booked, rang, deaths };
+                let lead = Lead {
+                    project,
+                    person,
+                    booked: &booked,
+                    rang,
+                    deaths,
+                    silenced: &silenced,
+                    starts: &starts,
+                    most: *most,
+                };
                 lead.judge(states[&person.id], end, &mut told);
+            }
+            let folded = tables.status_counts(&project.id).await.unwrap();
+            for status in LeadStatus::ALL {
+                let counted = counts.get(&status).copied().unwrap_or(0);
+                assert_eq!(folded.of(status), counted, "«{status}» of {} of {tenant}", project.id);
             }
         }
         assert!(books.is_empty(), "attempts of nobody: {:?}", books.keys());
     }
     eprintln!("{told:?}");
     // A month in which nothing of all this happens would prove nothing.
-    assert!(told.reached > 0 && told.unreached > 0 && told.machines > 0 && told.again > 0);
+    assert!(
+        told.reached > 0 && told.unreached > 0 && told.machines > 0 && told.again > 0 && told.silenced > 0
+    );
     assert!(deaths.is_empty() || told.cut_off > 0, "no call was cut off by {} deaths", deaths.len());
 }
 
@@ -140,8 +166,36 @@ struct Told {
     /// Attempts that came after another one of the same lead.
     again: u64,
     machines: u64,
+    /// Finished without a call, because they had asked another list not to call them.
+    silenced: u64,
     cut_off: u64,
     kopecks: i64,
+}
+
+/// Since when a number is not to be called any more: somebody said so in a call that was settled.
+fn silenced<'a>(calls: impl Iterator<Item = &'a Seen>, plan: &Plan) -> BTreeMap<PhoneNumber, i64> {
+    let mut silenced = BTreeMap::new();
+    for call in calls {
+        let Some(end) = call.end.as_ref().filter(|end| end.effects.block.is_some()) else { continue };
+        let project =
+            plan.projects.iter().find(|one| (&one.tenant, &one.id) == (&call.tenant, &call.project));
+        let leads = &project.expect("a planned project").leads;
+        let person = leads.iter().find(|person| person.id == call.lead).expect("a planned lead");
+        for number in &person.numbers {
+            let since = silenced.entry(number.clone()).or_insert(i64::MAX);
+            *since = end.ended_at.0.min(*since);
+        }
+    }
+    silenced
+}
+
+/// All starts of calls to each number of a tenant, whatever came of them.
+fn starts(books: &BTreeMap<(ProjectId, LeadId), Vec<Booked>>) -> BTreeMap<PhoneNumber, Vec<i64>> {
+    let mut starts: BTreeMap<PhoneNumber, Vec<i64>> = BTreeMap::new();
+    for one in books.values().flatten().filter(|one| !one.blacklisted) {
+        starts.entry(one.number.clone()).or_default().push(one.started);
+    }
+    starts
 }
 
 struct Lead<'a> {
@@ -150,6 +204,9 @@ struct Lead<'a> {
     booked: &'a [Booked],
     rang: &'a [&'a Seen],
     deaths: &'a [UnixMillis],
+    silenced: &'a BTreeMap<PhoneNumber, i64>,
+    starts: &'a BTreeMap<PhoneNumber, Vec<i64>>,
+    most: Most,
 }
 
 /// What one number has been through.
@@ -168,10 +225,26 @@ impl Lead<'_> {
 
     fn judge(&self, state: &LeadState, end: UnixMillis, told: &mut Told) {
         self.telephones_and_books_agree(told);
+        let quiet_since = self.quiet_since();
+        if self.booked.iter().any(|one| one.blacklisted) {
+            // Whoever asked for silence is finished, and was not called since.
+            let name = self.name();
+            let first = self.booked.iter().filter(|one| one.blacklisted).map(|one| one.started).min();
+            let since = quiet_since.unwrap_or_else(|| panic!("{name} never asked not to be called"));
+            assert!(first.is_some_and(|first| first >= since - MOMENT_MS), "{name}");
+            assert!(state.is_finished(), "{name}: {state:?}");
+            told.silenced += 1;
+        }
         let mut numbers = vec![Number::default(); self.person.numbers.len()];
         let (mut last, mut reached, mut before) = (None, false, i64::MIN);
-        for one in self.booked {
+        for one in self.booked.iter().filter(|one| !one.blacklisted) {
             let name = self.name();
+            if let Some(since) = quiet_since {
+                assert!(one.started <= since + MOMENT_MS, "{name} was called after asking not to be");
+            }
+            assert!(!self.paused(one.started), "{name} was called while {} was paused", self.project.id);
+            let under = self.under_caps(&one.number, one.started);
+            assert!(under, "{name}: {} was called more often than {:?} allows", one.number, self.most);
             assert!(!reached, "{name} was called after somebody had answered");
             assert!(one.started >= before, "{name}: two calls at once");
             before = one.ended;
@@ -209,6 +282,9 @@ impl Lead<'_> {
             }
         }
         let name = self.name();
+        if self.booked.iter().any(|one| one.blacklisted) {
+            return;
+        }
         match (reached, next(&numbers, last)) {
             (true, _) => {
                 told.reached += 1;
@@ -224,9 +300,10 @@ impl Lead<'_> {
                 // Forgotten: it could have been called for two whole days of open windows, and was not.
                 let free = numbers[turn].free.max(before);
                 let mut opened = 0;
-                let mut at = free.max(super::world::START);
+                let mut at = free.max(START);
+                let number = &self.person.numbers[turn];
                 while at < end.0 {
-                    opened += i64::from(self.open(at));
+                    opened += i64::from(self.open(at) && !self.paused(at) && self.room(number, at));
                     at += 60_000;
                 }
                 assert!(opened < 48 * 60, "{name} was forgotten: {opened} open minutes since {free}");
@@ -262,12 +339,59 @@ impl Lead<'_> {
             }
         }
         let rang: BTreeSet<&AttemptId> = self.rang.iter().map(|call| &call.attempt).collect();
-        for one in self.booked.iter().filter(|one| !rang.contains(&one.attempt)) {
+        for one in self.booked.iter().filter(|one| !one.blacklisted && !rang.contains(&one.attempt)) {
             // Stored as started, and dead before the INVITE.
             let died = self.deaths.iter().any(|death| (death.0 - one.started).abs() <= MOMENT_MS);
             assert!(died && one.result == Class::System, "{name}: attempt {} rang nowhere", one.attempt);
             told.cut_off += 1;
         }
+    }
+
+    /// Since when nobody may call this person.
+    fn quiet_since(&self) -> Option<i64> {
+        self.person.numbers.iter().filter_map(|number| self.silenced.get(number)).min().copied()
+    }
+
+    /// Whether the project was paused, for longer than a change takes to be heard of.
+    fn paused(&self, at: i64) -> bool {
+        let mut since = None;
+        for (when, deed) in &self.project.deeds {
+            match deed {
+                Deed::Pause => since = Some(when.0 + PAUSE_MS),
+                Deed::Start if since.take().is_some_and(|since| (since..when.0).contains(&at)) => {
+                    return true;
+                }
+                Deed::Start | Deed::Add => {}
+            }
+        }
+        false
+    }
+
+    /// The local day, the Monday of its week and the month of a moment, as numbers that differ.
+    fn periods(&self, at: i64) -> [(Option<u32>, i64); 3] {
+        let day = (at + ZONES[self.person.zone].1 * 3_600_000).div_euclid(DAY_MS);
+        // The month of the plan touches February and March of 2026 only: the first of March is day 20,513.
+        let month = i64::from(day >= 20_513);
+        [(self.most.day, day), (self.most.week, (day + 3).div_euclid(7)), (self.most.month, month)]
+    }
+
+    /// Whether so many starts are within the caps up to this one.
+    fn under_caps(&self, number: &PhoneNumber, at: i64) -> bool {
+        self.calls_in_periods(number, at).all(|(most, calls)| calls <= most)
+    }
+
+    /// Whether another call at this moment would be.
+    fn room(&self, number: &PhoneNumber, at: i64) -> bool {
+        self.calls_in_periods(number, at).all(|(most, calls)| calls < most)
+    }
+
+    fn calls_in_periods(&self, number: &PhoneNumber, at: i64) -> impl Iterator<Item = (usize, usize)> {
+        let starts = self.starts.get(number).map_or(&[][..], Vec::as_slice);
+        let now = self.periods(at);
+        now.into_iter().enumerate().filter_map(move |(kind, (most, period))| {
+            let same = starts.iter().filter(|start| self.periods(**start)[kind].1 == period).count();
+            most.map(|most| (most as usize, same))
+        })
     }
 
     /// Whether the lead may be called at this moment.

@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use zvonar_campaign::{RetryRule, RetryRules};
 use zvonar_dialer::{
-    CallReport, Caller, DialRules, Dialer, NewLead, NewProject, NotPlaced, Order, Reserved, WallClock,
+    CallReport, Caller, DialRules, Dialer, NewLead, NewProject, NotPlaced, Order, Reserved, Tables, WallClock,
 };
 use zvonar_model::{
     AttemptId, LeadId, Millis, Outcome, Phases, PhoneNumber, ProjectId, ScenarioName, SystemResult, TenantId,
@@ -63,6 +63,23 @@ impl Hours {
     }
 }
 
+/// How often one number may be called by all of a tenant's projects; `None`: no cap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Most {
+    pub(crate) day: Option<u32>,
+    pub(crate) week: Option<u32>,
+    pub(crate) month: Option<u32>,
+}
+
+/// What people do while the month goes on.
+#[derive(Debug, Clone)]
+pub(crate) enum Deed {
+    /// The second part of a list comes.
+    Add,
+    Pause,
+    Start,
+}
+
 /// A project as it was planned.
 #[derive(Debug, Clone)]
 pub(crate) struct Project {
@@ -72,6 +89,10 @@ pub(crate) struct Project {
     pub(crate) rules: RetryRules,
     pub(crate) lines: u32,
     pub(crate) leads: Vec<Person>,
+    /// So many of the leads are there at the beginning.
+    pub(crate) early: usize,
+    /// What is done to it, and when.
+    pub(crate) deeds: Vec<(UnixMillis, Deed)>,
 }
 
 /// A lead as it was planned.
@@ -86,18 +107,28 @@ pub(crate) struct Person {
 /// The month as it was planned.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    pub(crate) tenants: Vec<TenantId>,
+    pub(crate) tenants: Vec<(TenantId, Most)>,
     pub(crate) projects: Vec<Project>,
 }
 
 impl Plan {
     pub(crate) fn new(size: Size, seed: u64) -> Self {
         let mut dice = StdRng::seed_from_u64(seed);
-        let tenants: Vec<TenantId> =
-            (0..size.tenants).map(|i| TenantId::new(&format!("tenant-{i}")).unwrap()).collect();
+        let tenants: Vec<(TenantId, Most)> = (0..size.tenants)
+            .map(|i| {
+                let most = match i % 3 {
+                    0 => Most::default(),
+                    1 => Most { day: Some(1), week: Some(2), month: None },
+                    _ => Most { day: Some(2), week: None, month: Some(dice.random_range(2..5)) },
+                };
+                (TenantId::new(&format!("tenant-{i}")).unwrap(), most)
+            })
+            .collect();
         let mut projects = Vec::new();
         let mut next = 0_u32;
-        for tenant in &tenants {
+        for (tenant, _) in &tenants {
+            // Some people are on several lists of a tenant.
+            let mut known: Vec<Person> = Vec::new();
             for at in 0..size.projects {
                 let hours = [Hours::Any, Hours::RuDefault, Hours::Fz230, Hours::Office, Hours::Night];
                 let hours = hours[dice.random_range(0..hours.len())];
@@ -114,18 +145,38 @@ impl Plan {
                     max_calls: 2,
                 };
                 let rules = RetryRules { max_calls: dice.random_range(1..=3), ..rules };
-                let leads = (0..size.leads).map(|i| {
-                    let count = [1, 1, 1, 2, 2, 3][dice.random_range(0..6)];
-                    let numbers = (0..count).map(|_| {
-                        next += 1;
-                        PhoneNumber::parse(&format!("+79{:09}", u64::from(next) * 977 % 1_000_000_000))
-                            .unwrap()
-                    });
-                    let numbers = numbers.collect();
-                    let id = LeadId::new(&format!("lead-{i}")).unwrap();
-                    Person { id, numbers, zone: dice.random_range(0..ZONES.len()) }
-                });
-                let leads = leads.collect();
+                let leads: Vec<Person> = (0..size.leads)
+                    .map(|i| {
+                        let id = LeadId::new(&format!("lead-{i}")).unwrap();
+                        if !known.is_empty() && dice.random_bool(0.1) {
+                            let other = known[dice.random_range(0..known.len())].clone();
+                            return Person { id, ..other };
+                        }
+                        let count = [1, 1, 1, 2, 2, 3][dice.random_range(0..6)];
+                        let numbers = (0..count).map(|_| {
+                            next += 1;
+                            PhoneNumber::parse(&format!("+79{:09}", u64::from(next) * 977 % 1_000_000_000))
+                                .unwrap()
+                        });
+                        let numbers = numbers.collect();
+                        Person { id, numbers, zone: dice.random_range(0..ZONES.len()) }
+                    })
+                    .collect();
+                known.extend(leads.iter().step_by(7).cloned());
+                let early = leads.len() - leads.len() / 20;
+                let day = |day: u64| UnixMillis(START).plus(Duration::from_secs(day * 24 * 3600));
+                let mut deeds = Vec::new();
+                let added = day(0).plus(Duration::from_secs(dice.random_range(3_600..10 * 24 * 3600)));
+                deeds.push((added, Deed::Add));
+                if dice.random_bool(0.4) {
+                    let paused = day(0).plus(Duration::from_secs(dice.random_range(600..4 * 24 * 3600)));
+                    deeds.push((paused, Deed::Pause));
+                    let hours = dice.random_range(1..40);
+                    deeds.push((paused.plus(Duration::from_secs(hours * 3600)), Deed::Start));
+                }
+                // A project that was done before it got its second part is started again for it.
+                deeds.push((day(11), Deed::Start));
+                deeds.sort_by_key(|(at, _)| *at);
                 projects.push(Project {
                     tenant: tenant.clone(),
                     id: ProjectId::new(&format!("project-{at}")).unwrap(),
@@ -133,6 +184,8 @@ impl Plan {
                     rules,
                     lines: dice.random_range(size.leads / 200..=size.leads / 40).max(2),
                     leads,
+                    early,
+                    deeds,
                 });
             }
         }
@@ -156,22 +209,44 @@ impl Plan {
                 ..NewProject::new(project.id.clone(), scenario, trunk)
             };
             tables.create_project(new, dialer.now()).await.unwrap();
-            let leads = project.leads.iter().map(|person| {
-                let (zone, _) = ZONES[person.zone];
-                // Who lives in the project's zone need not say so.
-                let fields = if zone == "Europe/Moscow" {
-                    BTreeMap::new()
-                } else {
-                    [("tz".to_owned(), zone.to_owned())].into()
-                };
-                NewLead {
-                    lead: person.id.clone(),
-                    numbers: person.numbers.clone(),
-                    fields,
-                    tags: BTreeSet::new(),
-                }
-            });
-            tables.add_leads(&project.id, leads.collect()).await.unwrap();
+            project.add(&tables, 0..project.early).await;
+            tables.start_project(&project.id, 5, dialer.now()).await.unwrap();
+        }
+    }
+
+    /// A tenant's cap.
+    pub(crate) fn most(&self, tenant: &TenantId) -> Most {
+        self.tenants.iter().find(|(known, _)| known == tenant).map_or_else(Most::default, |(_, most)| *most)
+    }
+}
+
+impl Project {
+    async fn add(&self, tables: &Tables, which: std::ops::Range<usize>) {
+        let leads = self.leads[which].iter().map(|person| {
+            let (zone, _) = ZONES[person.zone];
+            // Who lives in the project's zone need not say so.
+            let fields = if zone == "Europe/Moscow" {
+                BTreeMap::new()
+            } else {
+                [("tz".to_owned(), zone.to_owned())].into()
+            };
+            let (lead, numbers) = (person.id.clone(), person.numbers.clone());
+            NewLead { lead, numbers, fields, tags: BTreeSet::new() }
+        });
+        tables.add_leads(&self.id, leads.collect()).await.unwrap();
+    }
+
+    /// Does what people do to the project, each at its time.
+    pub(crate) async fn meddle(&self, dialer: &Dialer, wall: &Wall) {
+        let tables = dialer.tables(&self.tenant);
+        for (at, deed) in &self.deeds {
+            let wait = u64::try_from(at.0 - wall.now().0).unwrap_or(0);
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+            match deed {
+                Deed::Add => self.add(&tables, self.early..self.leads.len()).await,
+                Deed::Pause => drop(tables.pause_project(&self.id, wall.now()).await.unwrap()),
+                Deed::Start => drop(tables.start_project(&self.id, 5, wall.now()).await.unwrap()),
+            }
         }
     }
 }
@@ -273,6 +348,9 @@ impl Exchange {
             }
             _ => {
                 report.outcome = Outcome::answered(SystemResult::Connected);
+                if dice.random_bool(0.05) {
+                    report.effects.block = Some("попросил не звонить".into());
+                }
                 dice.random_range(1_000..120_000)
             }
         };
