@@ -12,7 +12,9 @@
 
 mod attempt;
 mod balance;
+mod blacklist;
 mod caller;
+mod consents;
 pub mod conversation;
 mod day;
 pub mod deployments;
@@ -23,6 +25,7 @@ mod grant;
 mod hours;
 mod leads;
 mod life;
+mod permit;
 mod policy;
 mod projects;
 mod records;
@@ -37,6 +40,7 @@ mod why;
 pub use attempt::{Inbound, Settled, rate_report};
 pub use caller::{CallReport, Caller, Effects, NotPlaced, Order, Reserved};
 pub use day::Day;
+pub use consents::MAX_EVENT_NUMBERS;
 pub use dialer::{Dialer, WallClock};
 pub use error::{DialerError, EditConflict, Result};
 pub use forecast::{Callees, Forecast, HourOfDialling, forecast};
