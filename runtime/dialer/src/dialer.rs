@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt;
@@ -31,6 +32,8 @@ struct Inner {
     clock: WallClock,
     epoch: Epoch,
     chance: Mutex<StdRng>,
+    /// No other run of the program has the store open.
+    alone: AtomicBool,
 }
 
 impl Dialer {
@@ -44,7 +47,8 @@ impl Dialer {
     ) -> Self {
         let mut chance = StdRng::seed_from_u64(seed);
         let epoch = Epoch(chance.next_u64());
-        Self { inner: Arc::new(Inner { store, prices, caller, clock, epoch, chance: Mutex::new(chance) }) }
+        let (chance, alone) = (Mutex::new(chance), AtomicBool::new(false));
+        Self { inner: Arc::new(Inner { store, prices, caller, clock, epoch, chance, alone }) }
     }
 
     /// What a tenant has stored.
@@ -71,9 +75,14 @@ impl Dialer {
         self.inner.epoch
     }
 
+    pub(crate) fn is_alone(&self) -> bool {
+        self.inner.alone.load(Ordering::Relaxed)
+    }
+
     /// Settles what earlier runs of the program left of a tenant's attempts. Only for a store that no other process can
-    /// have open; otherwise see [`Tables::recover`].
+    /// have open; otherwise see [`Tables::recover`]. What other runs held is no longer theirs from then on.
     pub async fn recover(&self, tenant: &TenantId) -> Result<Recovered> {
+        self.inner.alone.store(true, Ordering::Relaxed);
         self.tables(tenant).recover(Abandoned::OfOtherRuns(self.epoch()), self.now()).await
     }
 

@@ -18,8 +18,10 @@ pub mod deployments;
 mod dialer;
 mod error;
 mod forecast;
+mod foreman;
 mod grant;
 mod hours;
+mod lease;
 mod life;
 mod projects;
 mod records;
@@ -35,6 +37,7 @@ pub use caller::{CallReport, Caller, Effects, NotPlaced, Order, Reserved};
 pub use dialer::{Dialer, WallClock};
 pub use error::{DialerError, EditConflict, Result};
 pub use forecast::{Callees, Forecast, HourOfDialling, forecast};
+pub use foreman::{Halted, Keep};
 pub use grant::Grant;
 pub use life::ProjectChange;
 pub use projects::{

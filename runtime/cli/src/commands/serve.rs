@@ -320,6 +320,9 @@ impl Screen {
             bar.set_position(counts.finished);
             bar.set_message(format!("линий занято: {}, потрачено: {}", counts.lines, counts.spent));
         }
+        if let RunStep::Over { status } = &event.what {
+            self.line(format!("{project}: {status}"));
+        }
         if let RunStep::Settled { lead, number, outcome, robot_seconds, total, .. } = &event.what {
             let line = format!(
                 "{project}: {}/{} {lead} {number}: {}, {robot_seconds} с, {} коп.",
