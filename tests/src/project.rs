@@ -73,6 +73,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Calls that go out.
     pub projects: Vec<Project>,
+    /// More keys of every project, a line each: `retry = …`.
+    pub dialling: String,
     /// Where HTTP is listened to; `None`: nowhere.
     pub http: Option<SocketAddr>,
     /// More lines of the tenant `demo`: tokens, limits.
@@ -96,6 +98,7 @@ impl Config {
             scenarios: Vec::new(),
             routes: Vec::new(),
             projects: Vec::new(),
+            dialling: String::new(),
             http: None,
             tenant: String::new(),
             more: String::new(),
@@ -167,12 +170,13 @@ impl Config {
             let _ = write!(
                 text,
                 "\n[[project]]\nid = \"{id}\"\ntenant = \"demo\"\ntrunk = \"farm\"\nscenario = \"{}\"\n\
-                 lines = {}\nring_s = {}\nmax_calls = {}\nhours = \"any\"\nleads = \"leads-{id}.csv\"\nsettings = {}\n",
+                 lines = {}\nring_s = {}\nmax_calls = {}\nhours = \"any\"\nleads = \"leads-{id}.csv\"\nsettings = {}\n{}\n",
                 project.scenario,
                 project.lines,
                 project.ring_s,
                 project.max_calls,
                 inline(&project.settings),
+                self.dialling,
                 id = project.id
             );
         }

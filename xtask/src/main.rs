@@ -28,7 +28,8 @@ const HELP: &str = "\
                               calls per second, calls at once, memory of a call, beside the floor program
   bench guests [--quick]      what each example scenario costs, beside an embedded QuickJS
   abuse [SECONDS]             what stops each misdeed of a scenario, and what fifty neighbours lose by it
-  kill-soak [N]               N (20) times kill -9 of a dialling host at random moments
+  kill-soak [KILLS [LEADS]]   kill -9 of a dialling host at random moments of its list: 50 2000
+  month [SEED]                a month of 50 projects and 200,000 leads on a pretend clock, against an oracle
   reload-soak [CALLS DEPLOYS SECONDS]
                               deploys under live calls, at full size: 500 10 60
   check                       cargo fmt --check, clippy, and cargo deny where it is installed
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Some((&"abuse", rest)) => costs::abuse(rest),
         Some((&"bench", rest)) => bench::run(rest),
         Some((&"kill-soak", rest)) => suite::kill_soak(rest),
+        Some((&"month", rest)) => suite::month(rest),
         Some((&"reload-soak", rest)) => suite::reload_soak(rest),
         Some((&"check", [])) => suite::check(),
         Some((&"fmt", [])) => shell::cargo(&["fmt", "--all"]),

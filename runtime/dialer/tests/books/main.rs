@@ -3,7 +3,9 @@
 //! gives from what the pretend carrier saw.
 
 mod dialling;
+mod killed;
 mod life;
+mod month;
 mod rehearsal;
 mod world;
 

@@ -89,7 +89,7 @@ async fn child_that_dials_until_it_is_killed() {
 fn child(folder: &Path, seed: u64) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args(["--ignored", "--exact", "child_that_dials_until_it_is_killed"])
+        .args(["--ignored", "--exact", "killed::child_that_dials_until_it_is_killed"])
         .env(CHILD, format!("{seed} {}", folder.display()))
         .stdout(Stdio::null())
         .stderr(Stdio::null());
