@@ -195,7 +195,9 @@ impl Foreman {
                 continue;
             }
             if !keeping {
-                self.runs.values().for_each(|run| drop(run.stop.send_replace(true)));
+                self.runs.values().for_each(|run| {
+                    run.stop.send_replace(true);
+                });
                 if self.tasks.is_empty() {
                     break;
                 }
@@ -211,14 +213,12 @@ impl Foreman {
                         failure.get_or_insert(why);
                     }
                 }
-                // At once when it was quiet, else what has come together meanwhile.
-                _ = gather.tick(), if keeping && self.changes.pending => {
-                    if let Err(why) = self.look().await {
-                        failure = Some(why);
-                    }
-                }
                 change = heard.next(), if keeping => match change {
-                    Some(Ok(event)) => self.changes.note(&event, &self.tables),
+                    Some(Ok(event)) => {
+                        if let Some(project) = self.changes.note(&event, &self.tables) {
+                            self.later.retain(|later, _| later.as_str() != &*project);
+                        }
+                    }
                     lost => {
                         self.changes.lost();
                         if let Some(Err(why)) = lost && !matches!(why, StoreError::Lagged) {
@@ -230,6 +230,12 @@ impl Foreman {
                         }
                     }
                 },
+                // After all that is heard of already; at once when it was quiet, else when some has come together.
+                _ = gather.tick(), if keeping && self.changes.pending => {
+                    if let Err(why) = self.look().await {
+                        failure = Some(why);
+                    }
+                }
                 () = bell.notified() => {}
                 _ = round.tick() => self.changes.pending = true,
             }
@@ -240,15 +246,16 @@ impl Foreman {
         }
     }
 
-    /// Hears of every change of a project and of the lists from now on.
+    /// Hears of every change of a project, of its lease and of the lists from now on.
     async fn listen(&self) -> Result<BoxStream<'static, std::result::Result<Event, StoreError>>> {
         let (shard, keys) = (self.tables.keys.shard(), &self.tables.keys);
         let projects = self.tables.store.watch(shard, &keys.projects(), NEWS).await?;
+        let leases = self.tables.store.watch(shard, &keys.leases(), NEWS).await?;
         let steps = self.tables.store.watch(shard, &keys.steps(), NEWS).await?;
-        // The end of either is the end of both.
-        let ending = |events: BoxStream<'static, _>| events.map(Some).chain(stream::iter([None]));
-        let both = stream::select(ending(projects), ending(steps));
-        Ok(both.scan((), |(), event| std::future::ready(event)).boxed())
+        // The end of one is the end of all.
+        let ending = |events: BoxStream<'static, _>| events.map(Some).chain(stream::iter([None])).boxed();
+        let all = stream::select_all([projects, leases, steps].map(ending));
+        Ok(all.scan((), |(), event| std::future::ready(event)).boxed())
     }
 
     /// Whether no active project has anything left to do.
@@ -396,11 +403,17 @@ fn is_of_lists(token: &str) -> bool {
 }
 
 impl Changes {
-    fn note(&mut self, event: &Event, tables: &Tables) {
+    /// Notes what has changed. Gives the project that another run has let go.
+    fn note(&mut self, event: &Event, tables: &Tables) -> Option<Box<str>> {
+        if event.key.is_below(&tables.keys.leases()) {
+            let free = event.value.is_none();
+            self.pending |= free;
+            return free.then(|| event.key.last().into());
+        }
         if event.key.is_below(&tables.keys.projects()) {
             self.projects.insert(event.key.last().into());
             self.pending = true;
-            return;
+            return None;
         }
         let known = self.heard.is_some_and(|heard| event.revision <= heard);
         if is_of_lists(event.key.last()) && !known {
@@ -408,6 +421,7 @@ impl Changes {
             self.pending = true;
         }
         self.heard = self.heard.max(Some(event.revision));
+        None
     }
 
     /// Some changes were not heard of.

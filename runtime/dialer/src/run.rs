@@ -180,6 +180,8 @@ pub(crate) struct Run {
     begun: bool,
     /// The last call or new contact that this run knows of.
     sign: UnixMillis,
+    /// The latest time that was seen: one that is earlier says that the clock was set back.
+    seen: UnixMillis,
     /// What was short the last time; told once.
     short_of: Option<String>,
 }
@@ -250,6 +252,7 @@ impl Run {
             unread: true,
             begun: false,
             sign: UnixMillis(0),
+            seen: UnixMillis(0),
             short_of: None,
         })
     }
@@ -354,6 +357,13 @@ impl Run {
         if let Some(ended) = self.hear().await? {
             return Ok(Some(ended));
         }
+        let seen = std::mem::replace(&mut self.seen, self.dialer.now());
+        if self.seen.plus(LONGEST_SLEEP) < seen {
+            tracing::warn!(project = %self.project.project, "the clock was set back");
+            // The moments in the heap were those of the other clock: some windows are open now, or will be sooner.
+            self.sign = self.sign.min(self.seen);
+            self.read_list().await?;
+        }
         self.look_at_fresh().await?;
         let waits = self.tasks.is_empty() && self.heap.is_empty() && self.fresh.is_empty();
         let mut read = None;
@@ -451,11 +461,17 @@ impl Run {
         {
             return Ok(Some(Ended::Taken { until }));
         }
-        let Some(Reverse((_, position, lead))) = self.heap.pop() else { return Ok(None) };
-        // It stood in the list twice, since it was edited: the attempt that has it brings it back.
-        if !self.mine.insert(lead.clone()) {
-            return Ok(None);
-        }
+        let (position, lead) = loop {
+            let Some(Reverse((due, position, lead))) = self.heap.pop() else { return Ok(None) };
+            if due > self.dialer.now() {
+                self.heap.push(Reverse((due, position, lead)));
+                return Ok(None);
+            }
+            // One that stands there twice, since it was edited, is brought back by the attempt that has it.
+            if self.mine.insert(lead.clone()) {
+                break (position, lead);
+            }
+        };
         self.unread = true;
         let (dialer, tables, project) = (self.dialer.clone(), self.tables.clone(), self.project.clone());
         let attempt = dialer.attempt_id();

@@ -3,6 +3,7 @@
 //! gives from what the pretend carrier saw.
 
 mod dialling;
+mod foreman;
 mod killed;
 mod life;
 mod month;
