@@ -72,6 +72,17 @@ pub enum DialerError {
         /// What is too large.
         what: String,
     },
+    /// A lead cannot be as it is wanted.
+    #[error("lead {lead}: {what}")]
+    LeadRefused {
+        /// Which.
+        lead: LeadId,
+        /// What is wrong.
+        what: String,
+    },
+    /// Something is no tag.
+    #[error("{0}")]
+    BadTag(String),
     /// Others kept changing the same thing.
     #[error("{0} kept changing under our hands: try again")]
     Contended(Key),

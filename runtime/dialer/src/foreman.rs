@@ -85,8 +85,8 @@ pub(crate) struct News {
     pub(crate) project: bool,
     /// Leads that were added or edited.
     pub(crate) leads: Vec<LeadId>,
-    /// How many of them were added.
-    pub(crate) added: u64,
+    /// The counts of the project's leads have changed.
+    pub(crate) counts: bool,
     /// Too much has changed to be told: the list is to be read.
     pub(crate) list: bool,
 }
@@ -312,17 +312,18 @@ impl Foreman {
     }
 
     fn tell_of(&self, item: &Item) -> Result<()> {
-        let (project, leads, added) = match decode::<Step>(item)?.row {
-            Step::Added { project, leads } => {
-                let added = leads.len() as u64;
-                (project, leads, added)
-            }
-            Step::Attempt(_) => return Ok(()),
+        let (project, leads) = match decode::<Step>(item)?.row {
+            Step::Added { project, leads } => (project, leads),
+            Step::Edited { project, lead, .. } => (project, vec![lead]),
+            // They are missed when their turn comes, and counted less.
+            Step::Removed { project, .. } => (project, Vec::new()),
+            // Nobody is called sooner or later for these.
+            Step::Attempt(_) | Step::Tagged { .. } | Step::Found { .. } => return Ok(()),
         };
         if let Some(run) = self.runs.get(&project) {
             run.desk.tell(|news| {
                 news.leads.extend(leads);
-                news.added += added;
+                news.counts = true;
             });
         }
         Ok(())

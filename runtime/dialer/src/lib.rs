@@ -14,6 +14,7 @@ mod attempt;
 mod balance;
 mod caller;
 pub mod conversation;
+mod day;
 pub mod deployments;
 mod dialer;
 mod error;
@@ -21,25 +22,31 @@ mod forecast;
 mod foreman;
 mod grant;
 mod hours;
+mod leads;
 mod lease;
 mod life;
+mod policy;
 mod projects;
 mod records;
 mod recovery;
 mod report;
 mod run;
+mod stats;
 mod tables;
 mod verify;
 mod why;
 
 pub use attempt::{Inbound, Settled, rate_report};
 pub use caller::{CallReport, Caller, Effects, NotPlaced, Order, Reserved};
+pub use day::Day;
 pub use dialer::{Dialer, WallClock};
 pub use error::{DialerError, EditConflict, Result};
 pub use forecast::{Callees, Forecast, HourOfDialling, forecast};
 pub use foreman::{Halted, Keep};
 pub use grant::Grant;
+pub use leads::{Changed, LeadEdit, LeadFilter, LeadPage, MAX_TAG, MAX_TAGS, Selection};
 pub use life::ProjectChange;
+pub use policy::Policy;
 pub use projects::{
     Added, MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_NOTES, MAX_NUMBERS, MAX_TEXT, NewLead, NewProject,
 };
@@ -47,9 +54,10 @@ pub use records::RecordPage;
 pub use recovery::{Abandoned, CUT_OFF, Recovered};
 pub use report::{Report, ReportRow, Totals};
 pub use run::{Counts, Finished, RunEvent, RunStep, Stop};
+pub use stats::StatFault;
 pub use tables::{
     AttemptStep, BalanceRow, Blocked, Deployment, DialRules, Edit, Epoch, Intent, Lead, Project, Release,
-    Stage, Step, Tables, TenantKeys, Withdrawn,
+    Scope, Stage, Standing, StatusCounts, Step, Tables, Tally, TenantKeys, Withdrawn,
 };
 pub use verify::{BookFault, Verified};
 pub use why::{Hold, NumberStory, Why};

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use zvonar_campaign::{NumberRefused, PRIORITIES, Progress, ProjectStatus, USUAL_PRIORITY, check_number};
+use zvonar_campaign::{NumberKind, NumberRefused, PRIORITIES, Progress, ProjectStatus, USUAL_PRIORITY};
 use zvonar_model::{LeadId, PhoneNumber, ProjectId, ScenarioName, TrunkId, UnixMillis};
 use zvonar_scenario::card::card_bytes;
 pub use zvonar_scenario::card::{MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_TEXT};
 use zvonar_store::{Commit, MAX_VALUE_BYTES, Write};
 
+use crate::leads::{MAX_TAGS, tag_fault};
 use crate::tables::{Blocked, DialRules, Lead, Project, Read, Step, TRIES, Tables, encode};
 use crate::{DialerError, Result};
 
@@ -134,9 +135,14 @@ impl Tables {
     /// Makes a project. It is paused until [`Tables::start_project`].
     ///
     /// # Errors
-    /// [`DialerError::ProjectExists`] when its id is taken.
+    /// [`DialerError::ProjectExists`] when its id is taken; [`DialerError::BadProject`] for a purpose that a robot must not
+    /// have.
     pub async fn create_project(&self, new: NewProject, now: UnixMillis) -> Result<Project> {
         let row = stored(new, now);
+        row.rules
+            .purpose
+            .allow_robot()
+            .map_err(|why| DialerError::BadProject { project: row.project.clone(), what: why.to_string() })?;
         let key = self.keys.project(&row.project);
         match self.commit(vec![Write::create(key, encode(&row))], 0).await? {
             Commit::Done(_) => Ok(row),
@@ -170,14 +176,15 @@ impl Tables {
         for lead in &leads {
             check_size(lead)?;
         }
+        let only_mobile = self.project(project).await?.is_some_and(|project| project.rules.only_mobile);
         let mut done = Added::default();
         let mut good = Vec::with_capacity(leads.len());
         let mut named = std::collections::BTreeSet::new();
         for mut lead in leads {
             // Those that may not be dialled are left out; a lead without any other stays outside.
             let mut refused = None;
-            lead.numbers.retain(|number| match check_number(number) {
-                Ok(_) => true,
+            lead.numbers.retain(|number| match self.check_number(number, only_mobile) {
+                Ok(()) => true,
                 Err(why) => {
                     refused.get_or_insert(why);
                     false
@@ -191,10 +198,26 @@ impl Tables {
                 Ok(()) => good.push(lead),
             }
         }
+        self.ensure_journal().await?;
         for batch in good.chunks(BATCH) {
             self.add_batch(project, batch, &mut done).await?;
         }
         Ok(done)
+    }
+
+    /// Whether a project dials a number, as far as the number goes.
+    ///
+    /// # Errors
+    /// The reason, for the report of an import.
+    pub fn check_number(
+        &self,
+        number: &PhoneNumber,
+        only_mobile: bool,
+    ) -> std::result::Result<(), NumberRefused> {
+        match self.policy.register.check(number)? {
+            NumberKind::Geographic if only_mobile => Err(NumberRefused::NotMobile),
+            _ => Ok(()),
+        }
     }
 
     async fn add_batch(&self, project: &ProjectId, batch: &[NewLead], done: &mut Added) -> Result<()> {
@@ -268,14 +291,30 @@ impl Tables {
 }
 
 fn check_size(lead: &NewLead) -> Result<()> {
-    let too_large = |what: String| Err(DialerError::LeadTooLarge { lead: lead.lead.clone(), what });
-    if lead.numbers.is_empty() || lead.numbers.len() > MAX_NUMBERS {
-        return too_large(format!("{} numbers; a lead has 1 to {MAX_NUMBERS}", lead.numbers.len()));
+    check_card(&lead.lead, &lead.numbers, &lead.fields, &lead.tags)
+}
+
+/// Whether a lead may have all this.
+pub(crate) fn check_card(
+    lead: &LeadId,
+    numbers: &[PhoneNumber],
+    fields: &BTreeMap<String, String>,
+    tags: &BTreeSet<String>,
+) -> Result<()> {
+    let too_large = |what: String| Err(DialerError::LeadTooLarge { lead: lead.clone(), what });
+    if numbers.is_empty() || numbers.len() > MAX_NUMBERS {
+        return too_large(format!("{} numbers; a lead has 1 to {MAX_NUMBERS}", numbers.len()));
     }
-    if lead.fields.len() > MAX_FIELDS {
-        return too_large(format!("{} fields; at most {MAX_FIELDS} are kept", lead.fields.len()));
+    if tags.len() > MAX_TAGS {
+        return too_large(format!("{} tags; at most {MAX_TAGS} are kept", tags.len()));
     }
-    for (name, value) in &lead.fields {
+    if let Some(what) = tags.iter().find_map(|tag| tag_fault(tag)) {
+        return too_large(what);
+    }
+    if fields.len() > MAX_FIELDS {
+        return too_large(format!("{} fields; at most {MAX_FIELDS} are kept", fields.len()));
+    }
+    for (name, value) in fields {
         if name.len() > MAX_FIELD_NAME {
             return too_large(format!(
                 "the field name `{}…` is longer than {MAX_FIELD_NAME} bytes",
@@ -286,7 +325,7 @@ fn check_size(lead: &NewLead) -> Result<()> {
             return too_large(format!("the field `{name}` is longer than {MAX_TEXT} bytes"));
         }
     }
-    let bytes = card_bytes(&lead.fields);
+    let bytes = card_bytes(fields);
     if bytes > MAX_CARD_BYTES {
         return too_large(format!("its fields are {bytes} bytes as JSON; at most {MAX_CARD_BYTES} are kept"));
     }

@@ -34,6 +34,8 @@ pub struct Recovered {
 impl Tables {
     /// Settles what a dead run of the program left of this tenant's attempts. Call it before the first run of a project.
     pub async fn recover(&self, abandoned: Abandoned, now: UnixMillis) -> Result<Recovered> {
+        // What is settled below moves leads, so those of before the journal must be in it.
+        self.ensure_journal().await?;
         let mut intents: Vec<Read<Intent>> = Vec::new();
         self.each(&self.keys.intents(), |read: Read<Intent>| {
             let dead = match abandoned {

@@ -236,7 +236,7 @@ impl Run {
         let stored = tables.project(project).await?;
         let project = stored.ok_or_else(|| DialerError::NoProject(project.clone()))?;
         Ok(Self {
-            hours: Hours::new(&project.rules)?,
+            hours: Hours::new(&project.rules, &tables.policy.register)?,
             pace: pace(&project),
             dialer,
             tables,
@@ -370,8 +370,12 @@ impl Run {
         if waits && self.unread {
             // Before the list, so that whoever adds to it meanwhile is not overlooked.
             read = self.tables.read_project(&self.project.project).await?;
-            // Leads may have been added or given back meanwhile.
-            self.read_list().await?;
+            // Leads may have been added or given back meanwhile. If the counts say that all are finished, a long list
+            // need not be read for it.
+            if self.kept.is_none() || !self.begun || self.count().await? > 0 {
+                self.read_list().await?;
+            }
+            self.unread = false;
         }
         let waits = waits && self.heap.is_empty();
         let Some(kept) = &self.kept else { return Ok(waits.then_some(Ended::Empty)) };
@@ -387,6 +391,17 @@ impl Run {
         let read = read.ok_or_else(|| DialerError::NoProject(self.project.project.clone()))?;
         let ending = self.ending(&read.row, now);
         Ok(ending.map(|by| Ended::Over { by, read: Box::new(read) }))
+    }
+
+    /// Takes the counts of leads from the projection. Gives how many are not finished.
+    async fn count(&mut self) -> Result<u64> {
+        let counts = self.tables.status_counts(&self.project.project).await?;
+        let count = |count: i64| u64::try_from(count).unwrap_or(0);
+        let open = count(counts.new) + count(counts.again);
+        self.counts.reached = count(counts.reached);
+        self.counts.finished = self.counts.reached + count(counts.unreached);
+        self.counts.leads = self.counts.finished + open;
+        Ok(open)
     }
 
     fn ending(&self, project: &Project, now: UnixMillis) -> Option<Ending> {
@@ -412,15 +427,17 @@ impl Run {
             self.project = row;
             if rules {
                 // Nobody is due any more when he was.
-                self.hours = Hours::new(&self.project.rules)?;
+                self.hours = Hours::new(&self.project.rules, &self.tables.policy.register)?;
                 news.list = true;
             }
         }
         if news.list {
             self.read_list().await?;
         }
-        self.unread |= news.added > 0;
-        self.counts.leads += news.added;
+        if news.counts {
+            self.unread = true;
+            self.count().await?;
+        }
         if !news.leads.is_empty() {
             self.fresh.extend(news.leads);
             self.sign_of_life().await?;
@@ -580,7 +597,7 @@ async fn attempt_once(
         return Ok(Attempted::Lost { lead });
     };
     // The list was read a while ago: windows close, and somebody may have had the lead meanwhile.
-    let mut hours = Hours::new(&project.rules)?;
+    let mut hours = Hours::new(&project.rules, &tables.policy.register)?;
     let person = read.row.clone();
     let closed = |hours: &mut Hours| {
         let now = dialer.now();
@@ -624,6 +641,10 @@ async fn attempt_once(
     let number = claimed.order.number.clone();
     let report = match tables.blocked(&number).await? {
         Some(_) => CallReport::unanswered(dialer.now(), Outcome::Blacklisted),
+        // The register may have been loaded after the list.
+        None if tables.policy.register.check(&number).is_err() => {
+            CallReport::unanswered(dialer.now(), Outcome::NoSuchNumber)
+        }
         // The phone rings from here on.
         None if tables.start(&mut claimed, dialer.now()).await? => dialer.place(reserved, order).await,
         None => return Ok(Attempted::Lost { lead }),

@@ -6,8 +6,8 @@ use zvonar_ledger::{Balance, Charge, rate};
 use zvonar_model::{AttemptId, AttemptRecord, Kopecks};
 use zvonar_store::Cursor;
 
-use crate::Result;
 use crate::tables::{Read, Tables, decode};
+use crate::{Result, StatFault};
 
 /// How many faults are listed; more are only counted.
 const LISTED: usize = 1000;
@@ -36,7 +36,7 @@ impl Verified {
         self.fault_count == 0
     }
 
-    fn fault(&mut self, fault: BookFault) {
+    pub(crate) fn fault(&mut self, fault: BookFault) {
         self.fault_count += 1;
         if self.faults.len() < LISTED {
             self.faults.push(fault);
@@ -91,6 +91,8 @@ pub enum BookFault {
         /// What the charges as they are stored give.
         folded: Balance,
     },
+    /// A count or a report that would be wrong.
+    Stats(StatFault),
 }
 
 impl fmt::Display for BookFault {
@@ -113,13 +115,14 @@ impl fmt::Display for BookFault {
                 "the balance says {} spent in {} charges, the charges come to {} in {}",
                 stored.spent, stored.charges, folded.spent, folded.charges
             ),
+            Self::Stats(fault) => fault.fmt(f),
         }
     }
 }
 
 impl Tables {
     /// Works out every charge of the tenant again, and compares: charge with record, total with lines, balance with
-    /// charges, record with charge. Dialling may go on meanwhile.
+    /// charges, record with charge, steps with records, counts with leads and records. Dialling may go on meanwhile.
     pub async fn verify(&self) -> Result<Verified> {
         let balance = self.fold_balance().await?;
         let mut found = Verified::default();
@@ -157,6 +160,7 @@ impl Tables {
             }
             cursor = next;
         }
+        self.verify_stats(&mut found).await?;
         Ok(found)
     }
 

@@ -329,8 +329,17 @@ impl Reader {
     }
 
     fn read(&self, shard: Shard, journal: &Key, after: u64, limit: usize) -> Result<Vec<Item>> {
+        // What is written while this reads may show its later part and not its earlier one, and whoever folds the journal
+        // would pass over that for ever. All that the store held at this moment is whole.
+        let Some(until) = self.db.get(REVISION_KEY).map_err(|error| told(&self.folder, error))? else {
+            return Ok(Vec::new());
+        };
+        let until = u64::from_be_bytes(self.number(&until)?);
+        if until <= after {
+            return Ok(Vec::new());
+        }
         let from = index_key(shard, journal.as_str(), after.saturating_add(1));
-        let end = index_key(shard, journal.as_str(), u64::MAX);
+        let end = index_key(shard, journal.as_str(), until.saturating_add(1));
         let mut items = Vec::new();
         for entry in self.db.range(from..end).take(limit) {
             let (place, last) = entry.map_err(|error| told(&self.folder, error))?;

@@ -3,6 +3,9 @@
 use zvonar_model::{AttemptId, LeadId, PhoneNumber, ProjectId, ScenarioName, TenantId};
 use zvonar_store::{Key, Shard};
 
+use super::stats::Scope;
+use crate::Day;
+
 /// The keys of one tenant.
 ///
 /// | key | what |
@@ -15,6 +18,9 @@ use zvonar_store::{Key, Shard};
 /// | `<tenant>.call.<attempt>` | a finished attempt: its record |
 /// | `<tenant>.charge.<attempt>` | what it costs; also the journal that the balance is folded from |
 /// | `<tenant>.step.<id>` | the journal of what happened to leads: counts and reports are folded from it |
+/// | `<tenant>.stat.<project>.total` | what was folded from the steps of a project; `=` for calls of none, `=2a` for all |
+/// | `<tenant>.stat.<project>.<day>` | the same of one day, Moscow time |
+/// | `<tenant>.fold.steps` | how far the steps are folded |
 /// | `<tenant>.orphan.<attempt>` | the true report of an attempt that was given up before it came |
 /// | `<tenant>.blocked.<number>` | a number never to call |
 /// | `<tenant>.balance.total` | the fold of the charges |
@@ -104,6 +110,51 @@ impl TenantKeys {
         self.steps().then(&format!("added={project}={position}"))
     }
 
+    /// The position of the first lead that this step added, if it is one that adds.
+    pub(crate) fn added_position(step: &Key) -> Option<u64> {
+        // The token is encoded: see [`Key::then`].
+        let mut parts = step.last().split("=3d");
+        if parts.next() != Some("added") {
+            return None;
+        }
+        parts.nth(1)?.parse().ok()
+    }
+
+    /// The step that a row which had this revision was changed or deleted. It had the revision once and lost it once, so
+    /// this is no other step's key.
+    pub(crate) fn changed_step(&self, what: &str, project: &ProjectId, revision: u64) -> Key {
+        self.steps().then(&format!("{what}={project}={revision}"))
+    }
+
+    /// How far the steps are folded.
+    pub(crate) fn fold(&self) -> Key {
+        self.root.then("fold").then("steps")
+    }
+
+    /// What is folded of some of the tenant's calls.
+    pub(crate) fn stats(&self, scope: &Scope) -> Key {
+        let stats = self.root.then("stat");
+        // Neither is a project's token.
+        match scope {
+            Scope::Project(project) => stats.then(project.as_str()),
+            Scope::Outside => stats.then(""),
+            Scope::All => stats.then("*"),
+        }
+    }
+
+    pub(crate) fn stat_total(&self, scope: &Scope) -> Key {
+        self.stats(scope).then("total")
+    }
+
+    pub(crate) fn stat_day(&self, scope: &Scope, day: Day) -> Key {
+        self.stats(scope).then(&day.to_string())
+    }
+
+    /// Everything that is folded from steps.
+    pub(crate) fn all_stats(&self) -> Key {
+        self.root.then("stat")
+    }
+
     pub(crate) fn orphans(&self) -> Key {
         self.root.then("orphan")
     }
@@ -140,6 +191,16 @@ impl TenantKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_position_of_an_added_step_is_read_back_from_its_key() {
+        let keys = TenantKeys::new(&TenantId::new("acme").unwrap());
+        let project = ProjectId::new("spring-3d_9").unwrap();
+        assert_eq!(TenantKeys::added_position(&keys.added_step(&project, 90)), Some(90));
+        assert_eq!(TenantKeys::added_position(&keys.changed_step("edited", &project, 7)), None);
+        let attempt = AttemptId::new("added").unwrap();
+        assert_eq!(TenantKeys::added_position(&keys.attempt_step(&attempt)), None);
+    }
 
     #[test]
     fn no_key_of_one_tenant_lies_below_another_tenants() {

@@ -3,6 +3,7 @@
 mod keys;
 mod releases;
 mod rows;
+mod stats;
 mod steps;
 
 use std::sync::Arc;
@@ -17,9 +18,11 @@ pub use keys::TenantKeys;
 pub use releases::{Deployment, Release, Withdrawn};
 pub use rows::{BalanceRow, Blocked, DialRules, Edit, Epoch, Intent, Lead, Project, Stage};
 pub(crate) use rows::{LeaseRow, Quota, Row};
-pub use steps::{AttemptStep, Step};
+pub(crate) use stats::{Fill, OTHER_RESULTS, StatCursor, StatRow};
+pub use stats::{Scope, StatusCounts, Tally};
+pub use steps::{AttemptStep, Standing, Step};
 
-use crate::{DialerError, Result};
+use crate::{DialerError, Policy, Result};
 
 /// How many items are read at once.
 const PAGE: usize = 500;
@@ -34,6 +37,7 @@ pub struct Tables {
     pub(crate) prices: Arc<PriceList>,
     pub(crate) tenant: TenantId,
     pub(crate) keys: TenantKeys,
+    pub(crate) policy: Policy,
 }
 
 /// Something read, with the revision that a change of it expects.
@@ -81,7 +85,14 @@ impl Tables {
     /// The tables of one tenant.
     pub fn new(store: SharedStore, prices: Arc<PriceList>, tenant: TenantId) -> Self {
         let keys = TenantKeys::new(&tenant);
-        Self { store, prices, tenant, keys }
+        Self { store, prices, tenant, keys, policy: Policy::default() }
+    }
+
+    /// The same under another policy: what is known of numbers, and what holds for all of the tenant's projects.
+    #[must_use]
+    pub fn with_policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
     }
 
     /// Whose they are.

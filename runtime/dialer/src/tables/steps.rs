@@ -23,6 +23,51 @@ pub enum Step {
     },
     /// An attempt is over.
     Attempt(Box<AttemptStep>),
+    /// Leads went out of a project: deleted, or moved to another one, which has an [`Step::Added`] of its own.
+    Removed {
+        /// Out of which.
+        project: ProjectId,
+        /// Who, and where each stood.
+        leads: Vec<Standing>,
+    },
+    /// Somebody changed a lead's numbers or fields.
+    Edited {
+        /// In which project.
+        project: ProjectId,
+        /// Whose.
+        lead: LeadId,
+        /// Its status before and after: new numbers may make a finished lead one to be called.
+        moved: (LeadStatus, LeadStatus),
+    },
+    /// Leads got tags or lost them. Nothing is counted by it, and nobody is called sooner or later for it.
+    Tagged {
+        /// In which project.
+        project: ProjectId,
+        /// Whose.
+        leads: Vec<LeadId>,
+    },
+    /// Leads that were in a project before this journal was kept: written once, by the first program that keeps it.
+    Found {
+        /// In which.
+        project: ProjectId,
+        /// Who, and where each stood.
+        leads: Vec<Standing>,
+    },
+}
+
+/// A lead and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Which.
+    pub lead: LeadId,
+    /// Where.
+    pub status: LeadStatus,
+}
+
+impl Standing {
+    pub(crate) fn of(lead: &Lead) -> Self {
+        Self { lead: lead.lead.clone(), status: lead.progress.state.status() }
+    }
 }
 
 impl Row for Step {

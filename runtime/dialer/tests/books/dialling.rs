@@ -453,15 +453,14 @@ async fn an_edit_in_mid_call_survives_and_so_does_the_call() {
 #[tokio::test(start_paused = true)]
 async fn a_lead_that_is_deleted_in_mid_call_is_charged_all_the_same() {
     let store = memory();
-    let shard = TenantKeys::new(&tenant()).shard();
     let phone = {
         let store = store.clone();
         Phone(move |_| {
             let store = store.clone();
             async move {
-                let key = Key::root("acme").then("lead").then("spring").then("lead-0");
-                let item = store.get(shard, &key).await.unwrap().unwrap();
-                let _ = store.commit(shard, vec![Write::delete(key, item.revision)]).await.unwrap();
+                let tables = zvonar_dialer::Tables::new(store, Arc::new(PriceList::default()), tenant());
+                let all = zvonar_dialer::Selection::All(zvonar_dialer::LeadFilter::default());
+                assert_eq!(tables.delete_leads(&project(), &all).await.unwrap().changed, 1);
                 answered(32_000)
             }
         })
@@ -472,6 +471,8 @@ async fn a_lead_that_is_deleted_in_mid_call_is_charged_all_the_same() {
     assert_eq!(finished.counts.spent, Kopecks(128));
     let tables = dialer.tables(&tenant());
     assert_eq!(tables.balance().await.unwrap().spent, Kopecks(128));
+    assert!(tables.leads(&project()).await.unwrap().is_empty(), "its call does not bring it back");
+    assert_eq!(tables.status_counts(&project()).await.unwrap().total(), 0);
     assert!(tables.verify().await.unwrap().is_sound());
 }
 

@@ -8,6 +8,7 @@ mod killed;
 mod life;
 mod month;
 mod rehearsal;
+mod stats;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -190,6 +191,11 @@ async fn facts(tables: &Tables, log: &[Seen], crashes: u64, case: &str) -> Outco
     let report = tables.report(&project()).await.unwrap();
     assert_eq!((report.totals.kopecks.0, report.totals.lines_sum.0), (spent, spent), "{case}");
     assert_eq!(report.rows.len() as u32, LEADS, "{case}");
+    // The counts that are folded from the journal are those of the leads.
+    let counts = tables.status_counts(&project()).await.unwrap();
+    let counted = [counts.new, counts.again, counts.reached, counts.unreached].map(i64::unsigned_abs);
+    let totals = report.totals;
+    assert_eq!(counted, [totals.new, totals.again, totals.reached, totals.unreached], "{case}");
     // Nothing is under way.
     let again =
         tables.recover(zvonar_dialer::Abandoned::Expired, zvonar_model::UnixMillis(i64::MAX)).await.unwrap();
