@@ -39,6 +39,9 @@ const FRESH_AT_ONCE: usize = 200;
 /// How exactly a project's last sign of life is stored.
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
+/// How long nothing must have happened for a list to be done.
+const QUIET: Duration = Duration::from_secs(1);
+
 /// How long a lead rests when something was short.
 const SHORT_PAUSE: Duration = Duration::from_secs(5);
 
@@ -182,6 +185,10 @@ pub(crate) struct Run {
     sign: UnixMillis,
     /// The latest time that was seen: one that is earlier says that the clock was set back.
     seen: UnixMillis,
+    /// Nothing has happened for [`QUIET`].
+    quiet: bool,
+    /// The revision of the project's row at which all its leads were finished.
+    done: Option<u64>,
     /// What was short the last time; told once.
     short_of: Option<String>,
 }
@@ -253,6 +260,8 @@ impl Run {
             begun: false,
             sign: UnixMillis(0),
             seen: UnixMillis(0),
+            quiet: false,
+            done: None,
             short_of: None,
         })
     }
@@ -311,7 +320,9 @@ impl Run {
                 Some(Reverse((due, ..))) if open && self.tasks.len() < lines => {
                     Some(until(self.dialer.now(), *due))
                 }
-                None if open && self.tasks.is_empty() => Some(LONGEST_SLEEP),
+                None if open && self.tasks.is_empty() => {
+                    Some(if self.done.is_some() { QUIET } else { LONGEST_SLEEP })
+                }
                 _ => None,
             };
             // What was added is looked at a part at a time, so that calls go on meanwhile.
@@ -341,6 +352,7 @@ impl Run {
                 () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some_and(|wait| !wait.is_zero()) => {
                     // Leads of other runners may have been given back.
                     self.unread |= self.elsewhere > 0;
+                    self.quiet = true;
                 }
             }
         }
@@ -366,6 +378,7 @@ impl Run {
         }
         self.look_at_fresh().await?;
         let waits = self.tasks.is_empty() && self.heap.is_empty() && self.fresh.is_empty();
+        self.unread |= self.quiet && self.done.is_some();
         let mut read = None;
         if waits && self.unread {
             // Before the list, so that whoever adds to it meanwhile is not overlooked.
@@ -378,19 +391,40 @@ impl Run {
             self.unread = false;
         }
         let waits = waits && self.heap.is_empty();
-        let Some(kept) = &self.kept else { return Ok(waits.then_some(Ended::Empty)) };
-        kept.desk.rest(waits);
+        if self.kept.is_none() {
+            return Ok(waits.then_some(Ended::Empty));
+        }
+        let quiet = std::mem::take(&mut self.quiet);
+        let ended = if self.tasks.is_empty() { self.over(read, quiet).await? } else { None };
+        if let Some(kept) = &self.kept {
+            kept.desk.rest(waits && ended.is_none() && self.done.is_none());
+        }
+        Ok(ended)
+    }
+
+    /// Whether the project is over by itself. `read`: its row, if it was read just now.
+    async fn over(&mut self, read: Option<Read<Project>>, quiet: bool) -> Result<Option<Ended>> {
         let now = self.dialer.now();
-        if !self.tasks.is_empty() || (read.is_none() && self.ending(&self.project, now).is_none()) {
+        if read.is_none() && self.ending(&self.project, now).is_none() {
+            self.done = None;
             return Ok(None);
         }
-        // Also a list that waits for hours that never come is over some day.
-        if read.is_none() {
-            read = self.tables.read_project(&self.project.project).await?;
-        }
+        let read = match read {
+            Some(read) => Some(read),
+            None => self.tables.read_project(&self.project.project).await?,
+        };
         let read = read.ok_or_else(|| DialerError::NoProject(self.project.project.clone()))?;
         let ending = self.ending(&read.row, now);
-        Ok(ending.map(|by| Ended::Over { by, read: Box::new(read) }))
+        let before = self.done.take();
+        match ending {
+            // Leads that are being added have their places in the project's row before they are there, so the row must
+            // have been the same for a while.
+            Some(Ending::Done) if !(quiet && before == Some(read.revision)) => {
+                self.done = Some(read.revision);
+                Ok(None)
+            }
+            ending => Ok(ending.map(|by| Ended::Over { by, read: Box::new(read) })),
+        }
     }
 
     /// Takes the counts of leads from the projection. Gives how many are not finished.
