@@ -4,9 +4,11 @@
 
 mod dialling;
 mod killed;
+mod leads;
 mod life;
 mod month;
 mod rehearsal;
+mod reports;
 mod stats;
 mod world;
 
