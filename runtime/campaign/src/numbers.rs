@@ -32,6 +32,9 @@ pub enum NumberRefused {
     /// No range of the plan holds it.
     #[error("no range of the Russian numbering plan holds the number")]
     NoRange,
+    /// The project calls mobile numbers alone.
+    #[error("the number is not mobile, and the project calls mobile numbers alone")]
+    NotMobile,
 }
 
 impl NumberRefused {
@@ -44,11 +47,13 @@ impl NumberRefused {
             Self::Abkhazia => "Номер Абхазии",
             Self::Service => "Бесплатный или платный номер 800–809",
             Self::NoRange => "Несуществующий номер",
+            Self::NotMobile => "Не мобильный номер",
         }
     }
 }
 
-/// Whether a number may be dialled. The plan is judged by its first three digits; the register of ranges is not here.
+/// Whether a number may be dialled, judged by its first three digits alone; [`Register::check`](crate::Register::check)
+/// knows the ranges as well.
 ///
 /// # Errors
 /// The reason, for the report of an import.
@@ -89,6 +94,15 @@ mod tests {
             ("+76001234567", Err(Kazakhstan)),
             ("+77012345678", Err(Kazakhstan)),
             ("87012345678", Err(Kazakhstan)),
+            ("8 (777) 123-45-67", Err(Kazakhstan)),
+            ("+73362212345", Ok(Geographic)), // Baikonur
+            ("+79401234567", Err(Abkhazia)),
+            ("88401234567", Err(Abkhazia)),
+            ("88002000600", Err(Service)),
+            ("+78041234567", Err(Service)),
+            // 8-10-…: what one dials in Russia for another country.
+            ("8 10 49 30 1234567", Err(Foreign)),
+            ("810375171234567", Err(Foreign)),
             ("+78401234567", Err(Abkhazia)),
             ("+79401234567", Err(Abkhazia)),
             ("+78001234567", Err(Service)),

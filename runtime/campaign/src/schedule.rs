@@ -2,6 +2,9 @@
 //!
 //! A lead of a region that spans zones is called only when all of them agree. Time comes in as an argument; zones come
 //! from the tz database, never from the server's clock.
+//!
+//! Public holidays are those of the Labour Code, the same every year; what the government moves each year (a workday
+//! for a Saturday) is written into the schedule as an exception, since it is known for a year ahead at most.
 
 use std::collections::BTreeMap;
 
@@ -42,6 +45,18 @@ pub enum ScheduleFault {
     /// A part that cannot be read.
     #[error("`{0}` is no window: write days and hours, as `mon-fri 9:00-21:00, sat 10-18`")]
     Unreadable(String),
+    /// A date that cannot be read, or what is to hold on it.
+    #[error(
+        "`{0}` is no exception: write a date or `holidays` and what holds then, as `2026-12-31 off`, `2027-01-09 10-16`, \
+         `2026-11-01 workday`, `2026-05-11 holiday`, `holidays 10-16`"
+    )]
+    Exception(String),
+    /// The hours of a date go over its midnight.
+    #[error("`{0}` goes over midnight: the hours of a date end at 24:00, write the rest with the next date")]
+    OverMidnight(String),
+    /// A preset behind something else.
+    #[error("`{0}` must stand first: what follows it are its exceptions")]
+    PresetFirst(String),
 }
 
 /// Whether now is calling time.
@@ -107,44 +122,95 @@ impl Schedule {
     /// # Errors
     /// As [`Schedule::parse`].
     pub fn named(text: &str) -> Result<Self, ScheduleFault> {
-        match text.trim() {
-            "any" => Ok(Self::always()),
-            "ru-default" => Ok(Self::ru_default()),
-            "fz230" => Ok(Self::fz230()),
-            windows => Self::parse(windows),
-        }
+        Self::parse(text)
     }
 
     /// Reads `mon-fri 9:00-21:00, sat 10-18; sun 22:00-2:00`. A window over midnight goes on in the next day.
+    ///
+    /// A preset's name may stand first. Exceptions may stand anywhere behind: `2026-12-31 off` (nobody is called),
+    /// `2027-01-09 10-16` (these hours instead; several for one date add up), `2026-11-01 workday` and
+    /// `2026-05-11 holiday` (as on a Monday, as on a public holiday), `holidays off` or `holidays 10-16` (what holds on
+    /// public holidays; without it they are days like any other, but for `fz230`, where they are as weekends).
     ///
     /// # Errors
     /// The part that cannot be read, or that there is no window.
     pub fn parse(text: &str) -> Result<Self, ScheduleFault> {
         let mut schedule = Self::default();
-        for part in text.split([',', ';']).map(str::trim).filter(|part| !part.is_empty()) {
-            let unreadable = || ScheduleFault::Unreadable(part.to_owned());
-            let (days, hours) = part.split_once(char::is_whitespace).ok_or_else(unreadable)?;
-            let (from, to) = hours.trim().split_once(['-', '–']).ok_or_else(unreadable)?;
-            let (from, to) = (minute(from).ok_or_else(unreadable)?, minute(to).ok_or_else(unreadable)?);
-            if from == to || from == DAY {
-                return Err(unreadable());
+        let mut parts = text.split([',', ';']).map(str::trim).filter(|part| !part.is_empty()).peekable();
+        if let Some(preset) = parts.peek().copied().and_then(Self::preset) {
+            (schedule, _) = (preset, parts.next());
+        }
+        let (mut days, mut holidays) = (Vec::new(), None::<Vec<Window>>);
+        for part in parts {
+            if Self::preset(part).is_some() {
+                return Err(ScheduleFault::PresetFirst(part.to_owned()));
             }
-            for day in weekdays(days).ok_or_else(unreadable)? {
-                if from < to {
-                    schedule.week[day].push(Window { from, to });
-                } else {
-                    schedule.week[day].push(Window { from, to: DAY });
-                    if to > 0 {
-                        schedule.week[(day + 1) % 7].push(Window { from: 0, to });
+            let (what, hours) = part
+                .split_once(char::is_whitespace)
+                .map(|(what, hours)| (what, hours.trim()))
+                .ok_or_else(|| ScheduleFault::Unreadable(part.to_owned()))?;
+            match what.to_lowercase().as_str() {
+                "holidays" | "праздники" => {
+                    let fresh = exception(hours, part)?;
+                    holidays.get_or_insert_default().extend(fresh);
+                }
+                date if date.starts_with(|c: char| c.is_ascii_digit()) => {
+                    let date: Date = date.parse().map_err(|_| ScheduleFault::Exception(part.to_owned()))?;
+                    match hours.to_lowercase().as_str() {
+                        "workday" | "рабочий" => days.push((date, true)),
+                        "holiday" | "праздник" => days.push((date, false)),
+                        hours => {
+                            let fresh = exception(hours, part)?;
+                            schedule.exceptions.entry(date).or_default().extend(fresh);
+                        }
                     }
                 }
+                _ => schedule.add_weekly(what, hours, part)?,
             }
         }
-        schedule.week.iter_mut().for_each(|windows| windows.sort());
-        if schedule.week.iter().all(Vec::is_empty) {
+        // What is written goes before what the preset has.
+        schedule.holidays = holidays.or(schedule.holidays);
+        let lists =
+            schedule.week.iter_mut().chain(&mut schedule.holidays).chain(schedule.exceptions.values_mut());
+        lists.for_each(|windows| windows.sort());
+        // As on other days, so only once those are known.
+        for (date, workday) in days {
+            let day = if workday {
+                &schedule.week[0]
+            } else {
+                schedule.holidays.as_ref().unwrap_or(&schedule.week[6])
+            };
+            schedule.exceptions.insert(date, day.clone());
+        }
+        if schedule.week.iter().chain(schedule.exceptions.values()).all(Vec::is_empty) {
             return Err(ScheduleFault::NoWindow);
         }
         Ok(schedule)
+    }
+
+    fn preset(name: &str) -> Option<Self> {
+        match name {
+            "any" => Some(Self::always()),
+            "ru-default" => Some(Self::ru_default()),
+            "fz230" => Some(Self::fz230()),
+            _ => None,
+        }
+    }
+
+    fn add_weekly(&mut self, days: &str, hours: &str, part: &str) -> Result<(), ScheduleFault> {
+        let unreadable = || ScheduleFault::Unreadable(part.to_owned());
+        let Window { from, to } = window(hours).ok_or_else(unreadable)?;
+        for day in weekdays(days).ok_or_else(unreadable)? {
+            if from < to {
+                self.week[day].push(Window { from, to });
+            } else {
+                self.week[day].push(Window { from, to: DAY });
+                if to > 0 {
+                    self.week[(day + 1) % 7].push(Window { from: 0, to });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The same with other windows on one date; none: nobody is called then.
@@ -157,16 +223,25 @@ impl Schedule {
 
     /// Whether somebody who lives in any of these zones may be called at this moment. Without a zone nobody may.
     pub fn calling(&self, now: UnixMillis, zones: &[TimeZone]) -> Calling {
-        let Some(mut at) = Timestamp::from_millisecond(now.0).ok().filter(|_| !zones.is_empty()) else {
+        Self::all_calling(&[self], now, zones)
+    }
+
+    /// Whether somebody who lives in any of these zones may be called at this moment by all of these schedules. Without
+    /// a zone or a schedule nobody may.
+    pub fn all_calling(schedules: &[&Self], now: UnixMillis, zones: &[TimeZone]) -> Calling {
+        let nobody = zones.is_empty() || schedules.is_empty();
+        let Some(mut at) = Timestamp::from_millisecond(now.0).ok().filter(|_| !nobody) else {
             return Calling::Closed { opens: None };
         };
         let start = at;
-        // Each round moves to the next moment at which one more zone agrees; a year has few windows.
+        // Each round moves to the next moment at which one more of them agrees; a year has few windows.
         for _ in 0..DAYS_AHEAD * 8 {
             let mut until: Option<Timestamp> = None;
             let mut latest = at;
-            for zone in zones {
-                let Some((opens, closes)) = self.next_window(at, zone) else {
+            for (schedule, zone) in
+                schedules.iter().flat_map(|schedule| zones.iter().map(move |zone| (schedule, zone)))
+            {
+                let Some((opens, closes)) = schedule.next_window(at, zone) else {
                     return Calling::Closed { opens: None };
                 };
                 latest = latest.max(opens);
@@ -213,7 +288,31 @@ fn moment(date: Date, minute: u16, zone: &TimeZone) -> Option<Timestamp> {
     let date = if minute >= DAY { date.tomorrow().ok()? } else { date };
     let minute = minute % DAY;
     let time = date.at(i8::try_from(minute / 60).ok()?, i8::try_from(minute % 60).ok()?, 0, 0);
-    Some(time.to_zoned(zone.clone()).ok()?.timestamp())
+    let zoned = time.to_zoned(zone.clone()).ok()?;
+    if zoned.datetime() == time {
+        return Some(zoned.timestamp());
+    }
+    let after = zoned.timestamp().checked_add(1.second()).ok()?;
+    Some(zone.preceding(after).next()?.timestamp())
+}
+
+/// What holds on an exceptional day: `off`, or hours.
+fn exception(hours: &str, part: &str) -> Result<Option<Window>, ScheduleFault> {
+    if matches!(hours.to_lowercase().as_str(), "off" | "выходной") {
+        return Ok(None);
+    }
+    match window(hours) {
+        None => Err(ScheduleFault::Exception(part.to_owned())),
+        Some(Window { from, to }) if from < to => Ok(Some(Window { from, to })),
+        Some(_) => Err(ScheduleFault::OverMidnight(part.to_owned())),
+    }
+}
+
+/// `9-21`, `9:30–18:00`; `from` after `to` is a window over midnight. None is empty, none begins at the day's end.
+fn window(hours: &str) -> Option<Window> {
+    let (from, to) = hours.trim().split_once(['-', '–'])?;
+    let (from, to) = (minute(from)?, minute(to)?);
+    (from != to && from != DAY).then_some(Window { from, to })
 }
 
 /// `9`, `9:30`, `24:00`.

@@ -1,13 +1,14 @@
 //! What several commands need of a host: the sandbox, packages, their clips.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use zvonar_campaign::Register;
 use zvonar_dialer::conversation::{Clips, Scene};
 use zvonar_dialer::deployments::{DeployError, Deployments, RolloutEvent, TenantSetup, Use};
-use zvonar_dialer::{Dialer, NewLead, NewProject, Tables};
+use zvonar_dialer::{Dialer, NewLead, NewProject, Policy, Tables};
 use zvonar_ledger::PriceList;
 use zvonar_model::TenantId;
 use zvonar_scenario::{Compiler, Engine, EngineConfig, Package, Registry};
@@ -15,7 +16,7 @@ use zvonar_store::{SharedStore, SledOptions, SledStore};
 use zvonar_switch::{MediaConfig, Network, SwitchConfig, TrunkConfig, clock};
 
 use crate::commands::Failure;
-use crate::config::{Config, Project};
+use crate::config::{Config, Project, Tenant};
 use crate::leads;
 
 /// Where compiled scenarios are kept for commands that have no data folder: below the user's cache folder.
@@ -189,6 +190,30 @@ pub(crate) fn switch_config(config: &Config) -> SwitchConfig {
     }
 }
 
+/// Where the register of number ranges is kept: a file of its own, since it belongs to no tenant.
+pub(crate) fn register_path(config: &Config) -> PathBuf {
+    config.node.data.join("numbering.txt")
+}
+
+/// The register of number ranges that was loaded, or the sample that ships.
+pub(crate) fn register(config: &Config) -> Result<Arc<Register>, Failure> {
+    let path = register_path(config);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Register::from_text(&text)
+            .map(Arc::new)
+            .map_err(|why| format!("{}: {why}", path.display()).into()),
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(Register::sample()),
+        Err(why) => Err(format!("the register {} cannot be read: {why}", path.display()).into()),
+    }
+}
+
+/// What holds for all projects of each tenant.
+pub(crate) fn policies(config: &Config) -> Result<BTreeMap<TenantId, Policy>, Failure> {
+    let register = register(config)?;
+    let policy = |_: &Tenant| Policy { register: Arc::clone(&register) };
+    Ok(config.tenants.iter().map(|tenant| (tenant.id.clone(), policy(tenant))).collect())
+}
+
 /// Opens the store below the data folder.
 pub(crate) fn open_store(data: &Path) -> Result<SharedStore, Failure> {
     Ok(Arc::new(SledStore::open(&data.join("store"), SledOptions::default())?))
@@ -219,7 +244,7 @@ pub(crate) fn new_project(project: &Project) -> NewProject {
 /// The rows of a list, as the dialler takes them.
 pub(crate) fn new_leads(list: Vec<leads::Row>) -> Vec<NewLead> {
     list.into_iter()
-        .map(|row| NewLead { lead: row.lead, numbers: row.phones, fields: row.fields, tags: BTreeSet::new() })
+        .map(|row| NewLead { lead: row.lead, numbers: row.phones, fields: row.fields, tags: row.tags })
         .collect()
 }
 

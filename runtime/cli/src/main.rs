@@ -66,6 +66,9 @@ enum Command {
     Ledger(commands::ledger::Command),
     /// Tell what a call costs, line by line, and why.
     Rate(commands::rate::Arguments),
+    /// Look after the register of number ranges.
+    #[command(subcommand)]
+    Numbers(commands::numbers::Command),
     /// Have the dialler's rules explain themselves.
     #[command(subcommand)]
     Explain(commands::explain::Command),
@@ -106,6 +109,7 @@ fn main() -> ExitCode {
         Command::Rehearse(arguments) => commands::rehearse::run(arguments),
         Command::Ledger(command) => commands::ledger::run(command),
         Command::Rate(arguments) => commands::rate::run(arguments),
+        Command::Numbers(command) => commands::numbers::run(command),
         Command::Explain(command) => commands::explain::run(command),
         Command::Token(arguments) => commands::token::run(arguments),
         Command::CompileComponent(arguments) => commands::compile::run(arguments),

@@ -13,7 +13,7 @@ use zvonar_store::SharedStore;
 
 use crate::recovery::{Abandoned, Recovered};
 use crate::tables::Epoch;
-use crate::{CallReport, Caller, Inbound, Order, Reserved, Result, Settled, Tables};
+use crate::{CallReport, Caller, Inbound, Order, Policy, Reserved, Result, Settled, Tables};
 
 /// Tells what time it is in the world.
 pub type WallClock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
@@ -22,6 +22,7 @@ pub type WallClock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
 #[derive(Clone)]
 pub struct Dialer {
     inner: Arc<Inner>,
+    policy: Policy,
 }
 
 struct Inner {
@@ -44,12 +45,21 @@ impl Dialer {
     ) -> Self {
         let mut chance = StdRng::seed_from_u64(seed);
         let epoch = Epoch(chance.next_u64());
-        Self { inner: Arc::new(Inner { store, prices, caller, clock, epoch, chance: Mutex::new(chance) }) }
+        let inner = Inner { store, prices, caller, clock, epoch, chance: Mutex::new(chance) };
+        Self { inner: Arc::new(inner), policy: Policy::default() }
+    }
+
+    /// The same under a policy: what is known of numbers, and what holds for all of the tenant's projects.
+    #[must_use]
+    pub fn with_policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
     }
 
     /// What a tenant has stored.
     pub fn tables(&self, tenant: &TenantId) -> Tables {
-        Tables::new(self.inner.store.clone(), self.inner.prices.clone(), tenant.clone())
+        let tables = Tables::new(self.inner.store.clone(), self.inner.prices.clone(), tenant.clone());
+        tables.with_policy(self.policy.clone())
     }
 
     /// The time.

@@ -23,6 +23,7 @@ mod grant;
 mod hours;
 mod leads;
 mod life;
+mod policy;
 mod projects;
 mod records;
 mod recovery;
@@ -42,6 +43,7 @@ pub use forecast::{Callees, Forecast, HourOfDialling, forecast};
 pub use grant::Grant;
 pub use leads::{Changed, LeadEdit, LeadFilter, LeadPage, MAX_TAG, MAX_TAGS, Selection};
 pub use life::ProjectChange;
+pub use policy::Policy;
 pub use projects::{
     Added, MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_NOTES, MAX_NUMBERS, MAX_TEXT, NewLead, NewProject,
 };

@@ -116,8 +116,8 @@ fn check(row: &Project) -> Result<()> {
         let (low, high) = (PRIORITIES.start(), PRIORITIES.end());
         return bad(format!("the priority {} is none; it goes from {low} to {high}", row.priority));
     }
-    match Hours::new(&row.rules) {
-        Ok(_) => Ok(()),
+    match Hours::check(&row.rules) {
+        Ok(()) => Ok(()),
         Err(DialerError::CannotCall(why)) => bad(why),
         Err(other) => Err(other),
     }

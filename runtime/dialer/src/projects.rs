@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use zvonar_campaign::{NumberRefused, PRIORITIES, Progress, ProjectStatus, USUAL_PRIORITY, check_number};
+use zvonar_campaign::{NumberKind, NumberRefused, PRIORITIES, Progress, ProjectStatus, USUAL_PRIORITY};
 use zvonar_model::{LeadId, PhoneNumber, ProjectId, ScenarioName, TrunkId, UnixMillis};
 use zvonar_scenario::card::card_bytes;
 pub use zvonar_scenario::card::{MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_TEXT};
@@ -135,9 +135,14 @@ impl Tables {
     /// Makes a project. It is paused until [`Tables::start_project`].
     ///
     /// # Errors
-    /// [`DialerError::ProjectExists`] when its id is taken.
+    /// [`DialerError::ProjectExists`] when its id is taken; [`DialerError::BadProject`] for a purpose that a robot must not
+    /// have.
     pub async fn create_project(&self, new: NewProject, now: UnixMillis) -> Result<Project> {
         let row = stored(new, now);
+        row.rules
+            .purpose
+            .allow_robot()
+            .map_err(|why| DialerError::BadProject { project: row.project.clone(), what: why.to_string() })?;
         let key = self.keys.project(&row.project);
         match self.commit(vec![Write::create(key, encode(&row))], 0).await? {
             Commit::Done(_) => Ok(row),
@@ -171,14 +176,15 @@ impl Tables {
         for lead in &leads {
             check_size(lead)?;
         }
+        let only_mobile = self.project(project).await?.is_some_and(|project| project.rules.only_mobile);
         let mut done = Added::default();
         let mut good = Vec::with_capacity(leads.len());
         let mut named = std::collections::BTreeSet::new();
         for mut lead in leads {
             // Those that may not be dialled are left out; a lead without any other stays outside.
             let mut refused = None;
-            lead.numbers.retain(|number| match check_number(number) {
-                Ok(_) => true,
+            lead.numbers.retain(|number| match self.check_number(number, only_mobile) {
+                Ok(()) => true,
                 Err(why) => {
                     refused.get_or_insert(why);
                     false
@@ -197,6 +203,21 @@ impl Tables {
             self.add_batch(project, batch, &mut done).await?;
         }
         Ok(done)
+    }
+
+    /// Whether a project dials a number, as far as the number goes.
+    ///
+    /// # Errors
+    /// The reason, for the report of an import.
+    pub fn check_number(
+        &self,
+        number: &PhoneNumber,
+        only_mobile: bool,
+    ) -> std::result::Result<(), NumberRefused> {
+        match self.policy.register.check(number)? {
+            NumberKind::Geographic if only_mobile => Err(NumberRefused::NotMobile),
+            _ => Ok(()),
+        }
     }
 
     async fn add_batch(&self, project: &ProjectId, batch: &[NewLead], done: &mut Added) -> Result<()> {

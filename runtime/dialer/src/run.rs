@@ -153,7 +153,7 @@ impl Dialer {
         let tables = self.tables(tenant);
         let stored = tables.project(project).await?;
         let project = stored.ok_or_else(|| DialerError::NoProject(project.clone()))?;
-        let hours = Hours::new(&project.rules)?;
+        let hours = Hours::new(&project.rules, &tables.policy.register)?;
         tables.recover(Abandoned::Expired, self.now()).await?;
         let mut run = Run {
             dialer: self.clone(),
@@ -330,7 +330,7 @@ async fn attempt_once(
     };
     let position = read.row.position;
     // The list was read a while ago, and windows close.
-    let mut hours = Hours::new(&project.rules)?;
+    let mut hours = Hours::new(&project.rules, &tables.policy.register)?;
     let person = read.row.clone();
     let closed = |hours: &mut Hours| match hours.calling(&person, dialer.now()) {
         Calling::Open { .. } => None,
@@ -365,6 +365,10 @@ async fn attempt_once(
     let number = claimed.order.number.clone();
     let report = match tables.blocked(&number).await? {
         Some(_) => CallReport::unanswered(dialer.now(), Outcome::Blacklisted),
+        // The register may have been loaded after the list.
+        None if tables.policy.register.check(&number).is_err() => {
+            CallReport::unanswered(dialer.now(), Outcome::NoSuchNumber)
+        }
         // The phone rings from here on.
         None if tables.start(&mut claimed, dialer.now()).await? => dialer.place(reserved, order).await,
         None => return Ok(Attempted::Lost),

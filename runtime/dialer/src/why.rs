@@ -2,7 +2,7 @@
 //! numbers has been through.
 
 use serde::Serialize;
-use zvonar_campaign::{Calling, Left, NumberState, Rotation, check_number, rotation};
+use zvonar_campaign::{Calling, Left, NumberState, Rotation, rotation};
 use zvonar_model::{AttemptId, LeadId, PhoneNumber, ProjectId, UnixMillis};
 
 use crate::hours::Hours;
@@ -84,10 +84,10 @@ impl Tables {
                 number: number.clone(),
                 state: *state,
                 blocked: self.blocked(number).await?.map(|blocked| blocked.why),
-                refused: check_number(number).err().map(|refused| refused.title()),
+                refused: self.policy.register.check(number).err().map(|refused| refused.title()),
             });
         }
-        let mut hours = Hours::new(&project.rules)?;
+        let mut hours = Hours::new(&project.rules, &self.policy.register)?;
         let (hold, next) = hold(&lead, &rotation, &mut hours, &project.rules.hours, now);
         Ok(Why {
             status: rotation.state().title(),

@@ -1,4 +1,4 @@
-//! Media without I/O: RTP, codecs, key presses, playout, recording, answering machines.
+//! Media without I/O: RTP, codecs, key presses, playout, recording, answering machines, spoken answers.
 //!
 //! Everything here is a plain struct that bytes and times are handed to. `switch::media_io` owns the sockets, the
 //! threads and the clock, and drives a [`Stream`] per call.
@@ -27,6 +27,9 @@ pub mod sequence;
 pub mod stream;
 #[cfg(test)]
 mod testing;
+mod tones;
+pub mod utterance;
+pub mod voice;
 
 pub use clip::{Clip, ClipError, Part, Prompt};
 pub use codec::Codec;

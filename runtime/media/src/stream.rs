@@ -104,6 +104,8 @@ pub struct Stream {
     // What is recorded.
     recording: Option<CallRecording>,
     voice: Option<Voice>,
+    /// Somebody listens to what is said.
+    hearing: bool,
 }
 
 #[derive(Debug)]
@@ -153,6 +155,7 @@ impl Stream {
             singer: None,
             recording: None,
             voice: None,
+            hearing: false,
         }
     }
 
@@ -228,6 +231,12 @@ impl Stream {
     /// Ends the voice recording, if one goes on.
     pub fn stop_voice(&mut self, now: Instant) {
         self.end_voice(now, VoiceEnd::Stopped);
+    }
+
+    /// Whether somebody listens to what is said: [`Tap::heard`] gets every frame then.
+    pub fn hear_speech(&mut self, now: Instant, on: bool) {
+        self.hearing = on;
+        self.listen(now);
     }
 
     /// Finds out who picked up: [`StreamEvent::Machine`] follows, within `settings.total`; and
@@ -365,6 +374,7 @@ impl Stream {
         let wanted = self.detector.is_some()
             || self.recording.is_some()
             || self.voice.is_some()
+            || self.hearing
             || self.machine.is_some()
             || self.beep.is_some();
         match (wanted, &self.plan) {
@@ -402,6 +412,11 @@ impl Stream {
             let at = samples(at.saturating_duration_since(recording.since));
             let frame = RecordingFrame { side: Side::FarEnd, codec, at, sound: *sound };
             self.report.frames_dropped += u64::from(!tap.call(frame));
+        }
+        if self.hearing {
+            let silence = [g711::silence(codec); FRAME];
+            let dropped = !tap.heard(codec, if there { sound } else { &silence });
+            self.report.frames_dropped += u64::from(dropped);
         }
         let decoded =
             self.detector.is_some() || self.voice.is_some() || self.machine.is_some() || self.beep.is_some();

@@ -42,3 +42,18 @@ impl Noise {
         (self.next() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
     }
 }
+
+/// A recording of `tests/data` as samples.
+pub(crate) fn recorded(name: &str) -> Vec<i16> {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/{name}.alaw"));
+    let bytes = std::fs::read(&file).unwrap_or_else(|why| panic!("{}: {why}", file.display()));
+    bytes.iter().map(|byte| crate::g711::table(crate::Codec::Pcma)[usize::from(*byte)]).collect()
+}
+
+/// Tones at once, -9 dBFS in all.
+pub(crate) fn tone(hz: &[f32], ms: usize) -> Vec<i16> {
+    let wave = |n: usize, hz: &f32| (std::f32::consts::TAU * hz * n as f32 / 8000.0).sin();
+    (0..ms * 8)
+        .map(|n| (hz.iter().map(|hz| wave(n, hz)).sum::<f32>() * 12_000.0 / hz.len() as f32) as i16)
+        .collect()
+}

@@ -229,6 +229,9 @@ impl Talk {
     }
 
     fn ask(&mut self, question: &Question, until: Duration) -> Result<Answer, LineError> {
+        if let Some(speech) = &question.speech {
+            speech::check(&speech.phrases).map_err(LineError::Refused)?;
+        }
         let began = self.now();
         let length = self.prompt(&question.prompt, Some(question));
         let prompt_over = began.saturating_add(length);
@@ -491,7 +494,7 @@ impl<'q> Open<'q> {
     }
 
     fn phrase(&self, text: &str) -> Option<String> {
-        speech::find(text, &self.speech?.phrases).map(str::to_owned)
+        speech::find(text, &self.speech?.phrases)
     }
 
     /// The next moment at which something changes by itself.

@@ -1,11 +1,14 @@
 //! Speech on a pretend line: how long words take, and which phrase of a question was said.
 //!
-//! Nothing is recognised here: what the caller says is given as text, word for word. The rule that finds a phrase in it is
-//! the plain part of what a recogniser does afterwards: whole words, without their endings being bent.
+//! Nothing is recognised here: what the caller says is given as text, word for word. The phrase that is meant by it is
+//! found by the same rules as in what a recogniser heard on a real call.
 
 use std::time::Duration;
 
 use zvonar_scenario::question::Phrase;
+pub(crate) use zvonar_speech::text::contains_words;
+pub use zvonar_speech::text::normalised;
+use zvonar_speech::{PhraseFault, PhraseSet};
 
 /// How long one word takes: 150 of them a minute, as an unhurried announcer speaks.
 const WORD: Duration = Duration::from_millis(400);
@@ -18,42 +21,24 @@ pub fn lasts(text: &str) -> Duration {
     WORD.saturating_mul(words).max(SHORTEST)
 }
 
-/// A text as it is compared: small letters, no punctuation, ё as е, one space between words.
-pub fn normalised(text: &str) -> String {
-    let plain: String = text
-        .to_lowercase()
-        .chars()
-        .map(|c| match c {
-            'ё' => 'е',
-            c if c.is_alphanumeric() => c,
-            _ => ' ',
-        })
+fn set(phrases: &[Phrase]) -> Result<PhraseSet, Vec<PhraseFault>> {
+    let phrases: Vec<zvonar_speech::Phrase> = phrases
+        .iter()
+        .map(|phrase| zvonar_speech::Phrase { id: phrase.id.clone(), any_of: phrase.any_of.clone() })
         .collect();
-    plain.split_whitespace().collect::<Vec<_>>().join(" ")
+    PhraseSet::new(&phrases)
 }
 
-/// Whether the words of `part` stand in `whole`, in a row. Both are [`normalised`].
-pub(crate) fn contains_words(whole: &str, part: &str) -> bool {
-    !part.is_empty() && format!(" {whole} ").contains(&format!(" {part} "))
+/// Whether a question can listen for these phrases; the error says in sentences why it cannot.
+pub(crate) fn check(phrases: &[Phrase]) -> Result<(), String> {
+    let sentences =
+        |faults: Vec<PhraseFault>| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    set(phrases).map(|_| ()).map_err(sentences)
 }
 
-/// The phrase that was said: the longest one whose words stand in the text, in a row. Of two different phrases of the same
-/// length neither counts, since nobody knows which was meant.
-pub fn find<'p>(text: &str, phrases: &'p [Phrase]) -> Option<&'p str> {
-    let text = normalised(text);
-    let mut best: Option<(usize, &str)> = None;
-    let mut doubtful = false;
-    for phrase in phrases {
-        let ways = phrase.any_of.iter().map(|way| normalised(way));
-        let said = ways.filter(|way| contains_words(&text, way)).map(|way| way.chars().count()).max();
-        let Some(length) = said else { continue };
-        match best {
-            Some((longest, _)) if length < longest => {}
-            Some((longest, id)) if length == longest => doubtful |= id != phrase.id,
-            _ => (best, doubtful) = (Some((length, phrase.id.as_str())), false),
-        }
-    }
-    best.filter(|_| !doubtful).map(|(_, id)| id)
+/// The phrase that was said; `None`: none, or nobody knows which. The phrases are sound.
+pub(crate) fn find(text: &str, phrases: &[Phrase]) -> Option<String> {
+    set(phrases).ok()?.find(text).phrase.map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -91,16 +76,16 @@ mod tests {
             ("", None),
             ("!?", None),
         ] {
-            assert_eq!(find(text, &phrases), phrase, "{text}");
+            assert_eq!(find(text, &phrases).as_deref(), phrase, "{text}");
         }
     }
 
     #[test]
     fn of_two_phrases_of_the_same_length_neither_is_the_answer() {
         let phrases = phrases(&[("one", &["раз"]), ("two", &["два"]), ("both", &["раз два три"])]);
-        assert_eq!(find("раз", &phrases), Some("one"));
+        assert_eq!(find("раз", &phrases).as_deref(), Some("one"));
         assert_eq!(find("раз или два", &phrases), None);
-        assert_eq!(find("раз два три", &phrases), Some("both"));
+        assert_eq!(find("раз два три", &phrases).as_deref(), Some("both"));
     }
 
     #[test]

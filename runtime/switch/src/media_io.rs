@@ -7,6 +7,7 @@
 //! MediaPort ──commands──▶ ┌─────────┐ ──packets──▶ network
 //!  (any task)  + eventfd  │ a shard │ ◀─packets──
 //!                         └─────────┘ ──frames───▶ recorder thread ──▶ WAV files
+//!                              └───────frames───▶ listening thread ──▶ where answers begin and end
 //! MediaEvents ◀── courier thread ◀── events ─┘
 //! ```
 //!
@@ -27,6 +28,7 @@
 //! * Events of one call ([`MediaEvents`], 64): a key is dropped and counted when fewer than 16 places are free, so that
 //!   a flood of keys cannot push out the end of a prompt; anything else only when none is. A place is kept for `Closed`.
 //! * Recording frames (16,384 an engine): the newest is dropped and counted; the file has silence there.
+//! * Frames that are listened to (8,192 an engine): the newest is dropped and counted.
 //! * Recordings being opened (256): the caller's thread waits.
 //!
 //! Deliberately absent: RTCP on the wire, SRTP, bridges between calls.
@@ -34,12 +36,15 @@
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use zvonar_media::amd::{MachineSettings, Verdict};
 use zvonar_media::event::KeyTiming;
+use zvonar_media::utterance::EndedBy;
 use zvonar_media::{MediaPlan, PlayId, Prompt, Report, StreamSettings, VoiceEnd};
 
+mod ears;
 mod engine;
 mod inbox;
 mod kernel;
@@ -190,6 +195,13 @@ pub enum MediaEvent {
         /// Its pitch.
         hz: f32,
     },
+    /// What is said, after `listen`.
+    Speech {
+        /// Which listening.
+        listening: ListenId,
+        /// What was noticed.
+        step: SpeechStep,
+    },
     /// A voice recording is finished, and its file complete.
     VoiceRecorded {
         /// The file.
@@ -201,6 +213,37 @@ pub enum MediaEvent {
     },
     /// The stream is closed, its socket gone and its recording complete. The last event.
     Closed(Box<Closed>),
+}
+
+/// One listening of a call. Its events carry it, since some may be on their way when another begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ListenId(u64);
+
+/// What was noticed of a spoken answer: `zvonar_media::utterance`, with the sound. 8 kHz.
+#[derive(Debug, Clone)]
+pub enum SpeechStep {
+    /// Somebody began to speak.
+    Began,
+    /// This part of a long answer is complete.
+    Piece(Arc<[i16]>),
+    /// A pause: unless the caller goes on, this is the last part.
+    Pause(Arc<[i16]>),
+    /// He went on: the last pause's part is void.
+    WentOn,
+    /// That was no speech; what was told of it is void. The listening goes on.
+    Nothing,
+    /// The answer is over, and with it the listening.
+    Ended {
+        /// From the first to the last voiced block.
+        voiced: Duration,
+        /// The last part: the very one of the last pause, if there was one since the last word. `None`: all of it was in
+        /// the pieces.
+        last: Option<Arc<[i16]>>,
+        /// All of the answer, with a little from before.
+        sound: Arc<[i16]>,
+        /// Why.
+        by: EndedBy,
+    },
 }
 
 /// Why a prompt was stopped.
@@ -241,6 +284,7 @@ enum Command {
     Record { slot: u32, file: recorder::FileId },
     RecordVoice { slot: u32, file: recorder::FileId, longest: Duration, stop_at_silence: Option<Duration> },
     StopVoice { slot: u32 },
+    Listen { slot: u32, listening: Option<ListenId> },
     DetectMachine { slot: u32, settings: MachineSettings },
     Close { slot: u32 },
 }

@@ -81,6 +81,13 @@ fn hours_and_numbers_are_explained_with_the_rule_and_the_next_time() {
             &["explain", "number", "+77011234567", "--json"],
             json!({ "number": "+77011234567", "dialled": false, "why": "Номер Казахстана" }),
         ),
+        (
+            &["explain", "number", "8 (4152) 12-34-56", "--json"],
+            json!({
+                "number": "+74152123456", "dialled": true, "kind": "geographic", "region": "Камчатский край",
+                "operator": null, "zones": ["Asia/Kamchatka"],
+            }),
+        ),
     ] {
         let said = Process::spawn("zvonar", &mut host::zvonar(arguments)).unwrap().succeed(LIMIT).unwrap();
         assert_eq!(serde_json::from_str::<Value>(&said).unwrap(), expected, "{arguments:?}");

@@ -1,7 +1,7 @@
 //! `zvonar explain`: the dialler's rules, answering for themselves.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use zvonar_campaign::{
-    Calling, Left, Meaning, NumberKind, RetryClass, RetryRules, Rotation, Schedule, Step, check_number,
+    Calling, Left, Meaning, NumberKind, Register, RetryClass, RetryRules, Rotation, Schedule, Step,
     weekday_name,
 };
 use zvonar_dialer::{DialerError, Hold, Tables, Why};
@@ -29,11 +29,14 @@ pub(crate) enum Command {
     Lead(Lead),
     /// Whether somebody may be called at a moment, and when next.
     Hours(Hours),
-    /// Whether a number is dialled, and if not, why.
+    /// Whether a number is dialled, and if not, why; with the register, whose it is and where.
     Number {
         /// The number, in any usual spelling.
         number: String,
-        /// {"number": …, "dialled": …, "kind" or "why": …}
+        /// The configuration of the host whose register is asked; absent: zvonar.toml, if there is one.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// {"number": …, "dialled": …, "kind" or "why": …}, and if a range holds it "region", "operator", "zones".
         #[arg(long)]
         json: bool,
     },
@@ -71,6 +74,9 @@ pub(crate) struct Lead {
     #[arg(long)]
     json: bool,
 }
+
+/// Where a configuration is looked for when none is named.
+const USUAL: &str = "zvonar.toml";
 
 fn zone(name: &str) -> Result<TimeZone, String> {
     TimeZone::get(name).map_err(|_| format!("the tz database has no zone `{name}`; one is Europe/Moscow"))
@@ -155,13 +161,14 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Retry(arguments) => retries(&arguments),
         Command::Lead(arguments) => explain_lead(&arguments),
         Command::Hours(arguments) => hours(&arguments),
-        Command::Number { number, json } => explain_number(&number, json),
+        Command::Number { number, config, json } => explain_number(&number, config.as_deref(), json),
     }
 }
 
 fn explain_lead(arguments: &Lead) -> Result<(), Failure> {
     let config = Config::load(&arguments.config)?;
     let prices = host::price_lists(&config)?;
+    let policies = host::policies(&config)?;
     let wanted = |id: &ProjectId| arguments.project.as_ref().is_none_or(|project| project == id);
     if !config.projects.iter().any(|project| wanted(&project.id)) {
         let all: Vec<String> = config.projects.iter().map(|project| project.id.to_string()).collect();
@@ -172,6 +179,7 @@ fn explain_lead(arguments: &Lead) -> Result<(), Failure> {
         let mut found = Vec::new();
         for project in config.projects.iter().filter(|project| wanted(&project.id)) {
             let tables = Tables::new(store.clone(), prices[&project.tenant].clone(), project.tenant.clone());
+            let tables = tables.with_policy(policies[&project.tenant].clone());
             match tables.why(&project.id, &arguments.lead, clock::wall()).await {
                 Ok(why) => found.push((project, why)),
                 // The host has not stored it yet, or another project has the lead.
@@ -239,18 +247,43 @@ fn tell_lead(project: &Project, why: &Why) -> Result<(), Failure> {
     })
 }
 
-fn explain_number(text: &str, json: bool) -> Result<(), Failure> {
+fn explain_number(text: &str, config: Option<&Path>, json: bool) -> Result<(), Failure> {
     let number = PhoneNumber::parse(text)?;
     let shown = number.reveal();
-    let (dialled, word, why) = match check_number(&number) {
+    let register = match config {
+        Some(config) => host::register(&Config::load(config)?)?,
+        None if Path::new(USUAL).exists() => host::register(&Config::load(Path::new(USUAL))?)?,
+        None => Register::sample(),
+    };
+    let (dialled, word, why) = match register.check(&number) {
         Ok(NumberKind::Mobile) => (true, "kind", "mobile".to_owned()),
         Ok(NumberKind::Geographic) => (true, "kind", "geographic".to_owned()),
         Err(refused) => (false, "why", refused.title().to_owned()),
     };
+    let entry = register.look_up(&number).filter(|_| dialled);
+    let region = entry.map(|entry| entry.region.replace('|', ", "));
+    // The sample's operators are made.
+    let operator = entry.map(|entry| entry.operator).filter(|_| !register.is_made());
+    let zones = entry.map_or(&[][..], |entry| entry.zones);
     if json {
-        return say(json!({ "number": shown, "dialled": dialled, word: why }));
+        let mut told = json!({ "number": shown, "dialled": dialled, word: why });
+        if let Some(region) = region {
+            told["region"] = json!(region);
+            told["operator"] = json!(operator);
+            told["zones"] = json!(zones);
+        }
+        return say(told);
     }
-    say(format!("{shown}: {}{why}", if dialled { "dialled, " } else { "not dialled: " }))
+    say(format!("{shown}: {}{why}", if dialled { "dialled, " } else { "not dialled: " }))?;
+    if let Some(region) = region {
+        let operator = operator.map_or(String::new(), |operator| format!(", {operator}"));
+        let zones = if zones.is_empty() { "no zone of its own".to_owned() } else { zones.join(" and ") };
+        say(format!("  {region}{operator}: {zones}"))?;
+    }
+    if register.is_made() {
+        say("  (the register is not loaded: see `zvonar numbers`)")?;
+    }
+    Ok(())
 }
 
 fn hours(arguments: &Hours) -> Result<(), Failure> {

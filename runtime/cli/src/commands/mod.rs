@@ -11,6 +11,7 @@ pub(crate) mod explain;
 pub(crate) mod farm;
 pub(crate) mod ledger;
 pub(crate) mod new;
+pub(crate) mod numbers;
 pub(crate) mod pack;
 pub(crate) mod rate;
 pub(crate) mod rehearse;

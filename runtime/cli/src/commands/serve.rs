@@ -65,6 +65,7 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     let prices = host::price_lists(&config)?;
     let packages = host::open_packages(&config)?;
     let lists = host::read_lists(&config)?;
+    let policies = host::policies(&config)?;
     let store = host::open_store(&config.node.data)?;
     let engine = host::engine(&config.node.data.join("modules"), host::seats(&config))?;
     let (rollouts, rollouts_told) = mpsc::channel(256);
@@ -90,7 +91,8 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
             Arc::clone(&caller),
             Arc::new(clock::wall),
             rand::random(),
-        );
+        )
+        .with_policy(policies[&tenant].clone());
         let recovered = dialer.recover(&tenant).await?;
         if recovered.failed + recovered.freed > 0 {
             eprintln!(

@@ -17,7 +17,7 @@ const CLASSES: [(&str, RetryClass); 5] = [
 /// The longest interval: a month.
 const LONGEST_MIN: u64 = 31 * 24 * 60;
 
-/// `max_calls`, `retry`, `hours`, `zone`; what is absent is as the FAQ has it.
+/// `max_calls`, `retry`, `hours`, `zone`, `only_mobile`; what is absent is as the FAQ has it.
 pub(super) fn rules(section: &Section<'_>) -> DialRules {
     let mut rules = DialRules::default();
     rules.retry.max_calls = section.number("max_calls", 1..=100, rules.retry.max_calls.into()) as u32;
@@ -40,6 +40,7 @@ pub(super) fn rules(section: &Section<'_>) -> DialRules {
             }
         }
     }
+    rules.only_mobile = section.switch("only_mobile", rules.only_mobile);
     rules
 }
 

@@ -22,7 +22,7 @@ pub(crate) use stats::{Fill, MAX_RESULT, OTHER_RESULTS, StatCursor, StatRow};
 pub use stats::{Scope, StatusCounts, Tally};
 pub use steps::{AttemptStep, Standing, Step};
 
-use crate::{DialerError, Result};
+use crate::{DialerError, Policy, Result};
 
 /// How many items are read at once.
 const PAGE: usize = 500;
@@ -37,6 +37,7 @@ pub struct Tables {
     pub(crate) prices: Arc<PriceList>,
     pub(crate) tenant: TenantId,
     pub(crate) keys: TenantKeys,
+    pub(crate) policy: Policy,
 }
 
 /// Something read, with the revision that a change of it expects.
@@ -84,7 +85,14 @@ impl Tables {
     /// The tables of one tenant.
     pub fn new(store: SharedStore, prices: Arc<PriceList>, tenant: TenantId) -> Self {
         let keys = TenantKeys::new(&tenant);
-        Self { store, prices, tenant, keys }
+        Self { store, prices, tenant, keys, policy: Policy::default() }
+    }
+
+    /// The same under another policy: what is known of numbers, and what holds for all of the tenant's projects.
+    #[must_use]
+    pub fn with_policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
     }
 
     /// Whose they are.

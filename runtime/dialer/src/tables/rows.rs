@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
-use zvonar_campaign::{Progress, ProjectStatus, RetryRules, USUAL_PRIORITY};
+use zvonar_campaign::{ConsentRule, Progress, ProjectStatus, Purpose, RetryRules, USUAL_PRIORITY};
 use zvonar_ledger::{Balance, CHARGE_VERSION, Charge};
 use zvonar_model::{
     AttemptId, AttemptRecord, LeadId, Millis, PhoneNumber, ProjectId, RECORD_VERSION, ScenarioName, TrunkId,
@@ -136,14 +136,30 @@ pub struct DialRules {
     /// Calling hours in the lead's own time: `any`, `ru-default`, `fz230`, or windows as
     /// [`Schedule::parse`](zvonar_campaign::Schedule::parse) reads them.
     pub hours: String,
-    /// Where a lead lives whose field `tz` does not say so: a zone of the tz database.
+    /// Where a lead lives of whom neither its card nor the register says so: a zone of the tz database.
     pub zone: String,
+    /// «Только мобильные»: numbers of cities are left out when leads are added, since a robot talks in vain to a menu.
+    #[serde(default)]
+    pub only_mobile: bool,
+    /// What it calls for; the law sets hours and caps of its own for debts, and forbids a robot that sells.
+    #[serde(default)]
+    pub purpose: Purpose,
+    /// Whether it calls only those who consented to calls of its purpose.
+    #[serde(default)]
+    pub consent: ConsentRule,
 }
 
 impl Default for DialRules {
     /// The limits of the FAQ, 9 to 21, Moscow.
     fn default() -> Self {
-        Self { retry: RetryRules::default(), hours: "ru-default".into(), zone: "Europe/Moscow".into() }
+        Self {
+            retry: RetryRules::default(),
+            hours: "ru-default".into(),
+            zone: "Europe/Moscow".into(),
+            only_mobile: false,
+            purpose: Purpose::default(),
+            consent: ConsentRule::default(),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
-//! Where recorded sound goes.
+//! Where the sound of a call goes that somebody keeps or listens to.
 
 use crate::recording::RecordingFrame;
+use crate::{Codec, FRAME};
 
 /// Where frames to be recorded go. Called from the tick: it must not wait.
 pub trait Tap {
@@ -8,9 +9,11 @@ pub trait Tap {
     fn call(&mut self, frame: RecordingFrame) -> bool;
     /// A frame for the recording of the far end's voice. `false`: it was dropped.
     fn voice(&mut self, frame: RecordingFrame) -> bool;
+    /// 20 ms of the far end for whoever listens to what is said; silence where nothing came. `false`: it was dropped.
+    fn heard(&mut self, codec: Codec, sound: &[u8; FRAME]) -> bool;
 }
 
-/// A tap for streams that record nothing.
+/// A tap for streams to which nobody listens.
 #[derive(Debug, Clone, Copy)]
 pub struct NoTap;
 
@@ -19,6 +22,9 @@ impl Tap for NoTap {
         false
     }
     fn voice(&mut self, _: RecordingFrame) -> bool {
+        false
+    }
+    fn heard(&mut self, _: Codec, _: &[u8; FRAME]) -> bool {
         false
     }
 }

@@ -38,6 +38,7 @@ fn tone(hz: f32, ms: usize) -> Prompt {
 struct Tape {
     call: Vec<RecordingFrame>,
     voice: Vec<RecordingFrame>,
+    heard: Vec<[u8; FRAME]>,
 }
 
 impl Tap for Tape {
@@ -47,6 +48,10 @@ impl Tap for Tape {
     }
     fn voice(&mut self, frame: RecordingFrame) -> bool {
         self.voice.push(frame);
+        true
+    }
+    fn heard(&mut self, _: Codec, sound: &[u8; FRAME]) -> bool {
+        self.heard.push(*sound);
         true
     }
 }

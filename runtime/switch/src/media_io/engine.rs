@@ -10,13 +10,15 @@ use std::time::Duration;
 use zvonar_media::amd::MachineSettings;
 use zvonar_media::event::{self, KeySender, KeyTiming};
 use zvonar_media::recording::Channels;
+use zvonar_media::utterance;
 use zvonar_media::{MediaPlan, PlayId, Prompt, Stream, StreamIds, StreamSettings};
 
-use super::outlet::{self, Courier};
+use super::ears::{Ears, Order};
+use super::outlet::{self, Courier, Outlet};
 use super::ports::Ports;
 use super::recorder::{FileId, Recorder};
 use super::shard::{Call, Handle, Shard};
-use super::{Command, MediaConfig, MediaError, MediaEvents, MediaStats};
+use super::{Command, ListenId, MediaConfig, MediaError, MediaEvents, MediaStats};
 use crate::clock;
 
 /// How long a thread that may wait does so before it tries a full queue again.
@@ -43,6 +45,9 @@ struct Inner {
     courier: Arc<Courier>,
     recorder: Arc<OnceLock<Arc<Recorder>>>,
     recorder_thread: Mutex<Option<JoinHandle<()>>>,
+    ears: Arc<OnceLock<Arc<Ears>>>,
+    ears_thread: Mutex<Option<JoinHandle<()>>>,
+    next_listening: AtomicU64,
     next_file: AtomicU64,
     stopped: AtomicBool,
 }
@@ -62,12 +67,14 @@ impl MediaEngine {
             config.cores.iter().copied().map(Some).collect()
         };
         let recorder = Arc::new(OnceLock::new());
+        let ears = Arc::new(OnceLock::new());
         let mut handles = Vec::new();
         let mut prepared = Vec::new();
         for core in cores {
             // Any shard may get all calls, so each has as many places as there are ports: 40 bytes a place.
             let handle = Arc::new(Handle::new(ports.count()).map_err(MediaError::Threads)?);
-            let shard = Shard::new(Arc::clone(&handle), Arc::clone(&courier), Arc::clone(&recorder));
+            let helpers = (Arc::clone(&courier), Arc::clone(&recorder), Arc::clone(&ears));
+            let shard = Shard::new(Arc::clone(&handle), helpers.0, helpers.1, helpers.2);
             prepared.push((shard.map_err(MediaError::Threads)?, core));
             handles.push(handle);
         }
@@ -78,6 +85,9 @@ impl MediaEngine {
             courier: Arc::clone(&courier),
             recorder,
             recorder_thread: Mutex::new(None),
+            ears,
+            ears_thread: Mutex::new(None),
+            next_listening: AtomicU64::new(0),
             next_file: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
         });
@@ -123,6 +133,7 @@ impl MediaEngine {
         };
         let slot = place.slot;
         let (outlet, last_word, events) = outlet::outlet();
+        let outlet_of_port = Arc::clone(&outlet);
         let ids = StreamIds { ssrc: rand::random(), sequence: rand::random(), timestamp: rand::random() };
         let call = Box::new(Call {
             socket,
@@ -134,6 +145,7 @@ impl MediaEngine {
             connected: None,
             file: None,
             voice_file: None,
+            listening: None,
             closing: false,
         });
         let port = MediaPort {
@@ -141,6 +153,8 @@ impl MediaEngine {
             shard,
             slot,
             local,
+            outlet: outlet_of_port,
+            listening: Mutex::new(None),
             plays: AtomicU64::new(0),
             recorded: AtomicBool::new(false),
         };
@@ -175,6 +189,11 @@ impl MediaEngine {
         let recorder = self.inner.recorder_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let (Some(recorder), Some(thread)) = (self.inner.recorder.get(), recorder) {
             recorder.stop();
+            join(thread);
+        }
+        let ears = self.inner.ears_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let (Some(ears), Some(thread)) = (self.inner.ears.get(), ears) {
+            ears.stop();
             join(thread);
         }
         self.inner.courier.stop();
@@ -216,6 +235,23 @@ impl Inner {
     }
 }
 
+impl Inner {
+    /// The listening thread, from the first listening on.
+    fn ears(&self) -> Result<&Arc<Ears>, MediaError> {
+        let mut thread_slot = self.ears_thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.stopped.load(Ordering::SeqCst) {
+            return Err(MediaError::Stopped);
+        }
+        if let Some(ears) = self.ears.get() {
+            return Ok(ears);
+        }
+        let ears = Arc::new(Ears::new().map_err(MediaError::Threads)?);
+        let running = Arc::clone(&ears);
+        *thread_slot = Some(thread("media-ears", move || running.run()).map_err(MediaError::Threads)?);
+        Ok(self.ears.get_or_init(|| ears))
+    }
+}
+
 /// Keys on their way to a shard, without memory of their own.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Keys {
@@ -249,6 +285,9 @@ pub struct MediaPort {
     shard: Arc<Handle>,
     slot: u32,
     local: SocketAddr,
+    outlet: Arc<Outlet>,
+    /// What goes on at the moment.
+    listening: Mutex<Option<ListenId>>,
     plays: AtomicU64,
     recorded: AtomicBool,
 }
@@ -326,6 +365,32 @@ impl MediaPort {
         self.command(Command::StopVoice { slot: self.slot });
     }
 
+    /// Listens for one spoken answer from now on; `Speech` events follow, with this id. What goes on ends.
+    ///
+    /// # Errors
+    ///
+    /// The listening thread did not start, or the engine has stopped.
+    pub fn listen(&self, settings: utterance::Settings) -> Result<ListenId, MediaError> {
+        let ears = self.inner.ears()?;
+        let listening = ListenId(self.inner.next_listening.fetch_add(1, Ordering::Relaxed));
+        let before = self.listening.lock().unwrap_or_else(PoisonError::into_inner).replace(listening);
+        if let Some(before) = before {
+            ears.order(Order::End { listening: before });
+        }
+        ears.order(Order::Begin { listening, settings, outlet: Arc::clone(&self.outlet) });
+        self.command(Command::Listen { slot: self.slot, listening: Some(listening) });
+        Ok(listening)
+    }
+
+    /// Ends the listening, if one goes on. Some of its events may still be on their way.
+    pub fn stop_listening(&self) {
+        let before = self.listening.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let (Some(listening), Some(ears)) = (before, self.inner.ears.get()) {
+            self.command(Command::Listen { slot: self.slot, listening: None });
+            ears.order(Order::End { listening });
+        }
+    }
+
     /// Finds out who picked up. Ask at the answer: `Machine` follows within `settings.total`, and `Beep` after it, if
     /// it is a machine that beeps within `settings.beep`.
     pub fn detect_machine(&self, settings: MachineSettings) {
@@ -350,6 +415,7 @@ impl MediaPort {
 
 impl Drop for MediaPort {
     fn drop(&mut self) {
+        self.stop_listening();
         self.command(Command::Close { slot: self.slot });
     }
 }

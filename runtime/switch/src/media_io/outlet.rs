@@ -56,7 +56,7 @@ pub(super) fn outlet() -> (Arc<Outlet>, LastWord, MediaEvents) {
 }
 
 impl Outlet {
-    fn send(&self, event: MediaEvent) {
+    pub(super) fn send(&self, event: MediaEvent) {
         let Some(events) = self.events.upgrade() else { return };
         let flood = matches!(event, MediaEvent::Key { .. }) && events.capacity() < KEPT_FROM_KEYS;
         if flood || matches!(events.try_send(event), Err(mpsc::error::TrySendError::Full(_))) {

@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use zvonar_media::StreamEvent;
 use zvonar_media::recording::RecordingFrame;
 use zvonar_media::rtp::PacketBuf;
 use zvonar_media::stream::{Stream, Tap};
+use zvonar_media::{Codec, FRAME, StreamEvent};
 
+use super::ears::{self, Ears};
 use super::inbox::Inbox;
 use super::kernel::{self, Poll, Wake};
 use super::outlet::{Courier, LastWord, Outlet, Parcel};
@@ -20,7 +21,7 @@ use super::ports::Lease;
 use super::recorder::{FileId, Item, Recorder};
 use super::stats::Counters;
 use super::wheel::{SLOTS, Wheel};
-use super::{Command, Priority};
+use super::{Command, ListenId, Priority};
 use crate::clock;
 
 /// Commands that may wait.
@@ -65,6 +66,7 @@ pub(super) struct Call {
     pub(super) connected: Option<SocketAddr>,
     pub(super) file: Option<FileId>,
     pub(super) voice_file: Option<FileId>,
+    pub(super) listening: Option<ListenId>,
     pub(super) closing: bool,
 }
 
@@ -161,6 +163,7 @@ pub(super) struct Shard {
     handle: Arc<Handle>,
     courier: Arc<Courier>,
     recorder: Arc<OnceLock<Arc<Recorder>>>,
+    ears: Arc<OnceLock<Arc<Ears>>>,
     poll: Poll,
     calls: Box<[Option<Box<Call>>]>,
     open: usize,
@@ -179,6 +182,7 @@ impl Shard {
         handle: Arc<Handle>,
         courier: Arc<Courier>,
         recorder: Arc<OnceLock<Arc<Recorder>>>,
+        ears: Arc<OnceLock<Arc<Ears>>>,
     ) -> std::io::Result<Self> {
         let now = clock::now();
         let capacity = handle.capacity;
@@ -187,6 +191,7 @@ impl Shard {
             handle,
             courier,
             recorder,
+            ears,
             calls: (0..capacity).map(|_| None).collect(),
             open: 0,
             wheel: Wheel::new(capacity),
@@ -279,7 +284,13 @@ impl Shard {
             self.finish(slot, now);
             return;
         }
-        let mut tap = CallTap { recorder: self.recorder.get(), file: call.file, voice_file: call.voice_file };
+        let mut tap = CallTap {
+            recorder: self.recorder.get(),
+            file: call.file,
+            voice_file: call.voice_file,
+            ears: self.ears.get(),
+            listening: call.listening,
+        };
         call.stream.tick(now, &mut self.packet, &mut tap);
         follow_lock(call);
         if !self.packet.is_empty() {
@@ -421,6 +432,7 @@ impl Shard {
             | Command::Record { slot, .. }
             | Command::RecordVoice { slot, .. }
             | Command::StopVoice { slot }
+            | Command::Listen { slot, .. }
             | Command::DetectMachine { slot, .. } => slot,
         };
         let Some(call) = &mut self.calls[slot as usize] else { return };
@@ -445,6 +457,10 @@ impl Shard {
                 call.stream.record_voice(now, longest, stop_at_silence);
             }
             Command::StopVoice { .. } => call.stream.stop_voice(now),
+            Command::Listen { listening, .. } => {
+                call.listening = listening;
+                call.stream.hear_speech(now, listening.is_some());
+            }
             Command::DetectMachine { settings, .. } => call.stream.detect_machine(now, settings),
             Command::Open(_) | Command::Close { .. } => {}
         }
@@ -524,6 +540,8 @@ struct CallTap<'a> {
     recorder: Option<&'a Arc<Recorder>>,
     file: Option<FileId>,
     voice_file: Option<FileId>,
+    ears: Option<&'a Arc<Ears>>,
+    listening: Option<ListenId>,
 }
 
 impl CallTap<'_> {
@@ -542,5 +560,12 @@ impl Tap for CallTap<'_> {
 
     fn voice(&mut self, frame: RecordingFrame) -> bool {
         self.hand(self.voice_file, frame)
+    }
+
+    fn heard(&mut self, codec: Codec, sound: &[u8; FRAME]) -> bool {
+        match (self.ears, self.listening) {
+            (Some(ears), Some(listening)) => ears.hand(ears::Frame { listening, codec, sound: *sound }),
+            _ => false,
+        }
     }
 }

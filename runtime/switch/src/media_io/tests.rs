@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use zvonar_media::rtp::Header;
-use zvonar_media::{Clip, Codec, Part, g711, level};
+use zvonar_media::utterance::Settings;
+use zvonar_media::{Clip, Codec, FRAME, Part, g711, level};
 
 use super::*;
 use crate::clock;
@@ -418,5 +419,68 @@ async fn parts_of_a_prompt_follow_each_other_without_a_gap() {
         assert_eq!(header.timestamp, last.timestamp.wrapping_add(160));
         last = header;
         packets += 1;
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_is_noticed_with_its_sound_and_its_end_and_a_tone_is_not() {
+    let (first, second) = (engine(), engine());
+    let [(ours, mut heard), (theirs, mut _told)] = pair(&first, &second);
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../media/tests/data/goodbye.alaw");
+    let mut words = Vec::new();
+    for frame in std::fs::read(file).expect("a recording").chunks_exact(FRAME) {
+        let mut linear = [0; FRAME];
+        g711::decode(Codec::Pcma, frame.try_into().expect("a frame"), &mut linear);
+        words.extend(linear);
+    }
+    let clip = Arc::new(Clip::from_samples(&words));
+    let busy: Vec<i16> = (0..8_000)
+        .map(|n| ((n as f32 * 425.0 / 8000.0 * std::f32::consts::TAU).sin() * 13_000.0) as i16)
+        .collect();
+    let listening = ours.listen(Settings::default()).expect("the thread starts");
+    theirs.play(
+        Prompt::new([
+            Part::Clip(Arc::new(Clip::from_samples(&busy))),
+            Part::Pause(Duration::from_millis(300)),
+            Part::Clip(clip),
+            Part::Pause(Duration::from_millis(1_200)),
+        ]),
+        false,
+    );
+    let mut steps = Vec::new();
+    let voiced = until(&mut heard, |event| {
+        let MediaEvent::Speech { listening: of, step } = event else { return None };
+        assert_eq!(of, listening);
+        match &step {
+            SpeechStep::Ended { voiced, .. } => {
+                let voiced = *voiced;
+                steps.push(step);
+                Some(voiced)
+            }
+            _ => {
+                steps.push(step);
+                None
+            }
+        }
+    })
+    .await;
+    assert!(matches!(steps[0], SpeechStep::Began), "{}", steps.len());
+    let length = Duration::from_millis(words.len() as u64 / 8);
+    assert!(voiced > length / 3 && voiced <= length, "{voiced:?} of {length:?}");
+    let Some(SpeechStep::Ended { last: Some(last), sound, .. }) = steps.last() else {
+        panic!("no last part")
+    };
+    let paused = steps.iter().rev().find_map(|step| match step {
+        SpeechStep::Pause(part) => Some(part),
+        _ => None,
+    });
+    assert!(Arc::ptr_eq(last, paused.expect("a pause comes before the end")));
+    assert!(sound.len() >= last.len());
+    // Whoever listens no more hears no more.
+    theirs.play(Prompt::from(Arc::new(Clip::from_samples(&words))), false);
+    ours.stop_listening();
+    drop(ours);
+    while let Some(event) = next(&mut heard).await {
+        assert!(!matches!(event, MediaEvent::Speech { .. }));
     }
 }

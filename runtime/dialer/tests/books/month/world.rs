@@ -151,6 +151,7 @@ impl Plan {
                     retry: project.rules,
                     hours: project.hours.text().into(),
                     zone: "Europe/Moscow".into(),
+                    ..DialRules::default()
                 },
                 ..NewProject::new(project.id.clone(), scenario, trunk)
             };
