@@ -125,15 +125,15 @@ impl Operation {
                 tables.add_leads(on, leads.collect()).await.unwrap();
             }
             Self::Tag(who, name) => {
-                drop(tables.tag_leads(on, who, &tag(name), &BTreeSet::new()).await.unwrap())
+                tables.tag_leads(on, who, &tag(name), &BTreeSet::new()).await.map(ignored).unwrap();
             }
             Self::Untag(who, name) => {
-                drop(tables.tag_leads(on, who, &BTreeSet::new(), &tag(name)).await.unwrap())
+                tables.tag_leads(on, who, &BTreeSet::new(), &tag(name)).await.map(ignored).unwrap();
             }
-            Self::Delete(who) => drop(tables.delete_leads(on, who).await.unwrap()),
-            Self::Move(who, to) => drop(tables.move_leads(on, to, who).await.unwrap()),
-            Self::Copy(who, to) => drop(tables.copy_leads(on, to, who).await.unwrap()),
-            Self::Redial(to) => drop(tables.redial(on, to, "Ещё раз", NOW).await.unwrap()),
+            Self::Delete(who) => tables.delete_leads(on, who).await.map(ignored).unwrap(),
+            Self::Move(who, to) => tables.move_leads(on, to, who).await.map(ignored).unwrap(),
+            Self::Copy(who, to) => tables.copy_leads(on, to, who).await.map(ignored).unwrap(),
+            Self::Redial(to) => tables.redial(on, to, "Ещё раз", NOW).await.map(|_| ()).unwrap(),
             Self::Edit(who, to) => {
                 let edit = LeadEdit { numbers: Some(vec![number(*to)]), ..LeadEdit::default() };
                 match tables.edit_lead(on, &lead(*who), &edit).await {
@@ -154,6 +154,8 @@ impl Operation {
         }
     }
 }
+
+fn ignored(_: zvonar_dialer::Changed) {}
 
 fn by_status(status: LeadStatus) -> Selection {
     Selection::All(LeadFilter::status(status))

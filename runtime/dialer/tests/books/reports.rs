@@ -13,7 +13,7 @@ use zvonar_model::{AttemptId, AttemptRecord, LeadId, Millis, Outcome, ProjectId,
 use zvonar_store::{MemoryStore, SharedStore};
 
 use crate::dialling::{Phone, answered, by_hand, never};
-use crate::world::{dialer, new_project, number, project, tenant, wall_clock};
+use crate::world::{dialer, new_project, number, project, tenant};
 
 fn id(name: &str) -> ProjectId {
     ProjectId::new(name).unwrap()
@@ -24,7 +24,7 @@ async fn some_days() -> Dialer {
     let store: SharedStore = Arc::new(MemoryStore::new());
     let phone = Phone(|order: zvonar_dialer::Order| async move {
         let digits: u64 = order.number.digits().parse().unwrap();
-        let now = wall_clock_now(&order.attempt);
+        let now = made_at(&order.attempt);
         let mut report = match digits % 5 {
             0 => CallReport::unanswered(now, Outcome::Busy),
             1 | 2 => CallReport::unanswered(now, Outcome::NoAnswer),
@@ -84,7 +84,7 @@ async fn some_days() -> Dialer {
 }
 
 /// The time of an attempt's making, which is in its id.
-fn wall_clock_now(attempt: &AttemptId) -> UnixMillis {
+fn made_at(attempt: &AttemptId) -> UnixMillis {
     UnixMillis(i64::from_str_radix(&attempt.as_str()[..12], 16).unwrap())
 }
 
