@@ -10,6 +10,7 @@
 //! * A lead belongs to one attempt at a time, claimed by compare-and-set, whoever runs its project.
 //! * No clock is read and no chance is drawn here: both are passed in.
 
+mod adding;
 mod attempt;
 mod balance;
 mod caller;
@@ -34,6 +35,7 @@ mod tables;
 mod verify;
 mod why;
 
+pub use adding::{Added, Adding, IfKnown, NewLead};
 pub use attempt::{Inbound, Settled, rate_report};
 pub use caller::{CallReport, Caller, Effects, NotPlaced, Order, Reserved};
 pub use day::Day;
@@ -45,7 +47,7 @@ pub use leads::{Changed, LeadEdit, LeadFilter, LeadPage, MAX_TAG, MAX_TAGS, Sele
 pub use life::ProjectChange;
 pub use policy::Policy;
 pub use projects::{
-    Added, MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_NOTES, MAX_NUMBERS, MAX_TEXT, NewLead, NewProject,
+    MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_NOTES, MAX_NUMBERS, MAX_TEXT, NewProject,
 };
 pub use records::RecordPage;
 pub use recovery::{Abandoned, CUT_OFF, Recovered};

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use zvonar_campaign::{NumberKind, NumberRefused, PRIORITIES, Progress, ProjectStatus, USUAL_PRIORITY};
+use zvonar_campaign::{NumberKind, NumberRefused, PRIORITIES, ProjectStatus, USUAL_PRIORITY};
 use zvonar_model::{LeadId, PhoneNumber, ProjectId, ScenarioName, TrunkId, UnixMillis};
 use zvonar_scenario::card::card_bytes;
 pub use zvonar_scenario::card::{MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_TEXT};
 use zvonar_store::{Commit, MAX_VALUE_BYTES, Write};
 
 use crate::leads::{MAX_TAGS, tag_fault};
-use crate::tables::{Blocked, DialRules, Lead, Project, Read, Step, TRIES, Tables, encode};
+use crate::tables::{Blocked, DialRules, Lead, Project, Read, Tables, encode};
 use crate::{DialerError, Result};
 
 /// The most numbers of a lead.
@@ -19,9 +19,6 @@ pub const MAX_NUMBERS: usize = 50;
 pub const MAX_NOTES: usize = 32;
 // Three quarters of what the store takes: there is always room for what becomes of the lead.
 const _: () = assert!(MAX_CARD_BYTES <= MAX_VALUE_BYTES / 4 * 3);
-
-/// How many leads are added in one commit: with the project's own row and the step, below the store's limit of writes.
-const BATCH: usize = 90;
 
 /// A project to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,30 +78,6 @@ impl NewProject {
             priority: row.priority,
         }
     }
-}
-
-/// A lead to be added.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewLead {
-    /// Its id, new within the project.
-    pub lead: LeadId,
-    /// Where to call them, in order; at least one, at most [`MAX_NUMBERS`].
-    pub numbers: Vec<PhoneNumber>,
-    /// What is known of them.
-    pub fields: BTreeMap<String, String>,
-    /// What people sort leads by.
-    pub tags: BTreeSet<String>,
-}
-
-/// What became of leads that were to be added.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Added {
-    /// How many are in the project now that were not.
-    pub added: u64,
-    /// Those whose id was there already; they stay as they were.
-    pub known: Vec<LeadId>,
-    /// Those whose number is not dialled, and why.
-    pub refused: Vec<(LeadId, NumberRefused)>,
 }
 
 /// A project without leads and paused, as it is stored.
@@ -167,44 +140,6 @@ impl Tables {
         Ok(projects)
     }
 
-    /// Adds leads to a project, in their order. Numbers that are not to be dialled stay outside, with the reason. A
-    /// failure in the middle leaves the leads before it added; adding all again adds the rest.
-    ///
-    /// # Errors
-    /// [`DialerError::LeadTooLarge`] before anything is added, when a lead has too many or too long fields.
-    pub async fn add_leads(&self, project: &ProjectId, leads: Vec<NewLead>) -> Result<Added> {
-        for lead in &leads {
-            check_size(lead)?;
-        }
-        let only_mobile = self.project(project).await?.is_some_and(|project| project.rules.only_mobile);
-        let mut done = Added::default();
-        let mut good = Vec::with_capacity(leads.len());
-        let mut named = std::collections::BTreeSet::new();
-        for mut lead in leads {
-            // Those that may not be dialled are left out; a lead without any other stays outside.
-            let mut refused = None;
-            lead.numbers.retain(|number| match self.check_number(number, only_mobile) {
-                Ok(()) => true,
-                Err(why) => {
-                    refused.get_or_insert(why);
-                    false
-                }
-            });
-            let mut seen = std::collections::BTreeSet::new();
-            lead.numbers.retain(|number| seen.insert(number.clone()));
-            match refused.filter(|_| lead.numbers.is_empty()).map_or(Ok(()), Err) {
-                Err(why) => done.refused.push((lead.lead, why)),
-                Ok(()) if !named.insert(lead.lead.clone()) => done.known.push(lead.lead),
-                Ok(()) => good.push(lead),
-            }
-        }
-        self.ensure_journal().await?;
-        for batch in good.chunks(BATCH) {
-            self.add_batch(project, batch, &mut done).await?;
-        }
-        Ok(done)
-    }
-
     /// Whether a project dials a number, as far as the number goes.
     ///
     /// # Errors
@@ -218,50 +153,6 @@ impl Tables {
             NumberKind::Geographic if only_mobile => Err(NumberRefused::NotMobile),
             _ => Ok(()),
         }
-    }
-
-    async fn add_batch(&self, project: &ProjectId, batch: &[NewLead], done: &mut Added) -> Result<()> {
-        for _ in 0..TRIES {
-            let Some(Read { mut row, revision }) = self.read_project(project).await? else {
-                return Err(DialerError::NoProject(project.clone()));
-            };
-            let mut writes = Vec::with_capacity(batch.len() + 1);
-            let mut known = Vec::new();
-            let (first, mut added) = (row.leads, Vec::new());
-            for new in batch {
-                let key = self.keys.lead(project, &new.lead);
-                if self.store.get(self.keys.shard(), &key).await?.is_some() {
-                    known.push(new.lead.clone());
-                    continue;
-                }
-                let lead = Lead {
-                    lead: new.lead.clone(),
-                    numbers: new.numbers.clone(),
-                    fields: new.fields.clone(),
-                    notes: Vec::new(),
-                    tags: new.tags.clone(),
-                    position: row.leads,
-                    progress: Progress::new(),
-                    claim: None,
-                };
-                row.leads += 1;
-                writes.push(Write::create(key, encode(&lead)));
-                added.push(lead.lead);
-            }
-            let count = added.len() as u64;
-            if count > 0 {
-                let step = Step::Added { project: project.clone(), leads: added };
-                writes.push(Write::create(self.keys.added_step(project, first), encode(&step)));
-                writes.push(Write::replace(self.keys.project(project), revision, encode(&row)));
-                if self.commit(writes, 0).await? == Commit::Conflict {
-                    continue;
-                }
-            }
-            done.added += count;
-            done.known.extend(known);
-            return Ok(());
-        }
-        Err(DialerError::Contended(self.keys.project(project)))
     }
 
     /// A lead by its id.
@@ -288,10 +179,6 @@ impl Tables {
     pub async fn blocked(&self, number: &PhoneNumber) -> Result<Option<Blocked>> {
         Ok(self.get::<Blocked>(&self.keys.blocked(number)).await?.map(|read| read.row))
     }
-}
-
-fn check_size(lead: &NewLead) -> Result<()> {
-    check_card(&lead.lead, &lead.numbers, &lead.fields, &lead.tags)
 }
 
 /// Whether a lead may have all this.

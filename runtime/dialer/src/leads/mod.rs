@@ -42,7 +42,7 @@ pub(crate) fn tag_fault(tag: &str) -> Option<String> {
 }
 
 /// The lead as it fits into the store: the oldest notes go first.
-fn fitted(mut lead: Lead) -> Lead {
+pub(crate) fn fitted(mut lead: Lead) -> Lead {
     while encode(&lead).len() > ROOM && !lead.notes.is_empty() {
         lead.notes.remove(0);
     }

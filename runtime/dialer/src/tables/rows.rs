@@ -41,7 +41,7 @@ pub struct Project {
     /// When and how often to dial.
     #[serde(default)]
     pub rules: DialRules,
-    /// How many leads were added so far.
+    /// How many places of its list were given out so far: the positions of all leads are below it.
     #[serde(default)]
     pub leads: u64,
     /// Whether it dials, and if not, why.

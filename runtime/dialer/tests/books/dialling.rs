@@ -546,7 +546,7 @@ async fn leads_are_added_once_and_the_rest_says_why_not() {
     assert_eq!(stored.len(), 254);
     assert_eq!(stored[1].numbers, [number(1)], "a known lead stays as it was");
     assert!(stored.windows(2).all(|pair| pair[0].position < pair[1].position));
-    assert_eq!(tables.project(&project()).await.unwrap().unwrap().leads, 254);
+    assert!(tables.project(&project()).await.unwrap().unwrap().leads > stored[253].position);
 
     let mut long = new("long", "+79005550003");
     long.fields.insert("address".into(), "x".repeat(5_000));

@@ -2,6 +2,7 @@
 //! and two facts are looked at. No phone rang twice; every call has exactly one charge, the one that a naive model
 //! gives from what the pretend carrier saw.
 
+mod adding;
 mod dialling;
 mod killed;
 mod leads;
