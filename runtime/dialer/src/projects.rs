@@ -112,10 +112,7 @@ impl Tables {
     /// have.
     pub async fn create_project(&self, new: NewProject, now: UnixMillis) -> Result<Project> {
         let row = stored(new, now);
-        row.rules
-            .purpose
-            .allow_robot()
-            .map_err(|why| DialerError::BadProject { project: row.project.clone(), what: why.to_string() })?;
+        crate::life::check(&row)?;
         let key = self.keys.project(&row.project);
         match self.commit(vec![Write::create(key, encode(&row))], 0).await? {
             Commit::Done(_) => Ok(row),
