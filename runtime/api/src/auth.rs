@@ -7,7 +7,7 @@ use utoipa::Modify;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use zvonar_model::TenantId;
 
-use crate::{Api, ApiError, TokenHash};
+use crate::{Api, ApiError};
 
 /// Who asks. A handler that wants one is not reached without a token.
 #[derive(Debug, Clone)]
@@ -21,25 +21,20 @@ impl FromRequestParts<Api> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        caller(parts, &api.tokens)
-    }
-}
-
-/// Whose token a request carries.
-pub(crate) fn caller(parts: &Parts, tokens: &[(TenantId, TokenHash)]) -> Result<Caller, ApiError> {
-    let given = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let (scheme, token) = given.and_then(|given| given.split_once(' ')).ok_or(ApiError::NoToken)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(ApiError::NoToken);
-    }
-    // All of them are looked at, so that the time tells nothing about which one it was.
-    let mut found = None;
-    for (tenant, hash) in tokens {
-        if hash.is_of(token.trim()) {
-            found = Some(Caller { tenant: tenant.clone(), token: hash.name().to_owned() });
+        let given = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let (scheme, token) = given.and_then(|given| given.split_once(' ')).ok_or(ApiError::NoToken)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(ApiError::NoToken);
         }
+        // All of them are looked at, so that the time tells nothing about which one it was.
+        let mut found = None;
+        for (tenant, hash) in api.tokens.iter() {
+            if hash.is_of(token.trim()) {
+                found = Some(Self { tenant: tenant.clone(), token: hash.name().to_owned() });
+            }
+        }
+        found.ok_or(ApiError::NoToken)
     }
-    found.ok_or(ApiError::NoToken)
 }
 
 /// Tells the document how tokens are sent.

@@ -102,20 +102,7 @@ impl ApiError {
                 DeployError::Closed => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
                 DeployError::Dialer(_) | DeployError::Scratch { .. } | DeployError::Bug => INTERNAL,
             },
-            Self::Store(why) => match why {
-                DialerError::NoProject(_) => (StatusCode::NOT_FOUND, "no-such-project"),
-                DialerError::NoLead(_) => (StatusCode::NOT_FOUND, "no-such-lead"),
-                DialerError::ProjectExists(_) => (StatusCode::CONFLICT, "project-exists"),
-                DialerError::EditConflict(_) => (StatusCode::CONFLICT, "edit-conflict"),
-                DialerError::TooManyActive { .. } => (StatusCode::CONFLICT, "too-many-active"),
-                DialerError::Contended(_) => (StatusCode::CONFLICT, "contended"),
-                DialerError::BadProject { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "bad-project"),
-                DialerError::LeadTooLarge { .. } | DialerError::LeadRefused { .. } => {
-                    (StatusCode::UNPROCESSABLE_ENTITY, "bad-lead")
-                }
-                DialerError::BadTag(_) => (StatusCode::UNPROCESSABLE_ENTITY, "bad-tag"),
-                _ => INTERNAL,
-            },
+            Self::Store(_) => INTERNAL,
         }
     }
 

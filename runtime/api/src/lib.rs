@@ -1,4 +1,4 @@
-//! The HTTP interface: deploying scenarios, projects and their leads, reading records.
+//! The HTTP interface: deploying scenarios, looking at their versions, reading records.
 //!
 //! ```text
 //! token ─▶ tenant ─▶ route ─▶ dialer::deployments, dialer::Tables
@@ -15,14 +15,11 @@
 //! * An upload is read only when it is its turn, and never beyond its limit.
 //! * Connections, their headers and their bodies have limits of number and time.
 //!
-//! Deliberately absent: TLS, which is a reverse proxy's in front of it.
+//! Deliberately absent: TLS, which is a reverse proxy's in front of it; changes of anything but scenarios.
 
 mod attempts;
 mod auth;
-mod desk;
 mod error;
-mod leads;
-mod projects;
 mod scenarios;
 mod server;
 mod token;
@@ -40,15 +37,7 @@ use zvonar_dialer::deployments::Deployments;
 use zvonar_model::TenantId;
 
 use auth::BearerTokens;
-pub use desk::{Desk, Seat};
 pub use error::ApiError;
-pub use leads::{
-    ChangedLeads, FilterBody, LeadBody, LeadInfo, LeadPageInfo, MoveBody, SelectionBody, TagBody,
-};
-pub use projects::{
-    CopyBody, EditInfo, LeadCounts, ProjectBody, ProjectInfo, ProjectList, Redialled, RetryInfo, RulesChange,
-    RulesInfo,
-};
 pub use server::{Server, ServerError};
 pub use token::{Token, TokenError, TokenHash};
 pub use views::{Deployed, ScenarioInfo, ScenarioList, VersionInfo, VersionList};
@@ -65,13 +54,8 @@ struct Api {
     clock: WallClock,
 }
 
-/// The routes, for these tenants and their tokens. `desk`: of the same tenants, with the same tokens.
-pub fn router(
-    deployments: Deployments,
-    desk: Desk,
-    tokens: Vec<(TenantId, TokenHash)>,
-    clock: WallClock,
-) -> Router {
+/// The routes, for these tenants and their tokens.
+pub fn router(deployments: Deployments, tokens: Vec<(TenantId, TokenHash)>, clock: WallClock) -> Router {
     let tenants = tokens.iter().map(|(tenant, _)| (tenant.clone(), Arc::new(Semaphore::new(READERS))));
     let readers = Arc::new(tenants.collect());
     let api = Api { deployments, tokens: Arc::new(tokens), readers, clock };
@@ -88,7 +72,6 @@ pub fn router(
         .fallback(error::no_such_place)
         .method_not_allowed_fallback(error::no_such_method)
         .with_state(api)
-        .merge(desk.router())
 }
 
 /// What the interface says about itself.
@@ -101,7 +84,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     info(
         title = "Zvonar",
         version = "1",
-        description = "Deploy scenarios into a running host, work with projects and their leads, read the records of calls. \
+        description = "Deploy scenarios into a running host, look at their versions, read the records of calls. \
                        Every request but /healthz and /openapi.json carries `Authorization: Bearer zvt_…`; the token \
                        names the tenant."
     ),
@@ -114,21 +97,6 @@ pub fn document() -> utoipa::openapi::OpenApi {
         scenarios::promote,
         attempts::list,
         attempts::one,
-        projects::list,
-        projects::create,
-        projects::one,
-        projects::edit,
-        projects::start,
-        projects::pause,
-        projects::finish,
-        projects::copy,
-        projects::redial,
-        leads::list,
-        leads::one,
-        leads::edit,
-        leads::tag,
-        leads::relocate,
-        leads::delete,
         openapi,
         healthz
     ),

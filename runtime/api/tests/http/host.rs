@@ -12,12 +12,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use zvonar_api::{Desk, Seat, Server, Token, TokenHash, router};
+use zvonar_api::{Server, Token, TokenHash, router};
 use zvonar_dialer::conversation::Scene;
 use zvonar_dialer::deployments::{Deployments, TenantSetup, Use};
 use zvonar_dialer::{Grant, Tables};
 use zvonar_ledger::PriceList;
-use zvonar_model::{ScenarioName, TenantId, TrunkId, UnixMillis};
+use zvonar_model::{ScenarioName, TenantId, UnixMillis};
 use zvonar_scenario::{Engine, EngineConfig, Package, Registry, archive};
 use zvonar_store::{MemoryStore, SharedStore};
 
@@ -125,12 +125,7 @@ impl Host {
         let server = Server::listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let (stop, stopped) = watch::channel(false);
         let address = server.address();
-        let seats = ["a", "b"].map(|id| {
-            (tenant(id), Seat { tables: tables(&store, id), active_projects: grant.active_projects })
-        });
-        let trunks = [TrunkId::new("carrier").unwrap()].into();
-        let desk = Desk::new(seats.into(), trunks, tokens.clone(), Arc::new(|| NOW));
-        let routes = router(deployments.clone(), desk, tokens, Arc::new(|| NOW));
+        let routes = router(deployments.clone(), tokens, Arc::new(|| NOW));
         let keeper = {
             let (deployments, stopped) = (deployments.clone(), stopped.clone());
             tokio::spawn(async move { deployments.keep(stopped).await })
@@ -211,12 +206,6 @@ impl Asker<'_> {
     pub(crate) async fn json(&self, path: &str, body: &str) -> Answer {
         let head = format!("{}Content-Type: application/json\r\n", self.head);
         Asker { host: self.host, head }.post(path, body).await
-    }
-
-    /// A JSON body that changes something.
-    pub(crate) async fn patch(&self, path: &str, body: &str) -> Answer {
-        let head = format!("{}Content-Type: application/json\r\n", self.head);
-        Asker { host: self.host, head }.send("PATCH", path, body.as_bytes()).await
     }
 
     async fn send(&self, method: &str, path: &str, body: &[u8]) -> Answer {

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::Instrument;
-use zvonar_api::{Desk, Seat, Server, TokenHash};
+use zvonar_api::{Server, TokenHash};
 use zvonar_dialer::conversation::{Brief, Conversations, machine_settings};
 use zvonar_dialer::deployments::RolloutEvent;
 use zvonar_dialer::{CallReport, Caller, Dialer, Inbound, RunEvent, RunStep, Settled};
@@ -57,16 +57,6 @@ impl Host {
         let tokens =
             tenants.flat_map(|tenant| tenant.tokens.iter().map(|token| (tenant.id.clone(), token.clone())));
         tokens.collect()
-    }
-
-    /// What comes over HTTP about projects and leads.
-    fn desk(&self) -> Desk {
-        let seats = self.config.tenants.iter().map(|tenant| {
-            let tables = self.dialers[&tenant.id].tables(&tenant.id);
-            (tenant.id.clone(), Seat { tables, active_projects: tenant.grant.active_projects })
-        });
-        let trunks = self.config.trunks.iter().map(|trunk| trunk.id.clone()).collect();
-        Desk::new(seats.collect(), trunks, self.tokens(), Arc::new(clock::wall))
     }
 }
 
@@ -126,8 +116,7 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     };
     let served = http.map(|server| {
         eprintln!("deploy at http://{}", server.address());
-        let router =
-            zvonar_api::router(deployments.clone(), host.desk(), host.tokens(), Arc::new(clock::wall));
+        let router = zvonar_api::router(deployments.clone(), host.tokens(), Arc::new(clock::wall));
         tokio::spawn(server.serve(router, stopped.clone()))
     });
     eprintln!("listening on {}", switch.local_addr());

@@ -1,6 +1,7 @@
 //! Runs of a list without crashes: lines and pace, stopping, several runners, edits in mid-call.
 
 mod booking;
+mod permits;
 mod redialling;
 
 use std::collections::{BTreeMap, BTreeSet};
