@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod host;
 mod leads;
+mod rows;
 
 use std::process::ExitCode;
 
@@ -66,6 +67,12 @@ enum Command {
     Ledger(commands::ledger::Command),
     /// Tell what a call costs, line by line, and why.
     Rate(commands::rate::Arguments),
+    /// Look after the blacklist: numbers that nobody calls.
+    #[command(subcommand)]
+    Blacklist(commands::blacklist::Command),
+    /// Look after consents: who agreed to be called, and what for.
+    #[command(subcommand)]
+    Consent(commands::consent::Command),
     /// Look after the register of number ranges.
     #[command(subcommand)]
     Numbers(commands::numbers::Command),
@@ -109,6 +116,8 @@ fn main() -> ExitCode {
         Command::Rehearse(arguments) => commands::rehearse::run(arguments),
         Command::Ledger(command) => commands::ledger::run(command),
         Command::Rate(arguments) => commands::rate::run(arguments),
+        Command::Blacklist(command) => commands::blacklist::run(command),
+        Command::Consent(command) => commands::consent::run(command),
         Command::Numbers(command) => commands::numbers::run(command),
         Command::Explain(command) => commands::explain::run(command),
         Command::Token(arguments) => commands::token::run(arguments),
