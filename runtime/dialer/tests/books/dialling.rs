@@ -131,7 +131,7 @@ pub(crate) fn never() -> watch::Receiver<bool> {
     watch::channel(false).1
 }
 
-fn by_hand(dialer: &Dialer) -> Order {
+pub(crate) fn by_hand(dialer: &Dialer) -> Order {
     Order {
         attempt: dialer.attempt_id(),
         tenant: tenant(),

@@ -6,9 +6,11 @@ mod adding;
 mod dialling;
 mod foreman;
 mod killed;
+mod leads;
 mod life;
 mod month;
 mod rehearsal;
+mod reports;
 mod stats;
 mod world;
 
