@@ -15,20 +15,22 @@ use crate::{Event, Item, Key, NEWS, Result, Shard, StoreError};
 const BEHIND: usize = 4096;
 
 pub(crate) struct Hub {
-    sender: broadcast::Sender<(Shard, Arc<Event>)>,
+    /// By shard: whoever watches one is not woken by the others.
+    senders: Vec<broadcast::Sender<Arc<Event>>>,
     /// The last revision that was published.
     published: Mutex<u64>,
 }
 
 /// A place in the flow of changes: everything after `since` will come out of the receiver.
 pub(crate) struct Subscription {
-    receiver: broadcast::Receiver<(Shard, Arc<Event>)>,
+    receiver: broadcast::Receiver<Arc<Event>>,
     pub(crate) since: u64,
 }
 
 impl Hub {
     pub(crate) fn new(revision: u64) -> Self {
-        Self { sender: broadcast::Sender::new(BEHIND), published: Mutex::new(revision) }
+        let senders = Shard::all().map(|_| broadcast::Sender::new(BEHIND)).collect();
+        Self { senders, published: Mutex::new(revision) }
     }
 
     /// Tells of the changes of one durable commit.
@@ -37,13 +39,13 @@ impl Hub {
         for event in events {
             *published = event.revision;
             // An error says that nobody watches.
-            let _ = self.sender.send((shard, Arc::new(event)));
+            let _ = self.senders[usize::from(shard.number())].send(Arc::new(event));
         }
     }
 
-    pub(crate) fn subscribe(&self) -> Subscription {
+    pub(crate) fn subscribe(&self, shard: Shard) -> Subscription {
         let published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
-        Subscription { receiver: self.sender.subscribe(), since: *published }
+        Subscription { receiver: self.senders[usize::from(shard.number())].subscribe(), since: *published }
     }
 }
 
@@ -52,7 +54,6 @@ impl Subscription {
     /// `from` and was durable at the subscription is told, since the rest comes from the receiver.
     pub(crate) fn stream(
         self,
-        shard: Shard,
         prefix: Key,
         from: u64,
         mut found: Vec<Item>,
@@ -70,9 +71,7 @@ impl Subscription {
             }
             loop {
                 match receiver.as_mut()?.recv().await {
-                    Ok((of, event))
-                        if of == shard && event.revision > since.max(from) && event.key.is_below(&prefix) =>
-                    {
+                    Ok(event) if event.revision > since.max(from) && event.key.is_below(&prefix) => {
                         return Some((Ok(Event::clone(&event)), (found, receiver, prefix)));
                     }
                     Ok(_) => {}

@@ -1,6 +1,6 @@
 //! Keeps everything in memory: for tests, demonstrations and rehearsals. It is as strict as the engines that keep data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +12,8 @@ use crate::blob::{collect, source_of};
 use crate::hub::Hub;
 use crate::rules::{check, holds};
 use crate::{
-    Commit, Cursor, Event, Item, Key, NEWS, Page, Result, Sha256, Shard, Source, Store, StoreError, Write,
+    Commit, Cursor, Event, Item, Key, NEWS, Page, Result, SHARDS, Sha256, Shard, Source, Store, StoreError,
+    Write,
 };
 
 /// The largest blob that is kept in memory.
@@ -27,28 +28,66 @@ pub struct MemoryStore {
 #[derive(Default)]
 struct State {
     revision: u64,
-    keys: BTreeMap<(Shard, Key), (u64, Bytes)>,
-    /// The keys by their parents and then by revision: journals are read again and again, and grow long.
-    journals: BTreeMap<(Shard, Box<str>, u64), Key>,
+    shards: [Part; SHARDS as usize],
     blobs: BTreeMap<Sha256, Bytes>,
 }
 
-impl State {
+/// One shard.
+#[derive(Default)]
+struct Part {
+    keys: BTreeMap<Key, (u64, Bytes)>,
+    /// The keys by their parents and then by revision: journals are read again and again, and grow long.
+    journals: HashMap<Box<str>, BTreeMap<u64, Key>>,
+}
+
+impl Part {
+    fn insert(&mut self, key: &Key, revision: u64, value: Bytes) {
+        let before = self.keys.insert(key.clone(), (revision, value));
+        let parent = key.parent_str();
+        if !self.journals.contains_key(parent) {
+            self.journals.insert(parent.into(), BTreeMap::new());
+        }
+        let journal = self.journals.get_mut(parent).expect("it was just made");
+        if let Some((before, _)) = before {
+            journal.remove(&before);
+        }
+        journal.insert(revision, key.clone());
+    }
+
+    fn remove(&mut self, key: &Key) {
+        let Some((before, _)) = self.keys.remove(key) else { return };
+        if let Some(journal) = self.journals.get_mut(key.parent_str()) {
+            journal.remove(&before);
+            if journal.is_empty() {
+                self.journals.remove(key.parent_str());
+            }
+        }
+    }
+
     /// All that lies strictly below a prefix, from a place on.
     fn below<'a>(
         &'a self,
-        shard: Shard,
         prefix: &'a Key,
         after: Option<Key>,
     ) -> impl Iterator<Item = (&'a Key, u64, &'a Bytes)> {
-        let from = (shard, after.unwrap_or_else(|| prefix.clone()));
+        let from = after.unwrap_or_else(|| prefix.clone());
         // Keys below a prefix are not all neighbours in the order of texts (`a-b` lies between `a` and `a.b`), but they
         // do all start with its text.
         self.keys
             .range((Bound::Excluded(from), Bound::Unbounded))
-            .take_while(move |((of, key), _)| *of == shard && key.as_str().starts_with(prefix.as_str()))
-            .filter(move |((_, key), _)| key.is_below(prefix))
-            .map(|((_, key), (revision, value))| (key, *revision, value))
+            .take_while(move |(key, _)| key.as_str().starts_with(prefix.as_str()))
+            .filter(move |(key, _)| key.is_below(prefix))
+            .map(|(key, (revision, value))| (key, *revision, value))
+    }
+}
+
+impl State {
+    fn of(&self, shard: Shard) -> &Part {
+        &self.shards[usize::from(shard.number())]
+    }
+
+    fn of_mut(&mut self, shard: Shard) -> &mut Part {
+        &mut self.shards[usize::from(shard.number())]
     }
 }
 
@@ -78,14 +117,14 @@ impl Default for MemoryStore {
 impl Store for MemoryStore {
     async fn get(&self, shard: Shard, key: &Key) -> Result<Option<Item>> {
         let state = self.state();
-        Ok(state.keys.get(&(shard, key.clone())).map(|(revision, value)| item((key, *revision, value))))
+        Ok(state.of(shard).keys.get(key).map(|(revision, value)| item((key, *revision, value))))
     }
 
     async fn commit(&self, shard: Shard, writes: Vec<Write>) -> Result<Commit> {
         check(&writes)?;
         let mut state = self.state();
         let kept = writes.iter().all(|write| {
-            let now = state.keys.get(&(shard, write.key.clone())).map(|(revision, _)| *revision);
+            let now = state.of(shard).keys.get(&write.key).map(|(revision, _)| *revision);
             holds(write.expect, now)
         });
         if !kept {
@@ -97,16 +136,9 @@ impl Store for MemoryStore {
             state.revision += 1;
             let revision = state.revision;
             revisions.push(revision);
-            let place = |revision| (shard, Box::from(write.key.parent_str()), revision);
-            let before = match &write.value {
-                Some(value) => {
-                    state.journals.insert(place(revision), write.key.clone());
-                    state.keys.insert((shard, write.key.clone()), (revision, value.clone()))
-                }
-                None => state.keys.remove(&(shard, write.key.clone())),
-            };
-            if let Some((before, _)) = before {
-                state.journals.remove(&place(before));
+            match &write.value {
+                Some(value) => state.of_mut(shard).insert(&write.key, revision, value.clone()),
+                None => state.of_mut(shard).remove(&write.key),
             }
             events.push(Event { key: write.key, revision, value: write.value });
         }
@@ -119,7 +151,7 @@ impl Store for MemoryStore {
         let after = after.place().map(Key::parse).transpose()?;
         let state = self.state();
         let mut items: Vec<Item> =
-            state.below(shard, prefix, after).take(limit.saturating_add(1)).map(item).collect();
+            state.of(shard).below(prefix, after).take(limit.saturating_add(1)).map(item).collect();
         let more = items.len() > limit;
         items.truncate(limit);
         let next = items.last().filter(|_| more).map(|last| Cursor::at(last.key.as_str()));
@@ -132,21 +164,24 @@ impl Store for MemoryStore {
         prefix: &Key,
         from: u64,
     ) -> Result<BoxStream<'static, Result<Event>>> {
-        let subscription = self.hub.subscribe();
+        let subscription = self.hub.subscribe(shard);
         if from == NEWS {
-            return Ok(subscription.stream(shard, prefix.clone(), from, Vec::new()));
+            return Ok(subscription.stream(prefix.clone(), from, Vec::new()));
         }
-        let found = self.state().below(shard, prefix, None).map(item).collect();
-        Ok(subscription.stream(shard, prefix.clone(), from, found))
+        let found = self.state().of(shard).below(prefix, None).map(item).collect();
+        Ok(subscription.stream(prefix.clone(), from, found))
     }
 
     async fn read(&self, shard: Shard, journal: &Key, after: u64, limit: usize) -> Result<Vec<Item>> {
         let state = self.state();
-        let place = |revision| (shard, Box::<str>::from(journal.as_str()), revision);
-        let places = (Bound::Excluded(place(after)), Bound::Included(place(u64::MAX)));
-        let keys = state.journals.range(places).take(limit).map(|(_, key)| key);
-        let stored = keys.filter_map(|key| Some((key, state.keys.get(&(shard, key.clone()))?)));
-        Ok(stored.map(|(key, (revision, value))| item((key, *revision, value))).collect())
+        let part = state.of(shard);
+        let Some(children) = part.journals.get(journal.as_str()) else { return Ok(Vec::new()) };
+        let later = children.range((Bound::Excluded(after), Bound::Unbounded)).take(limit);
+        let stored = later.filter_map(|(revision, key)| {
+            let (_, value) = part.keys.get(key)?;
+            Some(item((key, *revision, value)))
+        });
+        Ok(stored.collect())
     }
 
     async fn put_blob(&self, sha: Sha256, bytes: Source) -> Result<()> {

@@ -150,14 +150,14 @@ impl Store for SledStore {
         prefix: &Key,
         from: u64,
     ) -> Result<BoxStream<'static, Result<Event>>> {
-        let subscription = self.hub.subscribe();
+        let subscription = self.hub.subscribe(shard);
         if from == NEWS {
-            return Ok(subscription.stream(shard, prefix.clone(), from, Vec::new()));
+            return Ok(subscription.stream(prefix.clone(), from, Vec::new()));
         }
         let below = prefix.clone();
         let page =
             self.reader.on_a_thread(move |reader| reader.scan(shard, &below, None, usize::MAX)).await?;
-        Ok(subscription.stream(shard, prefix.clone(), from, page.items))
+        Ok(subscription.stream(prefix.clone(), from, page.items))
     }
 
     async fn read(&self, shard: Shard, journal: &Key, after: u64, limit: usize) -> Result<Vec<Item>> {

@@ -1,9 +1,10 @@
 //! What is stored, by table. These types are not what an interface sends.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
+use serde::de::{self, DeserializeOwned, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use zvonar_campaign::{
     ConsentEvent, ConsentRule, Consents, Progress, ProjectStatus, Purpose, RetryRules, USUAL_PRIORITY,
@@ -198,16 +199,30 @@ pub struct Lead {
 
 /// Leads had one number once.
 fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<PhoneNumber>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Numbers {
-        One(PhoneNumber),
-        Many(Vec<PhoneNumber>),
+    /// By hand: an untagged enum would keep a copy of everything first, and a list has a million leads.
+    struct Numbers;
+
+    impl<'de> Visitor<'de> for Numbers {
+        type Value = Vec<PhoneNumber>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a number or a list of numbers")
+        }
+
+        fn visit_str<E: de::Error>(self, one: &str) -> Result<Self::Value, E> {
+            PhoneNumber::deserialize(de::value::StrDeserializer::new(one)).map(|number| vec![number])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut many: A) -> Result<Self::Value, A::Error> {
+            let mut numbers = Vec::with_capacity(many.size_hint().unwrap_or(1).min(50));
+            while let Some(number) = many.next_element()? {
+                numbers.push(number);
+            }
+            Ok(numbers)
+        }
     }
-    Ok(match Numbers::deserialize(from)? {
-        Numbers::One(number) => vec![number],
-        Numbers::Many(numbers) => numbers,
-    })
+
+    from.deserialize_any(Numbers)
 }
 
 impl Row for Lead {
