@@ -80,6 +80,9 @@ pub enum DialerError {
         /// What is wrong.
         what: String,
     },
+    /// A report cannot be made by this.
+    #[error("{0}")]
+    BadFilter(String),
     /// Something is no tag.
     #[error("{0}")]
     BadTag(String),

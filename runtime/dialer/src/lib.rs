@@ -31,7 +31,7 @@ mod policy;
 mod projects;
 mod records;
 mod recovery;
-mod report;
+pub mod report;
 mod run;
 mod stats;
 mod tables;
@@ -55,7 +55,10 @@ pub use projects::{
 };
 pub use records::RecordPage;
 pub use recovery::{Abandoned, CUT_OFF, Recovered};
-pub use report::{Report, ReportRow, Totals};
+pub use report::{
+    CallFilter, CallOrder, CallPage, CallPlace, Contact, ContactPage, ProjectLine, ProjectReport, Report,
+    ReportRow, ResultLine, Totals,
+};
 pub use run::{Counts, Finished, RunEvent, RunStep, Stop};
 pub use stats::StatFault;
 pub use tables::{
