@@ -385,6 +385,31 @@ async fn every_rule_that_can_hold_a_lead_is_named_with_the_next_time() {
     assert!(why.earliest.is_some() && why.hold.sentence().contains("«Завершён»"), "{why:?}");
 }
 
+/// A project whose rules were made stricter asked for a lead again and again that had had its calls, and was never done.
+#[tokio::test(start_paused = true)]
+async fn a_lead_that_has_had_its_calls_by_stricter_rules_is_finished() {
+    let world = World::new(Policy::default(), Outcome::NoAnswer);
+    let list = world.list("list", often(3), &[("a", &[1])]).await;
+    let (stop, stopped) = watch::channel(false);
+    let whose = tenant();
+    let (_, ()) = tokio::join!(world.dialer.run(&whose, &list, None, stopped), async {
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        stop.send_replace(true);
+    });
+    let tables = world.tables();
+    let stored = tables.project(&list).await.unwrap().unwrap();
+    tables
+        .put_project(NewProject { rules: often(1), ..NewProject::like(stored) }, world.dialer.now())
+        .await
+        .unwrap();
+    let finished =
+        tokio::time::timeout(Duration::from_secs(24 * 3600), world.dialer.run(&whose, &list, None, never()));
+    let counts = finished.await.expect("the run ends").unwrap().counts;
+    assert_eq!((counts.leads, counts.finished, counts.attempts), (1, 1, 0));
+    assert_eq!(world.rang(), hours(&[0]));
+    assert!(tables.verify().await.unwrap().is_sound());
+}
+
 /// Lines that are taken, and a claim of a run that died.
 #[tokio::test(start_paused = true)]
 async fn lines_and_dead_runs_are_named_too() {
