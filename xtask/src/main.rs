@@ -8,6 +8,7 @@ mod bench;
 mod costs;
 mod demo;
 mod guest;
+mod leads;
 mod prompts;
 mod shell;
 mod suite;
@@ -27,6 +28,7 @@ const HELP: &str = "\
   bench [ivr|hold|idle|ramp|all] [--quick]
                               calls per second, calls at once, memory of a call, beside the floor program
   bench guests [--quick]      what each example scenario costs, beside an embedded QuickJS
+  bench leads [--quick]       a million contacts: import, start, claims at 100 calls/s, reports, beside SQLite
   abuse [SECONDS]             what stops each misdeed of a scenario, and what fifty neighbours lose by it
   kill-soak [KILLS [LEADS]]   kill -9 of a dialling host at random moments of its list: 50 2000
   month [SEED]                a month of 50 projects and 200,000 leads on a pretend clock, against an oracle
@@ -46,6 +48,8 @@ fn main() -> ExitCode {
         Some((&"guests", [])) => build_guests(),
         Some((&"bench", ["guests"])) => costs::guests(false),
         Some((&"bench", ["guests", "--quick"])) => costs::guests(true),
+        Some((&"bench", ["leads"])) => leads::bench(false),
+        Some((&"bench", ["leads", "--quick"])) => leads::bench(true),
         Some((&"abuse", rest)) => costs::abuse(rest),
         Some((&"bench", rest)) => bench::run(rest),
         Some((&"kill-soak", rest)) => suite::kill_soak(rest),

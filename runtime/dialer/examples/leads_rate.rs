@@ -10,7 +10,11 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
-use zvonar_dialer::{CallReport, Caller, Dialer, NotPlaced, Order, Reserved, RunStep, WallClock};
+use zvonar_campaign::LeadStatus;
+use zvonar_dialer::{
+    CallFilter, CallOrder, CallReport, Caller, Dialer, LeadFilter, NotPlaced, Order, Reserved, RunStep,
+    WallClock,
+};
 use zvonar_ledger::PriceList;
 use zvonar_model::{Millis, Outcome, Phases, ProjectId, SystemResult, TenantId, UnixMillis};
 use zvonar_store::{
@@ -18,7 +22,9 @@ use zvonar_store::{
     SledOptions, SledStore, Source, Store, Write,
 };
 
-/// How long each takes.
+/// Rows of a page.
+const PAGE: usize = 100;
+/// How long each call takes.
 const TALK: Duration = Duration::from_secs(1);
 
 #[expect(clippy::disallowed_methods, reason = "this program measures")]
@@ -165,6 +171,13 @@ async fn measure(
         tokio::time::sleep(Duration::from_millis(500)).await;
         rounds += 1;
         look(&mut looks, "counts", tables.status_counts(&project)).await?;
+        let all = CallFilter::default();
+        look(&mut looks, "projects", tables.project_report(&all)).await?;
+        let newest = CallOrder::NewestFirst;
+        look(&mut looks, "calls", tables.call_page(&all, false, newest, None, PAGE)).await?;
+        look(&mut looks, "last", tables.call_page(&all, true, newest, None, PAGE)).await?;
+        let again = LeadFilter::status(LeadStatus::New);
+        look(&mut looks, "contacts", tables.contact_page(&project, &again, None, PAGE)).await?;
         if rounds == 2 {
             // The lines are full from here on.
             store.claims.lock().expect("nobody panics here").clear();
