@@ -1,7 +1,7 @@
 //! The desk: projects and their leads, over HTTP or without a socket.
 //!
 //! A running host serves these routes beside the others. When none runs, whoever has the data folder sends the very same
-//! requests to them with [`ask`]: there is one implementation of every command.
+//! requests to a [`LocalDesk`]: there is one implementation of every command.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::DefaultBodyLimit;
-use axum::http::{Method, Request, StatusCode, header};
+use axum::http::{Request, StatusCode, header};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use hyper::service::Service;
@@ -80,9 +80,10 @@ impl Desk {
             .with_state(self)
     }
 
-    /// The routes of the desk alone.
-    pub fn router(self) -> Router {
-        self.routes().fallback(crate::error::no_such_place).method_not_allowed_fallback(crate::error::no_such_method)
+    /// The routes alone, for whoever has the data folder.
+    pub fn local(self) -> LocalDesk {
+        let routes = self.routes().fallback(crate::error::no_such_place);
+        LocalDesk(routes.method_not_allowed_fallback(crate::error::no_such_method))
     }
 }
 
@@ -92,29 +93,29 @@ impl Tokens for Desk {
     }
 }
 
-/// Sends a request to the routes without a socket. `body`: JSON.
-pub async fn ask(
-    router: &Router,
-    method: Method,
-    path: &str,
-    token: &str,
-    body: Option<Vec<u8>>,
-) -> (StatusCode, Bytes) {
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(header::AUTHORIZATION, format!("Bearer {token}"))
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(body.map_or_else(Body::empty, Body::from));
-    let request = match request {
-        Ok(request) => request,
-        Err(why) => return (StatusCode::BAD_REQUEST, why.to_string().into()),
-    };
-    let Ok(response) = TowerToHyperService::new(router.clone()).call(request).await;
-    let status = response.status();
-    match to_bytes(response.into_body(), MAX_ANSWER).await {
-        Ok(bytes) => (status, bytes),
-        Err(why) => (StatusCode::INTERNAL_SERVER_ERROR, why.to_string().into()),
+/// The desk in this process, without a socket.
+#[derive(Clone)]
+pub struct LocalDesk(Router);
+
+impl LocalDesk {
+    /// Sends a request to the routes; gives the status and the body. `body`: JSON.
+    pub async fn ask(&self, method: &str, path: &str, token: &str, body: Option<Vec<u8>>) -> (u16, Bytes) {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body.map_or_else(Body::empty, Body::from));
+        let request = match request {
+            Ok(request) => request,
+            Err(why) => return (StatusCode::BAD_REQUEST.as_u16(), why.to_string().into()),
+        };
+        let Ok(response) = TowerToHyperService::new(self.0.clone()).call(request).await;
+        let status = response.status();
+        match to_bytes(response.into_body(), MAX_ANSWER).await {
+            Ok(bytes) => (status.as_u16(), bytes),
+            Err(why) => (StatusCode::INTERNAL_SERVER_ERROR.as_u16(), why.to_string().into()),
+        }
     }
 }
 

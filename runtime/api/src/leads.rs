@@ -264,9 +264,9 @@ fn malformed(what: impl Into<String>) -> ApiError {
 /// A status by its word or its title.
 fn status(text: &str) -> Result<LeadStatus, ApiError> {
     let wanted = text.trim().to_lowercase().replace('ё', "е");
-    let found = LeadStatus::ALL.into_iter().find(|status| {
-        wanted == word(*status) || wanted == status.title().to_lowercase().replace('ё', "е")
-    });
+    let found = LeadStatus::ALL
+        .into_iter()
+        .find(|status| wanted == word(*status) || wanted == status.title().to_lowercase().replace('ё', "е"));
     found.ok_or_else(|| {
         let all = LeadStatus::ALL.map(|status| format!("{} («{status}»)", word(status)));
         malformed(format!("`{text}` is no status; there are {}", all.join(", ")))
@@ -332,7 +332,10 @@ fn info(lead: Lead, brief: bool) -> LeadInfo {
     }
 }
 
-async fn known<'a>(tables: &'a Tables, project: &str) -> Result<(zvonar_dialer::Project, &'a Tables), ApiError> {
+async fn known<'a>(
+    tables: &'a Tables,
+    project: &str,
+) -> Result<(zvonar_dialer::Project, &'a Tables), ApiError> {
     let row = tables.project(&project_id(project)?).await?;
     Ok((row.ok_or_else(|| ApiError::NoProject(project.into()))?, tables))
 }
@@ -459,10 +462,10 @@ pub(crate) async fn one(
 }
 
 fn explained(why: &Why, max_calls: u32) -> WhyInfo {
-    let numbers = why.numbers.iter().map(|number| NumberInfo {
-        number: number.number.masked(),
-        story: number.sentence(max_calls),
-    });
+    let numbers = why
+        .numbers
+        .iter()
+        .map(|number| NumberInfo { number: number.number.masked(), story: number.sentence(max_calls) });
     WhyInfo {
         hold: serde_json::to_value(&why.hold).expect("text keys and no failing parts"),
         next: why.next.map(moment),
@@ -496,8 +499,7 @@ pub(crate) async fn edit(
     let (project, tables) = known(desk.tables(&caller)?, &project).await?;
     let parse = |number: &String| PhoneNumber::parse(number).map_err(|why| malformed(why.to_string()));
     let numbers = numbers.map(|numbers| numbers.iter().map(parse).collect::<Result<_, _>>()).transpose()?;
-    let edited =
-        tables.edit_lead(&project.project, &lead_id(&lead)?, &LeadEdit { numbers, fields }).await?;
+    let edited = tables.edit_lead(&project.project, &lead_id(&lead)?, &LeadEdit { numbers, fields }).await?;
     Ok(Json(info(edited, false)))
 }
 

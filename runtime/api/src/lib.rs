@@ -45,11 +45,11 @@ use zvonar_model::TenantId;
 
 use auth::{BearerTokens, Tokens};
 pub use balance::BalanceInfo;
-pub use desk::{Desk, Office, ask};
+pub use desk::{Desk, LocalDesk, Office};
 pub use error::ApiError;
 pub use leads::{
-    AddLeads, AddedLeads, ChangedLeads, LeadChange, LeadDetail, LeadInfo, LeadList, LeadSelection, LeadToAdd, LeadsToMove,
-    LeadsToTag, NumberInfo, RefusedLead, WhyInfo,
+    AddLeads, AddedLeads, ChangedLeads, LeadChange, LeadDetail, LeadInfo, LeadList, LeadSelection, LeadToAdd,
+    LeadsToMove, LeadsToTag, NumberInfo, RefusedLead, WhyInfo,
 };
 pub use projects::{
     CopyTo, LeadCounts, ProjectInfo, ProjectList, ProjectParts, Redialled, RetryInfo, RulesInfo,

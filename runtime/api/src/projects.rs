@@ -255,7 +255,8 @@ impl ProjectParts {
             rules.zone.clone_from(zone);
         }
         if let Some(purpose) = &self.purpose {
-            rules.purpose = purpose.parse().map_err(|why: zvonar_campaign::NoPurpose| malformed(why.to_string()))?;
+            rules.purpose =
+                purpose.parse().map_err(|why: zvonar_campaign::NoPurpose| malformed(why.to_string()))?;
         }
         rules.only_mobile = self.only_mobile.unwrap_or(rules.only_mobile);
         if let Some(required) = self.consent_required {
@@ -564,8 +565,7 @@ pub(crate) async fn redial(
     let Json(CopyTo { id, title }) = body?;
     let tables = desk.tables(&caller)?;
     let title = title.unwrap_or_else(|| id.clone());
-    let (made, copied) =
-        tables.redial(&project_id(&project)?, &new_id(&id)?, &title, (desk.clock)()).await?;
+    let (made, copied) = tables.redial(&project_id(&project)?, &new_id(&id)?, &title, (desk.clock)()).await?;
     let project = info(tables, made).await?;
     Ok((StatusCode::CREATED, Json(Redialled { project, copied: copied.into() })))
 }
