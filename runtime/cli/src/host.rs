@@ -212,8 +212,46 @@ pub(crate) fn register(config: &Config) -> Result<Arc<Register>, Failure> {
 /// What holds for all projects of each tenant.
 pub(crate) fn policies(config: &Config) -> Result<BTreeMap<TenantId, Policy>, Failure> {
     let register = register(config)?;
-    let policy = |_: &Tenant| Policy { register: Arc::clone(&register) };
+    let policy = |tenant: &Tenant| Policy { register: Arc::clone(&register), caps: tenant.caps };
     Ok(config.tenants.iter().map(|tenant| (tenant.id.clone(), policy(tenant))).collect())
+}
+
+/// Whose tables a command works on.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Office {
+    /// The configuration of the host.
+    #[arg(long, value_name = "FILE", default_value = "zvonar.toml")]
+    pub(crate) config: PathBuf,
+    /// The tenant; absent: the only one of the configuration.
+    #[arg(long, value_name = "ID")]
+    pub(crate) tenant: Option<TenantId>,
+}
+
+/// Does something with the tables of a tenant, on a store that no host has open.
+pub(crate) fn with_tables<T>(
+    office: &Office,
+    work: impl AsyncFnOnce(&Tables) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let config = Config::load(&office.config)?;
+    let prices = price_lists(&config)?;
+    let policies = policies(&config)?;
+    let known: Vec<&TenantId> = config.tenants.iter().map(|tenant| &tenant.id).collect();
+    let listed = || known.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let tenant = match (&office.tenant, &*known) {
+        (Some(wanted), known) if known.contains(&wanted) => wanted,
+        (Some(_), _) => {
+            return Err(format!("the configuration has no such tenant; it has: {}", listed()).into());
+        }
+        (None, [only]) => *only,
+        (None, _) => return Err(format!("say whose with --tenant; there are: {}", listed()).into()),
+    };
+    crate::commands::runtime(1)?.block_on(async {
+        let store = open_store(&config.node.data)?;
+        let tables = Tables::new(store.clone(), prices[tenant].clone(), tenant.clone());
+        let done = work(&tables.with_policy(policies[tenant].clone())).await;
+        close_store(store).await?;
+        done
+    })
 }
 
 /// Opens the store below the data folder.

@@ -6,6 +6,7 @@ mod config;
 mod desk;
 mod host;
 mod leads;
+mod rows;
 
 use std::process::ExitCode;
 
@@ -77,6 +78,12 @@ enum Command {
     Ledger(commands::ledger::Command),
     /// Tell what a call costs, line by line, and why.
     Rate(commands::rate::Arguments),
+    /// Look after the blacklist: numbers that nobody calls.
+    #[command(subcommand)]
+    Blacklist(commands::blacklist::Command),
+    /// Look after consents: who agreed to be called, and what for.
+    #[command(subcommand)]
+    Consent(commands::consent::Command),
     /// Look after the register of number ranges.
     #[command(subcommand)]
     Numbers(commands::numbers::Command),
@@ -124,6 +131,8 @@ fn main() -> ExitCode {
         Command::Rehearse(arguments) => commands::rehearse::run(arguments),
         Command::Ledger(command) => commands::ledger::run(command),
         Command::Rate(arguments) => commands::rate::run(arguments),
+        Command::Blacklist(command) => commands::blacklist::run(command),
+        Command::Consent(command) => commands::consent::run(command),
         Command::Numbers(command) => commands::numbers::run(command),
         Command::Explain(command) => commands::explain::run(command),
         Command::Token(arguments) => commands::token::run(arguments),

@@ -11,12 +11,10 @@ use zvonar_ledger::{Charge, Tariff, rate, rate_by};
 use zvonar_model::{
     AttemptId, AttemptRecord, Direction, Kopecks, PhoneNumber, RECORD_VERSION, TenantId, TrunkId, UnixMillis,
 };
-use zvonar_store::{Commit, Expect, MAX_VALUE_BYTES, Write};
+use zvonar_store::{Commit, MAX_VALUE_BYTES, Write};
 
 use crate::projects::{MAX_FIELD_NAME, MAX_FIELDS, MAX_NOTES, MAX_TEXT, cut};
-use crate::tables::{
-    AttemptStep, Blocked, Epoch, Intent, Lead, Project, Read, Stage, Step, TRIES, Tables, encode,
-};
+use crate::tables::{AttemptStep, Epoch, Intent, Lead, Project, Read, Stage, Step, TRIES, Tables, encode};
 use crate::{CallReport, DialerError, Effects, Order, Result};
 
 /// How long a claim holds on which nothing was started.
@@ -30,9 +28,16 @@ const CALL_LEASE: Duration = Duration::from_secs(4 * 3600);
 pub(crate) struct Claimed {
     pub(crate) intent: Intent,
     pub(crate) order: Order,
-    intent_revision: u64,
+    pub(crate) intent_revision: u64,
     /// The lead as it was claimed; saves reading it again when nobody edits it meanwhile.
     lead: Option<Read<Lead>>,
+}
+
+impl Claimed {
+    /// Until when an attempt that starts now is its owner's.
+    pub(crate) fn lease(order: &Order, now: UnixMillis) -> UnixMillis {
+        now.plus(order.ring).plus(CALL_LEASE)
+    }
 }
 
 /// What settling came to.
@@ -119,21 +124,6 @@ impl Tables {
         Ok(Some(Claimed { intent, order, intent_revision: revisions[0], lead }))
     }
 
-    /// Stores that the phone may ring from now on. `false`: the claim had been taken back, so it must not.
-    pub(crate) async fn start(&self, claimed: &mut Claimed, now: UnixMillis) -> Result<bool> {
-        claimed.intent.stage = Stage::Started { at: now };
-        claimed.intent.lease_until = now.plus(claimed.order.ring).plus(CALL_LEASE);
-        let key = self.keys.intent(&claimed.intent.attempt);
-        let write = Write::replace(key, claimed.intent_revision, encode(&claimed.intent));
-        match self.commit(vec![write], 0).await? {
-            Commit::Done(revisions) => {
-                claimed.intent_revision = revisions[0];
-                Ok(true)
-            }
-            Commit::Conflict => Ok(false),
-        }
-    }
-
     /// Stores the intent to place a call by hand, as started. `None`: the attempt's id was used before.
     pub(crate) async fn start_by_hand(
         &self,
@@ -150,19 +140,28 @@ impl Tables {
             epoch,
             stage: Stage::Started { at: now },
             rules: RetryRules::default(),
-            lease_until: now.plus(order.ring).plus(CALL_LEASE),
+            lease_until: Claimed::lease(&order, now),
         };
         let used = self.store.get(self.keys.shard(), &self.keys.call(&order.attempt)).await?.is_some();
         if used {
             return Ok(None);
         }
-        let write = Write::create(self.keys.intent(&intent.attempt), encode(&intent));
-        match self.commit(vec![write], 0).await? {
-            Commit::Done(revisions) => {
-                Ok(Some(Claimed { intent, order, intent_revision: revisions[0], lead: None }))
+        let key = self.keys.intent(&intent.attempt);
+        for _ in 0..TRIES {
+            // Whoever calls by hand is held by no cap, and his calls count all the same.
+            let person = self.starts(&intent.number).await?;
+            let writes = vec![
+                Write::create(key.clone(), encode(&intent)),
+                self.start_write(&intent.number, person.as_ref(), now),
+            ];
+            if let Commit::Done(revisions) = self.commit(writes, 0).await? {
+                return Ok(Some(Claimed { intent, order, intent_revision: revisions[0], lead: None }));
             }
-            Commit::Conflict => Ok(None),
+            if self.get::<Intent>(&key).await?.is_some() {
+                return Ok(None);
+            }
         }
+        Err(DialerError::Contended(key))
     }
 
     /// Takes up an attempt that another run of the program left.
@@ -174,9 +173,13 @@ impl Tables {
     pub(crate) async fn settle(&self, claimed: Claimed, report: CallReport) -> Result<Settled> {
         let left =
             Left { intent: claimed.intent, intent_revision: claimed.intent_revision, lead: claimed.lead };
+        let effects = report.effects.clone();
         match self.settle_left(left, report).await? {
             Closed::Now { record, charge } => Ok(Settled::Done { record, charge }),
-            Closed::Before { record } => self.put_aside(*record).await,
+            Closed::Before { record } => {
+                self.refuse_late(&record, &effects).await?;
+                self.put_aside(*record).await
+            }
         }
     }
 
@@ -197,13 +200,21 @@ impl Tables {
             },
             report,
         );
-        let (record, charge, mut writes) = self.books(record);
-        writes.push(self.step_write(&record, &charge, None));
-        writes.extend(self.block_write(&record, &effects));
-        match self.commit(writes, 0).await? {
-            Commit::Done(_) => Ok(Settled::Done { record: Box::new(record), charge }),
-            Commit::Conflict => self.put_aside(record).await,
+        let (record, charge, books) = self.books(record);
+        let key = self.keys.call(&record.attempt);
+        for _ in 0..TRIES {
+            let mut writes = books.clone();
+            writes.push(self.step_write(&record, &charge, None));
+            writes.extend(self.refusal_writes(&record, &effects, None).await?);
+            if let Commit::Done(_) = self.commit(writes, 0).await? {
+                return Ok(Settled::Done { record: Box::new(record), charge });
+            }
+            // It was settled before, or somebody has changed what the caller had consented to.
+            if self.store.get(self.keys.shard(), &key).await?.is_some() {
+                return self.put_aside(record).await;
+            }
         }
+        Err(DialerError::Contended(key))
     }
 
     /// The commit of a finished attempt, whoever began it.
@@ -248,7 +259,7 @@ impl Tables {
                 }
             }
             writes.push(step);
-            writes.extend(self.block_write(&record, &effects));
+            writes.extend(self.refusal_writes(&record, &effects, lead.as_ref().map(|read| &read.row)).await?);
             if let Commit::Done(_) = self.commit(writes, 0).await? {
                 return Ok(Closed::Now { record: Box::new(record), charge });
             }
@@ -276,16 +287,6 @@ impl Tables {
     fn step_write(&self, record: &AttemptRecord, charge: &Charge, lead: Option<(&Lead, &Lead)>) -> Write {
         let step = Step::Attempt(Box::new(AttemptStep::of(record, charge, lead)));
         Write::create(self.keys.attempt_step(&record.attempt), encode(&step))
-    }
-
-    fn block_write(&self, record: &AttemptRecord, effects: &Effects) -> Option<Write> {
-        let (why, number) = (effects.block.as_ref()?, record.number.as_ref()?);
-        let row = Blocked {
-            why: cut(why, MAX_TEXT),
-            since: record.ended_at,
-            attempt: Some(record.attempt.clone()),
-        };
-        Some(Write { key: self.keys.blocked(number), expect: Expect::Any, value: Some(encode(&row)) })
     }
 
     /// Keeps the true record of an attempt that the books have as failed.

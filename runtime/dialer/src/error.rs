@@ -80,9 +80,15 @@ pub enum DialerError {
         /// What is wrong.
         what: String,
     },
+    /// A report cannot be made by this.
+    #[error("{0}")]
+    BadFilter(String),
     /// Something is no tag.
     #[error("{0}")]
     BadTag(String),
+    /// What somebody said about being called cannot be written down as it is.
+    #[error("the consent is not taken: {0}")]
+    BadConsent(String),
     /// Others kept changing the same thing.
     #[error("{0} kept changing under our hands: try again")]
     Contended(Key),

@@ -114,6 +114,11 @@ impl Hours {
         Arc::clone(&self.places[place].zones)
     }
 
+    /// The number of a lead whose turn it is.
+    pub(crate) fn turn<'a>(&self, lead: &'a Lead) -> Option<&'a PhoneNumber> {
+        turn(lead, &self.retry)
+    }
+
     fn place(&mut self, lead: &Lead) -> usize {
         if let Some(written) = lead.fields.get(ZONE_FIELD)
             && let Some(place) = self.remembered(Source::Zone, written, |_| zones_written(written))

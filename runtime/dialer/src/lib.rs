@@ -13,7 +13,9 @@
 mod adding;
 mod attempt;
 mod balance;
+mod blacklist;
 mod caller;
+mod consents;
 pub mod conversation;
 mod day;
 pub mod deployments;
@@ -24,11 +26,12 @@ mod grant;
 mod hours;
 mod leads;
 mod life;
+mod permit;
 mod policy;
 mod projects;
 mod records;
 mod recovery;
-mod report;
+pub mod report;
 mod run;
 mod stats;
 mod tables;
@@ -39,6 +42,7 @@ pub use adding::{Added, Adding, IfKnown, NewLead};
 pub use attempt::{Inbound, Settled, rate_report};
 pub use caller::{CallReport, Caller, Effects, NotPlaced, Order, Reserved};
 pub use day::Day;
+pub use consents::MAX_EVENT_NUMBERS;
 pub use dialer::{Dialer, WallClock};
 pub use error::{DialerError, EditConflict, Result};
 pub use forecast::{Callees, Forecast, HourOfDialling, forecast};
@@ -51,7 +55,10 @@ pub use projects::{
 };
 pub use records::RecordPage;
 pub use recovery::{Abandoned, CUT_OFF, Recovered};
-pub use report::{Report, ReportRow, Totals};
+pub use report::{
+    CallFilter, CallOrder, CallPage, CallPlace, Contact, ContactPage, ProjectLine, ProjectReport, Report,
+    ReportRow, ResultLine, Totals,
+};
 pub use run::{Counts, Finished, RunEvent, RunStep, Stop};
 pub use stats::StatFault;
 pub use tables::{

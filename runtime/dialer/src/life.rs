@@ -107,7 +107,7 @@ fn edit(row: &mut Project, change: &ProjectChange, by: &str, at: UnixMillis) -> 
 }
 
 /// What no project may be, in a sentence.
-fn check(row: &Project) -> Result<()> {
+pub(crate) fn check(row: &Project) -> Result<()> {
     let bad = |what: String| Err(DialerError::BadProject { project: row.project.clone(), what });
     if row.lines == 0 || row.calls_per_second == 0 {
         return bad("lines and calls per second are at least 1".into());

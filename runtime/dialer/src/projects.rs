@@ -10,7 +10,7 @@ pub use zvonar_scenario::card::{MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_
 use zvonar_store::{Commit, MAX_VALUE_BYTES, Write};
 
 use crate::leads::{MAX_TAGS, tag_fault};
-use crate::tables::{Blocked, DialRules, Lead, Project, Read, Tables, encode};
+use crate::tables::{DialRules, Lead, Project, Read, Tables, encode};
 use crate::{DialerError, Result};
 
 /// The most numbers of a lead.
@@ -112,10 +112,7 @@ impl Tables {
     /// have.
     pub async fn create_project(&self, new: NewProject, now: UnixMillis) -> Result<Project> {
         let row = stored(new, now);
-        row.rules
-            .purpose
-            .allow_robot()
-            .map_err(|why| DialerError::BadProject { project: row.project.clone(), what: why.to_string() })?;
+        crate::life::check(&row)?;
         let key = self.keys.project(&row.project);
         match self.commit(vec![Write::create(key, encode(&row))], 0).await? {
             Commit::Done(_) => Ok(row),
@@ -166,18 +163,6 @@ impl Tables {
         self.each(&self.keys.leads(project), |read| leads.push(read.row)).await?;
         leads.sort_unstable_by_key(|lead: &Lead| lead.position);
         Ok(leads)
-    }
-
-    /// Puts a number on the blacklist: no project calls it from now on.
-    pub async fn block(&self, number: &PhoneNumber, why: &str, since: UnixMillis) -> Result<()> {
-        let row = Blocked { why: cut(why, MAX_TEXT), since, attempt: None };
-        let _ = self.commit(vec![Write::set(self.keys.blocked(number), encode(&row))], 0).await?;
-        Ok(())
-    }
-
-    /// Why a number is on the blacklist, if it is.
-    pub async fn blocked(&self, number: &PhoneNumber) -> Result<Option<Blocked>> {
-        Ok(self.get::<Blocked>(&self.keys.blocked(number)).await?.map(|read| read.row))
     }
 }
 

@@ -16,6 +16,7 @@ use zvonar_campaign::{Calling, LeadState};
 use zvonar_model::{AttemptId, Kopecks, LeadId, Outcome, PhoneNumber, ProjectId, TenantId, UnixMillis};
 
 use crate::hours::Hours;
+use crate::permit::Start;
 use crate::recovery::Abandoned;
 use crate::tables::{Lead, Project, Tables};
 use crate::{CallReport, Dialer, DialerError, NotPlaced, Result, Settled};
@@ -339,9 +340,26 @@ async fn attempt_once(
     if let Some(opens) = closed(&mut hours) {
         return Ok(Attempted::Closed { lead, position, opens });
     }
+    // Whoever is held back by a cap or for want of a consent is not even claimed; a number that must not be called is,
+    // since that is what becomes of it.
+    let zones = hours.zones(&person);
+    if let Some(number) = hours.turn(&person)
+        && tables.forbidden(&person, number).await?.is_none()
+        && let Some(held) = tables.held(&project.rules, number, &zones, dialer.now()).await?
+    {
+        let now = dialer.now();
+        return Ok(Attempted::Closed { lead, position, opens: hours.due(&person, held.until(now), now) });
+    }
     let claimed = tables.claim(&project, read, attempt, dialer.epoch(), dialer.now()).await?;
     let Some(mut claimed) = claimed else { return Ok(Attempted::Lost) };
     let order = claimed.order.clone();
+    let number = order.number.clone();
+    // Whom nobody may call needs no line.
+    if let Some(outcome) = tables.forbidden(&person, &number).await? {
+        let report = CallReport::unanswered(dialer.now(), outcome);
+        let settled = tables.settle(claimed, report).await?;
+        return Ok(Attempted::Settled { lead, number, settled });
+    }
     // Nothing is started yet: whoever waits for a line when the run stops is called by the next one.
     let reserved = tokio::select! {
         biased;
@@ -356,22 +374,33 @@ async fn attempt_once(
             return Ok(Attempted::GivenBack { lead, position, why });
         }
     };
-    // Waiting for a line takes its time too.
-    if let Some(opens) = closed(&mut hours) {
+    // Waiting for a line takes its time too: windows close, people say no, another project calls the same number.
+    let now = dialer.now();
+    let opens = match (closed(&mut hours), tables.held(&project.rules, &number, &zones, now).await?) {
+        (None, None) => None,
+        (opens, held) => {
+            let until = held.map_or(now, |held| held.until(now)).max(opens.unwrap_or(now));
+            Some(hours.due(&person, until, now))
+        }
+    };
+    if let Some(opens) = opens {
         drop(reserved);
         tables.give_back(claimed).await?;
         return Ok(Attempted::Closed { lead, position, opens });
     }
-    let number = claimed.order.number.clone();
-    let report = match tables.blocked(&number).await? {
-        Some(_) => CallReport::unanswered(dialer.now(), Outcome::Blacklisted),
-        // The register may have been loaded after the list.
-        None if tables.policy.register.check(&number).is_err() => {
-            CallReport::unanswered(dialer.now(), Outcome::NoSuchNumber)
-        }
-        // The phone rings from here on.
-        None if tables.start(&mut claimed, dialer.now()).await? => dialer.place(reserved, order).await,
-        None => return Ok(Attempted::Lost),
+    let report = match tables.forbidden(&person, &number).await? {
+        Some(outcome) => CallReport::unanswered(dialer.now(), outcome),
+        None => match tables.start(&mut claimed, &tables.caps(&project.rules), &zones, dialer.now()).await? {
+            // The phone rings from here on.
+            Start::Rings => dialer.place(reserved, order).await,
+            Start::Lost => return Ok(Attempted::Lost),
+            Start::Capped(capped) => {
+                drop(reserved);
+                tables.give_back(claimed).await?;
+                let opens = hours.due(&person, capped.until, dialer.now());
+                return Ok(Attempted::Closed { lead, position, opens });
+            }
+        },
     };
     let settled = tables.settle(claimed, report).await?;
     Ok(Attempted::Settled { lead, number, settled })

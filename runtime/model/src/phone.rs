@@ -85,6 +85,13 @@ impl fmt::Debug for PhoneNumber {
     }
 }
 
+impl std::str::FromStr for PhoneNumber {
+    type Err = PhoneError;
+    fn from_str(text: &str) -> Result<Self, PhoneError> {
+        Self::parse(text)
+    }
+}
+
 impl TryFrom<String> for PhoneNumber {
     type Error = PhoneError;
     fn try_from(text: String) -> Result<Self, PhoneError> {

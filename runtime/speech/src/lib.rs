@@ -12,6 +12,7 @@
 pub mod accuracy;
 mod distance;
 pub mod invented;
+pub mod model;
 mod numerals;
 pub mod phrases;
 pub mod text;

@@ -1,11 +1,13 @@
 //! One file a command.
 
+pub(crate) mod blacklist;
 pub(crate) mod build;
 pub(crate) mod call;
 mod cases;
 pub(crate) mod chat;
 pub(crate) mod check;
 pub(crate) mod compile;
+pub(crate) mod consent;
 pub(crate) mod deploy;
 pub(crate) mod explain;
 pub(crate) mod export;

@@ -13,6 +13,7 @@ use zvonar_switch::clock;
 use super::{Failure, say};
 use crate::config::Config;
 use crate::host;
+use crate::rows;
 
 /// What can be done with the register.
 #[derive(Debug, Subcommand)]
@@ -56,7 +57,7 @@ fn import(files: &[PathBuf], config: &Config) -> Result<(), Failure> {
     for path in files {
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let bytes = std::fs::read(path).map_err(|why| format!("{} cannot be read: {why}", path.display()))?;
-        let loaded = register.load(&name, &text(bytes), clock::wall())?;
+        let loaded = register.load(&name, &rows::text(bytes), clock::wall())?;
         for fault in &loaded.faults {
             eprintln!("{}: {fault}", path.display());
         }
@@ -131,12 +132,4 @@ fn beginnings(digits: &[u8]) -> String {
 fn date(moment: UnixMillis) -> String {
     let moment = Timestamp::from_millisecond(moment.0).unwrap_or(Timestamp::UNIX_EPOCH);
     moment.to_zoned(TimeZone::UTC).date().to_string()
-}
-
-/// The ministry writes UTF-8; what went through a spreadsheet may be windows-1251.
-fn text(bytes: Vec<u8>) -> String {
-    match String::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(other) => encoding_rs::WINDOWS_1251.decode(other.as_bytes()).0.into_owned(),
-    }
 }

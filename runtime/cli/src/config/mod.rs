@@ -14,6 +14,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use toml::de::DeTable;
 use zvonar_api::TokenHash;
+use zvonar_campaign::Caps;
 use zvonar_campaign::USUAL_PRIORITY;
 use zvonar_dialer::{DialRules, Grant};
 use zvonar_model::{PhoneNumber, ProjectId, ScenarioName, TenantId, TrunkId};
@@ -98,6 +99,8 @@ pub(crate) struct Tenant {
     pub(crate) tariff: Option<PathBuf>,
     /// What it may use.
     pub(crate) grant: Grant,
+    /// How often one number may be called by all its projects together.
+    pub(crate) caps: Caps,
     /// Who may act for it over HTTP.
     pub(crate) tokens: Vec<TokenHash>,
 }
@@ -336,6 +339,7 @@ fn tenants(sections: Vec<Section<'_>>, faults: &Faults, folder: &Path) -> Vec<Te
         let tariff =
             section.text::<PathBuf>("tariff", "the path of a tariff file").map(|path| folder.join(path));
         let grant = grant(section.section("limits"));
+        let caps = rules::caps(&section);
         let tokens: Vec<TokenHash> = section.texts("tokens", "what `zvonar token` prints, as \"ci:9f86d0…\"");
         for token in &tokens {
             let text = token.to_string();
@@ -352,7 +356,7 @@ fn tenants(sections: Vec<Section<'_>>, faults: &Faults, folder: &Path) -> Vec<Te
                 let place = section.place();
                 faults.add(&place, format!("`{id}` stands here a second time; names must differ"));
             }
-            tenants.push(Tenant { id, tariff, grant, tokens });
+            tenants.push(Tenant { id, tariff, grant, caps, tokens });
         }
         section.finish();
     }

@@ -1,7 +1,7 @@
 //! The part of a project's table that says when it dials and how often one person.
 
 use jiff::tz::TimeZone;
-use zvonar_campaign::{RetryClass, RetryRules, Schedule};
+use zvonar_campaign::{Caps, ConsentRule, MAX_STARTS, Purpose, RetryClass, RetryRules, Schedule};
 use zvonar_dialer::DialRules;
 
 use super::reader::Section;
@@ -14,10 +14,13 @@ const CLASSES: [(&str, RetryClass); 5] = [
     ("system", RetryClass::System),
     ("machine", RetryClass::Machine),
 ];
+/// The highest cap: so many calls of one number are remembered.
+const MOST_CALLS: u32 = 200;
+const _: () = assert!(MOST_CALLS as usize <= MAX_STARTS);
 /// The longest interval: a month.
 const LONGEST_MIN: u64 = 31 * 24 * 60;
 
-/// `max_calls`, `retry`, `hours`, `zone`, `only_mobile`; what is absent is as the FAQ has it.
+/// `max_calls`, `retry`, `hours`, `zone`, `only_mobile`, `purpose`, `consent`; what is absent is as the FAQ has it.
 pub(super) fn rules(section: &Section<'_>) -> DialRules {
     let mut rules = DialRules::default();
     rules.retry.max_calls = section.number("max_calls", 1..=100, rules.retry.max_calls.into()) as u32;
@@ -40,8 +43,46 @@ pub(super) fn rules(section: &Section<'_>) -> DialRules {
             }
         }
     }
+    const PURPOSES: &str = "inform, survey, collection or advertising";
+    if let Some(purpose) = section.text::<Purpose>("purpose", PURPOSES) {
+        match purpose.allow_robot() {
+            Ok(()) => rules.purpose = purpose,
+            Err(why) => section.fault("purpose", why),
+        }
+    }
+    match section.text::<String>("consent", "required or not-required").as_deref() {
+        None | Some("not-required") => {}
+        Some("required") => rules.consent = ConsentRule::Required,
+        Some(other) => {
+            section.fault("consent", format!("`{other}` is neither `required` nor `not-required`"))
+        }
+    }
     rules.only_mobile = section.switch("only_mobile", rules.only_mobile);
     rules
+}
+
+/// `caps = { day = 3, week = 10, month = 30 }` of a tenant; what is absent is not capped.
+pub(super) fn caps(section: &Section<'_>) -> Caps {
+    let mut caps = Caps::default();
+    for (key, value) in section.settings("caps") {
+        let limit = match value.parse::<u32>() {
+            Ok(limit @ 1..=MOST_CALLS) => limit,
+            _ => {
+                section.fault(
+                    "caps",
+                    format!("{key} is `{value}`; a cap is a whole number from 1 to {MOST_CALLS}"),
+                );
+                continue;
+            }
+        };
+        match key.as_str() {
+            "day" => caps.day = Some(limit),
+            "week" => caps.week = Some(limit),
+            "month" => caps.month = Some(limit),
+            other => section.fault("caps", format!("there is no cap `{other}`; there are day, week, month")),
+        }
+    }
+    caps
 }
 
 fn retry(rules: &mut RetryRules, key: &str, value: &str) -> Result<(), String> {

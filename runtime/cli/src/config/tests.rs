@@ -92,6 +92,32 @@ fn a_name_may_stand_only_once() {
     );
 }
 
+#[test]
+fn caps_purposes_and_consents_are_read_and_what_the_law_forbids_is_refused() {
+    let with = |tenant: &str, project: &str| {
+        let text = GOOD.replace("id = \"demo\"", &format!("id = \"demo\"\n{tenant}"));
+        let text = format!("{text}\n{project}");
+        Config::parse(Path::new("z.toml"), &text)
+    };
+    let config =
+        with("caps = { day = 3, month = 30 }", "purpose = \"взыскание\"\nconsent = \"required\"").unwrap();
+    let (caps, rules) = (config.tenants[0].caps, &config.projects[0].rules);
+    assert_eq!((caps.day, caps.week, caps.month), (Some(3), None, Some(30)));
+    assert_eq!((rules.purpose.word(), rules.only_mobile), ("collection", false));
+    assert_eq!(format!("{:?}", rules.consent), "Required");
+    for (tenant, project, sentence) in [
+        ("caps = { day = 0 }", "", "day is `0`; a cap is a whole number from 1 to 200"),
+        ("caps = { year = 9 }", "", "there is no cap `year`; there are day, week, month"),
+        ("", "purpose = \"advertising\"", "38-ФЗ art. 18 (2)"),
+        ("", "purpose = \"fun\"", "`fun` is no purpose; there are inform, survey, collection, advertising"),
+        ("", "consent = \"perhaps\"", "`perhaps` is neither `required` nor `not-required`"),
+        ("", "hours = \"2026-12-31 off\"", "the schedule has no window at all"),
+    ] {
+        let faults = with(tenant, project).map(|_| ()).unwrap_err();
+        assert!(faults[0].contains(sentence), "{faults:?}");
+    }
+}
+
 /// «Every address» in the configuration went into every SDP as 0.0.0.0: calls were answered, charged and silent.
 #[test]
 fn an_address_that_far_ends_cannot_reach_is_refused() {

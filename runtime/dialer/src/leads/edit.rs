@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use zvonar_campaign::{LeadState, check_number, rotation};
+use zvonar_campaign::{LeadState, rotation};
 use zvonar_model::{LeadId, PhoneNumber, ProjectId};
 use zvonar_store::{Commit, Write};
 
@@ -46,9 +46,9 @@ impl Tables {
     /// [`DialerError::NoProject`], [`DialerError::NoLead`]; [`DialerError::LeadTooLarge`] for more than a lead may have;
     /// [`DialerError::LeadRefused`] for a number that is not dialled. Nothing is changed then.
     pub async fn edit_lead(&self, project: &ProjectId, lead: &LeadId, edit: &LeadEdit) -> Result<Lead> {
-        let rules = self.known_project(project).await?.rules.retry;
+        let rules = self.known_project(project).await?.rules;
         for number in edit.numbers.iter().flatten() {
-            if let Err(why) = check_number(number) {
+            if let Err(why) = self.check_number(number, rules.only_mobile) {
                 let what = format!("{number} is not dialled: {why}");
                 return Err(DialerError::LeadRefused { lead: lead.clone(), what });
             }
@@ -64,7 +64,7 @@ impl Tables {
             }
             check_card(lead, &next.numbers, &next.fields, &next.tags)?;
             if next.numbers != row.numbers && row.progress.state != LeadState::Reached {
-                next.progress.state = rotation(&next.progress.tries, &rules, &next.numbers).state();
+                next.progress.state = rotation(&next.progress.tries, &rules.retry, &next.numbers).state();
             }
             let next = fitted(next);
             let moved = (row.progress.state.status(), next.progress.state.status());

@@ -22,7 +22,7 @@ pub struct LeadFilter {
     pub tags: Vec<String>,
     /// Whose last call came to this.
     pub result: Option<String>,
-    /// With this in the id, or these digits in a number (+7, 7 and 8 are the same).
+    /// With this in the id, or these digits in a number (8 stands for +7).
     pub text: Option<String>,
 }
 
@@ -55,9 +55,15 @@ fn has_text(lead: &Lead, text: &str) -> bool {
         return false;
     }
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-    let national = if digits.len() > 10 { digits.get(1..) } else { None };
-    let digits = national.unwrap_or(&digits);
-    digits.len() >= 2 && lead.numbers.iter().any(|number| number.digits().contains(digits))
+    if digits.len() < 2 {
+        return false;
+    }
+    // As it is dialled within the country.
+    let abroad = digits.strip_prefix('8').map(|rest| format!("7{rest}"));
+    lead.numbers.iter().any(|number| {
+        let number = number.digits();
+        number.contains(&digits) || abroad.as_ref().is_some_and(|abroad| number.starts_with(abroad))
+    })
 }
 
 /// A part of the leads that match.

@@ -23,6 +23,9 @@ use crate::Day;
 /// | `<tenant>.fold.steps` | how far the steps are folded |
 /// | `<tenant>.orphan.<attempt>` | the true report of an attempt that was given up before it came |
 /// | `<tenant>.blocked.<number>` | a number never to call |
+/// | `<tenant>.person.<number>` | when a number was called in the last month, by all projects |
+/// | `<tenant>.consent.<id>` | the journal of consents: what was said about being called |
+/// | `<tenant>.consented.<number>` | where a number stands: the fold of what was said |
 /// | `<tenant>.balance.total` | the fold of the charges |
 /// | `<tenant>.deployment.<scenario>` | which versions of a scenario are in use |
 /// | `<tenant>.release.<scenario>.<number>` | one version; its archive is a blob |
@@ -159,8 +162,36 @@ impl TenantKeys {
         self.orphans().then(attempt.as_str())
     }
 
+    pub(crate) fn all_blocked(&self) -> Key {
+        self.root.then("blocked")
+    }
+
     pub(crate) fn blocked(&self, number: &PhoneNumber) -> Key {
-        self.root.then("blocked").then(number.digits())
+        self.all_blocked().then(number.digits())
+    }
+
+    pub(crate) fn persons(&self) -> Key {
+        self.root.then("person")
+    }
+
+    pub(crate) fn person(&self, number: &PhoneNumber) -> Key {
+        self.persons().then(number.digits())
+    }
+
+    pub(crate) fn consent_journal(&self) -> Key {
+        self.root.then("consent")
+    }
+
+    pub(crate) fn consent(&self, event: &str) -> Key {
+        self.consent_journal().then(event)
+    }
+
+    pub(crate) fn all_consented(&self) -> Key {
+        self.root.then("consented")
+    }
+
+    pub(crate) fn consented(&self, number: &PhoneNumber) -> Key {
+        self.all_consented().then(number.digits())
     }
 
     pub(crate) fn balance(&self) -> Key {

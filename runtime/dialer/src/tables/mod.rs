@@ -17,8 +17,8 @@ use zvonar_store::{Commit, Cursor, Item, Key, SharedStore, Write, commit_surely}
 pub use keys::TenantKeys;
 pub use releases::{Deployment, Release, Withdrawn};
 pub use rows::{BalanceRow, Blocked, DialRules, Edit, Epoch, Intent, Lead, Project, Stage};
-pub(crate) use rows::{LeaseRow, Quota, Row};
-pub(crate) use stats::{Fill, OTHER_RESULTS, StatCursor, StatRow};
+pub(crate) use rows::{ConsentRow, LeaseRow, PersonRow, Quota, Row};
+pub(crate) use stats::{Fill, MAX_RESULT, OTHER_RESULTS, StatCursor, StatRow};
 pub use stats::{Scope, StatusCounts, Tally};
 pub use steps::{AttemptStep, Standing, Step};
 
@@ -118,6 +118,23 @@ impl Tables {
         let page = self.store.scan(self.keys.shard(), prefix, after, PAGE).await?;
         let rows = page.items.iter().map(decode).collect::<Result<_>>()?;
         Ok((rows, page.next))
+    }
+
+    /// Shows every row of a table with the last part of its key, a page in memory at a time.
+    pub(crate) async fn each_keyed<T: Row>(
+        &self,
+        prefix: &Key,
+        mut show: impl FnMut(&str, Read<T>),
+    ) -> Result<()> {
+        let mut after = Some(Cursor::start());
+        while let Some(cursor) = after {
+            let page = self.store.scan(self.keys.shard(), prefix, cursor, PAGE).await?;
+            for item in &page.items {
+                show(item.key.last(), decode(item)?);
+            }
+            after = page.next;
+        }
+        Ok(())
     }
 
     /// Shows every row of a table, a page in memory at a time.

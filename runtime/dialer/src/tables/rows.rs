@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
-use zvonar_campaign::{ConsentRule, Progress, ProjectStatus, Purpose, RetryRules, USUAL_PRIORITY};
+use zvonar_campaign::{ConsentEvent, ConsentRule, Consents, Progress, ProjectStatus, Purpose, RetryRules, USUAL_PRIORITY};
 use zvonar_ledger::{Balance, CHARGE_VERSION, Charge};
 use zvonar_model::{
     AttemptId, AttemptRecord, LeadId, Millis, PhoneNumber, ProjectId, RECORD_VERSION, ScenarioName, TrunkId,
@@ -266,9 +266,38 @@ impl Row for Charge {
     const VERSION: u16 = CHARGE_VERSION;
 }
 
+/// When a number was called by the tenant's projects.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct PersonRow {
+    /// The starts of the last month, oldest first, as [`zvonar_campaign::with_start`] keeps them.
+    pub(crate) starts: Vec<UnixMillis>,
+}
+
+impl Row for PersonRow {
+    const VERSION: u16 = 1;
+}
+
+impl Row for ConsentEvent {
+    const VERSION: u16 = 1;
+}
+
+/// To what the owner of a number has consented.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ConsentRow {
+    pub(crate) number: PhoneNumber,
+    pub(crate) consents: Consents,
+}
+
+impl Row for ConsentRow {
+    const VERSION: u16 = 1;
+}
+
 /// A number never to call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blocked {
+    /// The number; absent in what earlier programs wrote.
+    #[serde(default)]
+    pub number: Option<PhoneNumber>,
     /// Why.
     pub why: String,
     /// Since when.

@@ -21,9 +21,10 @@ pub(crate) const MAX_RESULT: usize = 128;
 pub(crate) const OTHER_RESULTS: &str = "прочие";
 
 /// Which of a tenant's calls are counted together.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Scope {
     /// All of them.
+    #[default]
     All,
     /// Those of no project: they came in, or were placed by hand.
     Outside,

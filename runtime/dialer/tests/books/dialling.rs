@@ -1,6 +1,7 @@
 //! Runs of a list without crashes: lines and pace, stopping, several runners, edits in mid-call.
 
 mod booking;
+mod permits;
 mod redialling;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +28,7 @@ use zvonar_store::{Key, MemoryStore, SharedStore, Write};
 use crate::world::{Carrier, dialer, make_list, number, project, tenant, wall_clock};
 
 /// A telephone that does what a test says.
-struct Phone<F>(F);
+pub(crate) struct Phone<F>(pub(crate) F);
 
 #[async_trait]
 impl<F, R> Caller for Phone<F>
@@ -115,7 +116,7 @@ async fn a_trunk_that_does_not_exist_ends_the_run_and_no_lead() {
     assert_eq!(wrong.tables(&tenant()).report(&project()).await.unwrap().totals.new, 3);
 }
 
-fn answered(robot_ms: u64) -> CallReport {
+pub(crate) fn answered(robot_ms: u64) -> CallReport {
     let mut report = CallReport::unanswered(UnixMillis(2_000), Outcome::answered(SystemResult::Connected));
     report.answered_at = Some(UnixMillis(1_000));
     report.phases = Phases { robot: Millis(robot_ms), ..Phases::default() };
@@ -126,11 +127,11 @@ fn memory() -> SharedStore {
     Arc::new(MemoryStore::new())
 }
 
-fn never() -> watch::Receiver<bool> {
+pub(crate) fn never() -> watch::Receiver<bool> {
     watch::channel(false).1
 }
 
-fn by_hand(dialer: &Dialer) -> Order {
+pub(crate) fn by_hand(dialer: &Dialer) -> Order {
     Order {
         attempt: dialer.attempt_id(),
         tenant: tenant(),

@@ -5,9 +5,11 @@
 mod adding;
 mod dialling;
 mod killed;
+mod leads;
 mod life;
 mod month;
 mod rehearsal;
+mod reports;
 mod stats;
 mod world;
 

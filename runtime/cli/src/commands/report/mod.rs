@@ -1,5 +1,8 @@
 //! `zvonar report`: what became of the calls.
 
+mod asked;
+mod output;
+
 use std::path::PathBuf;
 
 use comfy_table::{CellAlignment, Table, presets};
@@ -15,15 +18,21 @@ use crate::host;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The configuration of the host.
-    #[arg(long, value_name = "FILE", default_value = "zvonar.toml")]
+    #[arg(long, value_name = "FILE", default_value = "zvonar.toml", global = true)]
     config: PathBuf,
-    /// One JSON object an attempt, then one with the totals.
-    #[arg(long)]
+    /// One JSON object a row; without a report's name, an attempt each and then the totals.
+    #[arg(long, global = true)]
     json: bool,
+    /// Which report; absent: every attempt of the configuration's projects, with the sums of its ledger lines.
+    #[command(subcommand)]
+    report: Option<asked::Report>,
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let config = Config::load(&arguments.config)?;
+    if let Some(report) = arguments.report {
+        return asked::run(&config, report, arguments.json);
+    }
     let prices = host::price_lists(&config)?;
     let rows = super::runtime(1)?.block_on(async {
         let store = host::open_store(&config.node.data)?;

@@ -1,4 +1,14 @@
-//! Reports: a row per attempt, and the totals.
+//! Reports: what became of projects, calls and leads.
+//!
+//! «Проекты и обзвон роботом» is [`Tables::project_report`], «Результаты всех вызовов» and «Результаты последних вызовов»
+//! are [`Tables::call_page`], «Выгрузка контактов» is [`Tables::contact_page`]. They read what is folded from the journal
+//! of steps, and of the journal itself one page; none looks through all leads or all calls. [`Tables::report`] does: it is
+//! one project whole, with the sums of its ledger lines.
+
+mod calls;
+mod contacts;
+mod projects;
+pub mod sheet;
 
 use serde::Serialize;
 use zvonar_campaign::LeadState;
@@ -6,8 +16,60 @@ use zvonar_ledger::Charge;
 use zvonar_model::{AttemptId, AttemptRecord, Kopecks, LeadId, PhoneNumber, ProjectId, Trace, UnixMillis};
 use zvonar_store::Key;
 
-use crate::tables::{Lead, Tables};
-use crate::{DialerError, Result};
+use crate::tables::{Lead, Scope, StatRow, Tables};
+use crate::{Day, DialerError, Result};
+
+pub use calls::{CallOrder, CallPage, CallPlace};
+pub use contacts::{Contact, ContactPage};
+pub use projects::{ProjectLine, ProjectReport, ResultLine};
+
+/// Who is responsible for a call that no employee got.
+pub const NOBODY: &str = "без ответственного";
+
+/// Which calls a report is about. Empty parts let all pass.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CallFilter {
+    /// Begun on this day or later, Moscow time.
+    pub from: Option<Day>,
+    /// Begun on this day or earlier.
+    pub to: Option<Day>,
+    /// Of a project, or of none.
+    pub scope: Scope,
+    /// With this result.
+    pub result: Option<String>,
+    /// By this scenario.
+    pub scenario: Option<String>,
+    /// To a lead that has this tag; to one that is gone and had it then.
+    pub tag: Option<String>,
+    /// Of this employee, or of [`NOBODY`]. Employees are not known by name yet, so any other name has no calls.
+    pub responsible: Option<String>,
+}
+
+impl CallFilter {
+    /// Whether any call can be meant.
+    fn is_possible(&self) -> bool {
+        self.responsible.as_deref().is_none_or(|who| who == NOBODY)
+    }
+
+    /// Whether a day's row, or a total, may have calls that are meant. A tag is not looked at.
+    fn may_be_in(&self, row: &StatRow) -> bool {
+        if row.has_other() {
+            return true;
+        }
+        let scenario = |name: &str| self.scenario.as_deref().is_none_or(|scenario| scenario == name);
+        let mut results =
+            row.tallies.iter().filter(|(name, _)| scenario(name)).flat_map(|(_, one)| one.keys());
+        match &self.result {
+            None => results.next().is_some(),
+            Some(result) => results.any(|name| *name == shown_result(result)),
+        }
+    }
+}
+
+/// A result as it is named in what is folded.
+fn shown_result(result: &str) -> String {
+    crate::projects::cut(result, crate::tables::MAX_RESULT)
+}
 
 /// A project's report.
 #[derive(Debug, Clone, PartialEq, Serialize)]
