@@ -3,6 +3,9 @@
 //! [`phrases`] finds the phrase in a text; it works the same on what a recogniser heard, on what was typed in a chat and
 //! on what stands in a recorded call, so it can be tested and measured without a model.
 //!
+//! A [`Recognizer`] turns sound into words; [`Pool`] is one that works on threads of its own. [`model`] keeps the files that
+//! it needs.
+//!
 //! # Invariants
 //!
 //! * Whatever is doubtful is no answer: two phrases that fit equally well are none, and so is one that fits only without
@@ -15,6 +18,10 @@ pub mod invented;
 pub mod model;
 mod numerals;
 pub mod phrases;
+pub mod pool;
+pub mod recogniser;
 pub mod text;
 
 pub use phrases::{Found, Phrase, PhraseFault, PhraseSet};
+pub use pool::{Pool, PoolSettings};
+pub use recogniser::{Recognised, Recognizer, Request, Scripted, Text};
