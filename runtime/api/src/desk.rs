@@ -20,7 +20,7 @@ use zvonar_model::{ProjectId, TenantId};
 use crate::auth::{Caller, Tokens};
 use crate::error::ApiError;
 use crate::token::TokenHash;
-use crate::{balance, leads, projects};
+use crate::{balance, blacklist, leads, projects, reports};
 
 /// The largest body that the desk takes: a thousand leads of a few kilobytes each.
 pub(crate) const MAX_BODY: usize = 8 << 20;
@@ -75,6 +75,10 @@ impl Desk {
             .route("/v1/projects/{project}/leads/move", post(leads::transfer))
             .route("/v1/projects/{project}/leads/delete", post(leads::delete))
             .route("/v1/projects/{project}/leads/{lead}", get(leads::one).patch(leads::edit))
+            .route("/v1/reports/projects", get(reports::projects))
+            .route("/v1/reports/calls", get(reports::calls))
+            .route("/v1/blacklist", get(blacklist::list).post(blacklist::change))
+            .route("/v1/consents", get(blacklist::consents).post(blacklist::add_consents))
             .route("/v1/balance", get(balance::one))
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(self)

@@ -133,6 +133,7 @@ impl ApiError {
                 DialerError::LeadTooLarge { .. }
                 | DialerError::LeadRefused { .. }
                 | DialerError::BadTag(_)
+                | DialerError::BadFilter(_)
                 | DialerError::CannotCall(_) => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
                 _ => INTERNAL,
             },

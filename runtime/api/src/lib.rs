@@ -23,10 +23,12 @@
 mod attempts;
 mod auth;
 mod balance;
+mod blacklist;
 mod desk;
 mod error;
 mod leads;
 mod projects;
+mod reports;
 mod scenarios;
 mod server;
 mod token;
@@ -45,6 +47,9 @@ use zvonar_model::TenantId;
 
 use auth::{BearerTokens, Tokens};
 pub use balance::BalanceInfo;
+pub use blacklist::{
+    Blacklist, BlockedNumber, ChangedEntries, ConsentInfo, ConsentList, ConsentsToAdd, NumbersToBlock,
+};
 pub use desk::{Desk, LocalDesk, Office};
 pub use error::ApiError;
 pub use leads::{
@@ -54,6 +59,7 @@ pub use leads::{
 pub use projects::{
     CopyTo, LeadCounts, ProjectInfo, ProjectList, ProjectParts, Redialled, RetryInfo, RulesInfo,
 };
+pub use reports::{CallRow, CallRows, CallSums, ProjectCalls, ProjectsReport, ResultCalls};
 pub use server::{Server, ServerError};
 pub use token::{Token, TokenError, TokenHash};
 pub use views::{Deployed, ScenarioInfo, ScenarioList, VersionInfo, VersionList};
@@ -140,6 +146,12 @@ pub fn document() -> utoipa::openapi::OpenApi {
         leads::tag,
         leads::transfer,
         leads::delete,
+        reports::projects,
+        reports::calls,
+        blacklist::list,
+        blacklist::change,
+        blacklist::consents,
+        blacklist::add_consents,
         balance::one,
         openapi,
         healthz

@@ -77,6 +77,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if !arguments.file.is_file() {
         return Err(format!("{}: there is no such list", arguments.file.display()).into());
     }
+    let same = |path: &Path| path.canonicalize().ok() == arguments.file.canonicalize().ok();
+    if arguments.refused.as_deref().is_some_and(same) {
+        return Err("--refused: the list itself would be overwritten; name another file".into());
+    }
     let desk = Desk::open(&arguments.at)?;
     let path = desk::project(&arguments.project);
     let _: ProjectInfo = desk.get(&path)?;
