@@ -33,7 +33,7 @@ fn nasty() -> Vec<u8> {
     list.extend("anna;8 916 123-45-67;;Анна;vip, Москва;МСК+2\r\n".as_bytes());
     // «Борис» in windows-1251.
     list.extend(b"boris;8 916 123-45-68;8 495 123-45-67 #12;\xc1\xee\xf0\xe8\xf1;;\r\n");
-    list.extend("vera;\"7,9161234569E+10\";;=HYPERLINK(\"\"x\"\");;\r\n;;;;;\r\n".as_bytes());
+    list.extend("vera;\"7,9161234569E+10\";;=HYPERLINK(\"x\");;\r\n;;;;;\r\n".as_bytes());
     list.extend("ID;Телефон;Телефон 2;Имя;Теги;Часовой пояс\r\n".as_bytes());
     list.extend("gleb;8 701 234-56-78;;Глеб;;\r\ndina;\"8 916 123-45-69;Дина;;\r\n".as_bytes());
     list.extend("egor;8 916 123-45-67;;Егор;;\r\nжанна;8 916 123-45-70;;Жанна;;\r\n".as_bytes());
