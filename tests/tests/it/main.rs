@@ -22,6 +22,7 @@ mod lists;
 mod newcomer;
 mod reload;
 mod replay;
+mod rules;
 mod sipp;
 mod tenants;
 mod torture;
