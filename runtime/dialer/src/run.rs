@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Interval, MissedTickBehavior};
 use tracing::Instrument;
-use zvonar_campaign::{Calling, Ending, LeadState, ProjectStatus, rotation};
+use zvonar_campaign::{Calling, Ending, LeadState, ProjectStatus};
 use zvonar_model::{AttemptId, Kopecks, LeadId, Outcome, PhoneNumber, ProjectId, TenantId, UnixMillis};
 
 use crate::foreman::Desk;
@@ -655,12 +655,6 @@ async fn attempt_once(
     {
         let now = dialer.now();
         return Ok(Attempted::Closed { lead, position, opens: hours.due(&person, held.until(now), now) });
-    }
-    let left = rotation(&person.progress.tries, &project.rules.retry, &person.numbers).state().is_finished();
-    if left && person.claim.is_none() && !person.progress.state.is_finished() {
-        // The limits were lowered since its last call.
-        tables.retire(&project, read).await?;
-        return Ok(Attempted::Lost { lead });
     }
     // Held until the charge is stored.
     let _held = match dialer.hold(&tables).await? {
