@@ -656,11 +656,6 @@ async fn attempt_once(
         let now = dialer.now();
         return Ok(Attempted::Closed { lead, position, opens: hours.due(&person, held.until(now), now) });
     }
-    if hours.turn(&person).is_none() && person.claim.is_none() && !person.progress.state.is_finished() {
-        // The limits were lowered since its last call.
-        tables.retire(&project, read).await?;
-        return Ok(Attempted::Lost { lead });
-    }
     // Held until the charge is stored.
     let _held = match dialer.hold(&tables).await? {
         None => None,

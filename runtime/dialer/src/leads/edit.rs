@@ -8,7 +8,7 @@ use zvonar_store::{Commit, Write};
 
 use super::fitted;
 use crate::projects::check_card;
-use crate::tables::{Lead, Project, Read, Step, TRIES, Tables, encode};
+use crate::tables::{Lead, Read, Step, TRIES, Tables, encode};
 use crate::{DialerError, Result};
 
 /// What is changed of a lead; what is not named stays.
@@ -39,27 +39,6 @@ impl LeadEdit {
 }
 
 impl Tables {
-    /// Finishes a lead whose numbers have all left by the rules as they are now, though they had not by those of its last
-    /// call. Whoever changes it meanwhile is looked at again.
-    pub(crate) async fn retire(&self, project: &Project, lead: Read<Lead>) -> Result<()> {
-        let Read { row, revision } = lead;
-        let state = rotation(&row.progress.tries, &project.rules.retry, &row.numbers).state();
-        if !state.is_finished() {
-            return Ok(());
-        }
-        let mut next = row.clone();
-        next.progress.state = state;
-        let moved = (row.progress.state.status(), next.progress.state.status());
-        let step = Step::Edited { project: project.project.clone(), lead: row.lead.clone(), moved };
-        let writes = vec![
-            Write::create(self.keys.changed_step("edited", &project.project, revision), encode(&step)),
-            Write::replace(self.keys.lead(&project.project, &row.lead), revision, encode(&next)),
-        ];
-        // A lost race is somebody else's news of the lead.
-        let _ = self.commit(writes, 0).await?;
-        Ok(())
-    }
-
     /// Changes a lead, also one that is being dialled. With new numbers it stands where the calls to them leave it: one
     /// that nobody could be reached at may be called again at a number that was not tried.
     ///

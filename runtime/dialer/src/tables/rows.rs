@@ -338,13 +338,13 @@ pub struct BalanceRow {
 
 /// A payment of a prepaid tenant. Written once and never edited.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Payment {
+pub(crate) struct Payment {
     /// Names it, so that it is noted once.
-    pub id: String,
+    pub(crate) id: String,
     /// How much.
-    pub kopecks: Kopecks,
+    pub(crate) kopecks: Kopecks,
     /// When it was noted.
-    pub at: UnixMillis,
+    pub(crate) at: UnixMillis,
 }
 
 impl Row for Payment {

@@ -598,8 +598,8 @@ async fn whoever_has_no_call_left_by_lowered_limits_is_finished() {
     );
     edit(&dialer, ProjectChange { rules: Some(DialRules::once()), ..ProjectChange::default() }).await;
     seconds(1_000).await;
-    assert_eq!(status(&dialer, &project()).await, ProjectStatus::Finished { by: Ending::Done });
     let tables = dialer.tables(&tenant());
+    assert_eq!(status(&dialer, &project()).await, ProjectStatus::Finished { by: Ending::Done });
     let counts = tables.status_counts(&project()).await.unwrap();
     assert_eq!((counts.unreached, counts.total(), tables.balance().await.unwrap().charges), (5, 5, 5));
     assert!(tables.verify().await.unwrap().is_sound());
