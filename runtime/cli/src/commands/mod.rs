@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub(crate) mod answers;
 pub(crate) mod blacklist;
 pub(crate) mod build;
 pub(crate) mod call;
@@ -12,9 +13,11 @@ pub(crate) mod deploy;
 pub(crate) mod explain;
 pub(crate) mod farm;
 pub(crate) mod ledger;
+pub(crate) mod model;
 pub(crate) mod new;
 pub(crate) mod numbers;
 pub(crate) mod pack;
+pub(crate) mod phrases;
 pub(crate) mod rate;
 pub(crate) mod rehearse;
 pub(crate) mod replay;
