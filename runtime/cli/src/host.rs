@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use zvonar_campaign::Register;
+use zvonar_campaign::{Ending, ProjectStatus};
 use zvonar_dialer::conversation::{Clips, Scene};
 use zvonar_dialer::deployments::{DeployError, Deployments, RolloutEvent, TenantSetup, Use};
-use zvonar_dialer::{Dialer, NewLead, NewProject, Policy, Tables};
+use zvonar_dialer::{Dialer, DialerError, NewLead, NewProject, Policy, Tables};
 use zvonar_ledger::PriceList;
 use zvonar_model::TenantId;
 use zvonar_scenario::{Compiler, Engine, EngineConfig, Package, Registry};
@@ -287,18 +288,36 @@ pub(crate) fn new_leads(list: Vec<leads::Row>) -> Vec<NewLead> {
 }
 
 /// Stores a project of the configuration as it is written now, and the leads of its list that are not there yet: a
-/// restart continues where the last run stopped.
+/// restart continues where the last run stopped. The first time, it is started; a project that a person paused or
+/// finished stays so; one that was over by itself is started again when its list has brought new contacts. `most`: how
+/// many of the tenant's projects may be active.
 pub(crate) async fn load_project(
     dialer: &Dialer,
     project: &Project,
     list: Vec<leads::Row>,
+    most: u32,
 ) -> Result<(), Failure> {
     let tables = dialer.tables(&project.tenant);
-    tables.put_project(new_project(project), dialer.now()).await?;
+    let (row, first) = tables.put_project(new_project(project), dialer.now()).await?;
     let leads = new_leads(list);
     let added = tables.add_leads(&project.id, leads).await?;
     for (lead, why) in &added.refused {
         eprintln!("{}: {lead} is not dialled: {why}", project.id);
     }
-    Ok(())
+    let over = matches!(row.status, ProjectStatus::Finished { by: Ending::Done | Ending::Idle });
+    let started = if first {
+        tables.start_configured(new_project(project), most, dialer.now()).await
+    } else if over && added.added > 0 {
+        tables.start_project(&project.id, most, dialer.now()).await
+    } else {
+        return Ok(());
+    };
+    match started {
+        Ok(_) => Ok(()),
+        Err(why @ (DialerError::TooManyActive { .. } | DialerError::BadProject { .. })) => {
+            eprintln!("{}: «{}»: {why}", project.id, ProjectStatus::Paused);
+            Ok(())
+        }
+        Err(why) => Err(why.into()),
+    }
 }

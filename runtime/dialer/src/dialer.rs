@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt;
@@ -32,6 +33,8 @@ struct Inner {
     clock: WallClock,
     epoch: Epoch,
     chance: Mutex<StdRng>,
+    /// No other run of the program has the store open.
+    alone: AtomicBool,
 }
 
 impl Dialer {
@@ -45,7 +48,8 @@ impl Dialer {
     ) -> Self {
         let mut chance = StdRng::seed_from_u64(seed);
         let epoch = Epoch(chance.next_u64());
-        let inner = Inner { store, prices, caller, clock, epoch, chance: Mutex::new(chance) };
+        let (chance, alone) = (Mutex::new(chance), AtomicBool::new(false));
+        let inner = Inner { store, prices, caller, clock, epoch, chance, alone };
         Self { inner: Arc::new(inner), policy: Policy::default() }
     }
 
@@ -81,9 +85,14 @@ impl Dialer {
         self.inner.epoch
     }
 
+    pub(crate) fn is_alone(&self) -> bool {
+        self.inner.alone.load(Ordering::Relaxed)
+    }
+
     /// Settles what earlier runs of the program left of a tenant's attempts. Only for a store that no other process can
-    /// have open; otherwise see [`Tables::recover`].
+    /// have open; otherwise see [`Tables::recover`]. What other runs held is no longer theirs from then on.
     pub async fn recover(&self, tenant: &TenantId) -> Result<Recovered> {
+        self.inner.alone.store(true, Ordering::Relaxed);
         self.tables(tenant).recover(Abandoned::OfOtherRuns(self.epoch()), self.now()).await
     }
 

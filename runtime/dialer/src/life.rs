@@ -231,6 +231,12 @@ impl Tables {
         Err(DialerError::Contended(self.keys.quota()))
     }
 
+    /// Notes a call or a new contact, for [`zvonar_campaign::IDLE`].
+    pub(crate) async fn note_active(&self, project: &ProjectId, at: UnixMillis) -> Result<()> {
+        self.turn(project, at, None, |row| row.active_at = row.active_at.max(at), |_| Ok(Turn::Stay)).await?;
+        Ok(())
+    }
+
     /// Takes a project from one status to another, and in and out of the quota with it.
     async fn turn(
         &self,

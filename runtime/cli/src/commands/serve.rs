@@ -13,16 +13,17 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::Instrument;
 use zvonar_api::{Server, TokenHash};
+use zvonar_campaign::{ACTIVE_PROJECTS, ProjectStatus};
 use zvonar_dialer::conversation::{Brief, Conversations, machine_settings};
 use zvonar_dialer::deployments::RolloutEvent;
-use zvonar_dialer::{CallReport, Caller, Dialer, Inbound, RunEvent, RunStep, Settled};
+use zvonar_dialer::{CallReport, Caller, Dialer, Halted, Inbound, Keep, RunEvent, RunStep, Settled};
 use zvonar_model::{PhoneNumber, TenantId};
 use zvonar_scenario::{Limits, Registry};
 use zvonar_store::SharedStore;
 use zvonar_switch::{Doorway, IncomingCall, Switch, clock};
 
 use super::Failure;
-use crate::config::{Config, Project};
+use crate::config::Config;
 use crate::host;
 
 /// What `zvonar serve` takes.
@@ -31,7 +32,7 @@ pub(crate) struct Arguments {
     /// The configuration.
     #[arg(long, value_name = "FILE", default_value = "zvonar.toml")]
     config: PathBuf,
-    /// End once the lists of all projects are done.
+    /// End once no active project has anything left to do; fail if one could not be dialled.
     #[arg(long)]
     once: bool,
 }
@@ -103,7 +104,9 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
         dialers.insert(tenant, dialer);
     }
     for (project, list) in config.projects.iter().zip(lists) {
-        host::load_project(&dialers[&project.tenant], project, list).await?;
+        let tenant = config.tenants.iter().find(|tenant| tenant.id == project.tenant);
+        let most = tenant.map_or(ACTIVE_PROJECTS, |tenant| tenant.grant.active_projects);
+        host::load_project(&dialers[&project.tenant], project, list, most).await?;
     }
     let host = Arc::new(Host { config, conversations, dialers });
     let (progress, progress_told) = mpsc::channel(256);
@@ -143,11 +146,11 @@ fn joined(ended: Result<(), tokio::task::JoinError>, what: &str) {
 }
 
 /// Shows what happens until nobody is left who could tell.
-async fn tell(mut progress: mpsc::Receiver<(String, RunEvent)>, mut rollouts: mpsc::Receiver<RolloutEvent>) {
+async fn tell(mut progress: mpsc::Receiver<RunEvent>, mut rollouts: mpsc::Receiver<RolloutEvent>) {
     let mut screen = Screen::new();
     loop {
         tokio::select! {
-            Some((project, event)) = progress.recv() => screen.show(&project, &event),
+            Some(event) = progress.recv() => screen.show(event.project.as_str(), &event),
             Some(RolloutEvent { tenant, scenario, text }) = rollouts.recv() => {
                 screen.line(format!("{tenant}: {scenario}: {text}"));
             }
@@ -163,11 +166,11 @@ async fn work(
     mut doorway: Doorway,
     once: bool,
     stop: &watch::Sender<bool>,
-    progress: mpsc::Sender<(String, RunEvent)>,
+    progress: mpsc::Sender<RunEvent>,
 ) -> Result<(), Failure> {
     let mut runs: JoinSet<Result<(), Failure>> = JoinSet::new();
-    for at in 0..host.config.projects.len() {
-        runs.spawn(dial(Arc::clone(host), at, progress.clone(), stop.subscribe()));
+    for tenant in host.dialers.keys() {
+        runs.spawn(dial(Arc::clone(host), tenant.clone(), once, progress.clone(), stop.subscribe()));
     }
     drop(progress);
     let mut talks: JoinSet<()> = JoinSet::new();
@@ -231,26 +234,22 @@ fn note(ended: Result<Result<(), Failure>, tokio::task::JoinError>, failure: &mu
     }
 }
 
-/// Runs one project of the configuration.
+/// Dials the projects of a tenant, those of the configuration and others. `once`: until none has anything left to do; a
+/// project that could not be dialled is a failure then.
 async fn dial(
     host: Arc<Host>,
-    at: usize,
-    progress: mpsc::Sender<(String, RunEvent)>,
+    tenant: TenantId,
+    once: bool,
+    events: mpsc::Sender<RunEvent>,
     stop: watch::Receiver<bool>,
 ) -> Result<(), Failure> {
-    let Project { tenant, id, .. } = &host.config.projects[at];
-    let (events, mut told) = mpsc::channel(64);
-    let name = id.to_string();
-    let pass_on = async move {
-        while let Some(event) = told.recv().await {
-            if progress.send((name.clone(), event)).await.is_err() {
-                break;
-            }
-        }
-    };
-    let run = host.dialers[tenant].run(tenant, id, Some(events), stop);
-    let (finished, ()) = tokio::join!(run, pass_on);
-    finished.map(|_| ()).map_err(|why| format!("project {id} of tenant {tenant}: {why}").into())
+    let keep = Keep { events: Some(events), once };
+    let halted = host.dialers[&tenant].keep(&tenant, keep, stop).await;
+    let halted = halted.map_err(|why| format!("the projects of tenant {tenant}: {why}"))?;
+    match halted.first().filter(|_| once) {
+        None => Ok(()),
+        Some(Halted { project, why }) => Err(format!("project {project} of tenant {tenant}: {why}").into()),
+    }
 }
 
 /// One call that came in: its route, its conversation, its settling.
@@ -321,6 +320,13 @@ impl Screen {
             bar.set_length(counts.leads);
             bar.set_position(counts.finished);
             bar.set_message(format!("линий занято: {}, потрачено: {}", counts.lines, counts.spent));
+        }
+        match &event.what {
+            RunStep::Over { status: ProjectStatus::Error { why } } => {
+                self.line(format!("{project}: «Ошибка»: {why}"));
+            }
+            RunStep::Over { status } => self.line(format!("{project}: «{status}»")),
+            _ => {}
         }
         if let RunStep::Settled { lead, number, outcome, robot_seconds, total, .. } = &event.what {
             let line = format!(

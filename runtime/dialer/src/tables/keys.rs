@@ -58,8 +58,12 @@ impl TenantKeys {
         self.root.then("quota").then("active")
     }
 
+    pub(crate) fn leases(&self) -> Key {
+        self.root.then("lease")
+    }
+
     pub(crate) fn lease(&self, project: &ProjectId) -> Key {
-        self.root.then("lease").then(project.as_str())
+        self.leases().then(project.as_str())
     }
 
     pub(crate) fn leads(&self, project: &ProjectId) -> Key {

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
-use zvonar_campaign::{ConsentEvent, ConsentRule, Consents, Progress, ProjectStatus, Purpose, RetryRules, USUAL_PRIORITY};
+use zvonar_campaign::{
+    ConsentEvent, ConsentRule, Consents, Progress, ProjectStatus, Purpose, RetryRules, USUAL_PRIORITY,
+};
 use zvonar_ledger::{Balance, CHARGE_VERSION, Charge};
 use zvonar_model::{
     AttemptId, AttemptRecord, LeadId, Millis, PhoneNumber, ProjectId, RECORD_VERSION, ScenarioName, TrunkId,

@@ -53,7 +53,7 @@ where
 }
 
 /// A telephone without a free line.
-struct NoLine(NotPlaced);
+pub(crate) struct NoLine(pub(crate) NotPlaced);
 
 #[async_trait]
 impl Caller for NoLine {
@@ -123,7 +123,7 @@ pub(crate) fn answered(robot_ms: u64) -> CallReport {
     report
 }
 
-fn memory() -> SharedStore {
+pub(crate) fn memory() -> SharedStore {
     Arc::new(MemoryStore::new())
 }
 
@@ -147,7 +147,7 @@ pub(crate) fn by_hand(dialer: &Dialer) -> Order {
     }
 }
 
-fn lead(i: u32) -> LeadId {
+pub(crate) fn lead(i: u32) -> LeadId {
     LeadId::new(&format!("lead-{i}")).unwrap()
 }
 

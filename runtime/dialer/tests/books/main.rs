@@ -4,6 +4,7 @@
 
 mod adding;
 mod dialling;
+mod foreman;
 mod killed;
 mod leads;
 mod life;
