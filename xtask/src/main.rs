@@ -10,6 +10,7 @@ mod demo;
 mod guest;
 mod prompts;
 mod shell;
+mod speech;
 mod suite;
 mod toolchain;
 
@@ -27,6 +28,7 @@ const HELP: &str = "\
   bench [ivr|hold|idle|ramp|all] [--quick]
                               calls per second, calls at once, memory of a call, beside the floor program
   bench guests [--quick]      what each example scenario costs, beside an embedded QuickJS
+  speech                      get what speech recognition needs, and hear thirty sentences and noises with it
   abuse [SECONDS]             what stops each misdeed of a scenario, and what fifty neighbours lose by it
   kill-soak [KILLS [LEADS]]   kill -9 of a dialling host at random moments of its list: 50 2000
   month [SEED]                a month of 50 projects and 200,000 leads on a pretend clock, against an oracle
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Some((&"guests", [])) => build_guests(),
         Some((&"bench", ["guests"])) => costs::guests(false),
         Some((&"bench", ["guests", "--quick"])) => costs::guests(true),
+        Some((&"speech", [])) => speech::run(),
         Some((&"abuse", rest)) => costs::abuse(rest),
         Some((&"bench", rest)) => bench::run(rest),
         Some((&"kill-soak", rest)) => suite::kill_soak(rest),
