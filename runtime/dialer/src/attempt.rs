@@ -89,7 +89,10 @@ impl Tables {
         }
         let rules = project.rules.retry;
         let turn = rotation(&row.progress.tries, &rules, &row.numbers).next();
-        let Some(number) = turn.map(|turn| row.numbers[turn].clone()) else { return Ok(None) };
+        let Some(number) = turn.map(|turn| row.numbers[turn].clone()) else {
+            self.retire(project, row, revision).await?;
+            return Ok(None);
+        };
         let intent = Intent {
             attempt: attempt.clone(),
             project: Some(project.project.clone()),
@@ -122,6 +125,21 @@ impl Tables {
         };
         let lead = Some(Read { row, revision: revisions[1] });
         Ok(Some(Claimed { intent, order, intent_revision: revisions[0], lead }))
+    }
+
+    /// Finishes a lead whose numbers have all had their calls by rules that were made stricter since: nothing else would,
+    /// and its project would never be done. Whoever changes the lead at the same moment goes first.
+    async fn retire(&self, project: &Project, mut row: Lead, revision: u64) -> Result<()> {
+        let before = row.progress.state.status();
+        row.progress.state = rotation(&row.progress.tries, &project.rules.retry, &row.numbers).state();
+        let moved = (before, row.progress.state.status());
+        let step = Step::Edited { project: project.project.clone(), lead: row.lead.clone(), moved };
+        let writes = vec![
+            Write::create(self.keys.changed_step("retired", &project.project, revision), encode(&step)),
+            Write::replace(self.keys.lead(&project.project, &row.lead), revision, encode(&row)),
+        ];
+        let _ = self.commit(writes, 0).await?;
+        Ok(())
     }
 
     /// Stores the intent to place a call by hand, as started. `None`: the attempt's id was used before.

@@ -13,12 +13,14 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::Serialize;
 use tokio::sync::watch;
+use zvonar_campaign::ConsentRule;
 use zvonar_ledger::PriceList;
 use zvonar_model::{Kopecks, Millis, Outcome, Phases, SystemResult, TenantId, UnixMillis};
 use zvonar_store::MemoryStore;
 
 use crate::{
-    CallReport, Caller, Counts, Dialer, NewLead, NewProject, NotPlaced, Order, Reserved, Result, WallClock,
+    CallReport, Caller, Counts, Dialer, NewLead, NewProject, NotPlaced, Order, Policy, Reserved, Result,
+    WallClock,
 };
 
 /// How the pretend people behave.
@@ -90,14 +92,16 @@ pub struct Forecast {
     pub hours: BTreeMap<u64, HourOfDialling>,
 }
 
-/// Rehearses a project. `start`: the pretend time of day at which it begins; `longest`: when to give up.
+/// Rehearses a project. `start`: the pretend time of day at which it begins; `longest`: when to give up. Where consents
+/// are required, everybody is taken to have given one; nobody is taken to have been called before.
 ///
 /// # Errors
 /// Those of a run: a project that could not be dialled in earnest cannot be rehearsed either.
 pub async fn forecast(
-    project: NewProject,
+    mut project: NewProject,
     leads: Vec<NewLead>,
     prices: Arc<PriceList>,
+    policy: Policy,
     callees: Callees,
     start: UnixMillis,
     longest: Duration,
@@ -106,7 +110,8 @@ pub async fn forecast(
     let exchange = Arc::new(Exchange { callees, clock: clock.clone(), seen: Mutex::default() });
     let store = Arc::new(MemoryStore::default());
     let seed = exchange.callees.seed;
-    let dialer = Dialer::new(store, prices, exchange.clone(), clock.clone(), seed);
+    let dialer = Dialer::new(store, prices, exchange.clone(), clock.clone(), seed).with_policy(policy);
+    project.rules.consent = ConsentRule::NotRequired;
     let tenant = TenantId::new("rehearsal").expect("a good id");
     let tables = dialer.tables(&tenant);
     let id = project.project.clone();

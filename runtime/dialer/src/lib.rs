@@ -69,4 +69,4 @@ pub use tables::{
     Scope, Stage, Standing, StatusCounts, Step, Tables, Tally, TenantKeys, Withdrawn,
 };
 pub use verify::{BookFault, Verified};
-pub use why::{Hold, NumberStory, Why};
+pub use why::{Hold, NumberStory, PLANNED, Plan, Planned, Why};

@@ -32,6 +32,7 @@ pub async fn check(fresh: impl Fn() -> SharedStore) {
     shards_do_not_meet(fresh()).await;
     a_scan_sees_every_key_below_its_prefix_once(fresh()).await;
     a_journal_is_read_in_the_order_of_its_revisions(fresh()).await;
+    whoever_follows_a_journal_passes_nothing_over(fresh()).await;
     a_watcher_hears_what_was_and_what_comes(fresh()).await;
     a_watcher_that_sleeps_is_told_that_it_missed_something(fresh()).await;
     counting_at_once_loses_nothing(fresh()).await;
@@ -235,6 +236,43 @@ async fn next(stream: &mut BoxStream<'static, Result<Event>>) -> Result<Event> {
         .await
         .expect("a watcher hears of a change in time")
         .expect("the stream goes on")
+}
+
+/// A projection reads a journal from the last entry that it has seen. An entry that appears behind that place later is
+/// never counted.
+async fn whoever_follows_a_journal_passes_nothing_over(store: SharedStore) {
+    let shard = shard(0);
+    const WRITERS: u64 = 4;
+    const COMMITS: u64 = 60;
+    let writers = (0..WRITERS).map(|writer| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for commit in 0..COMMITS {
+                let entries =
+                    (0..20).map(|i| Write::create(key(&format!("a.log.{writer}-{commit}-{i}")), "x"));
+                done(&store, shard, entries.collect()).await;
+            }
+        })
+    });
+    let writers: Vec<_> = writers.collect();
+    let wanted = usize::try_from(WRITERS * COMMITS * 20).expect("a small number");
+    let (mut seen, mut after) = (BTreeSet::new(), 0);
+    let mut written = false;
+    while seen.len() < wanted {
+        let over = writers.iter().all(tokio::task::JoinHandle::is_finished);
+        let entries = store.read(shard, &key("a.log"), after, 50).await.expect("a journal is read");
+        assert!(!(entries.is_empty() && written), "{} of {wanted} entries were seen", seen.len());
+        written = over;
+        for entry in entries {
+            assert!(entry.revision > after, "entries come in the order of their revisions");
+            after = entry.revision;
+            assert!(seen.insert(entry.key.as_str().to_owned()), "{} came twice", entry.key);
+        }
+        tokio::task::yield_now().await;
+    }
+    for writer in writers {
+        writer.await.expect("a writer ends well");
+    }
 }
 
 async fn a_watcher_hears_what_was_and_what_comes(store: SharedStore) {

@@ -1,11 +1,13 @@
 //! A list becomes a report: a farm, a host that dials it once, and the report, as `./zv demo` runs them.
 
+use std::path::Path;
 use std::time::Duration;
 
 use zvonar_tests::{
-    host::{Farm, Host, Report, verify_ledger},
+    host::{Farm, Host, Report, verify_ledger, zvonar},
     machine,
-    project::{Config, Project, leads},
+    process::Process,
+    project::{Config, Lead, Project, leads},
 };
 
 /// What a farm's callee does, by the last two digits; what the report must say of it (`None`: whatever a mailbox comes
@@ -63,4 +65,42 @@ fn every_behaviour_of_a_callee_becomes_its_result_and_the_sums_add_up() {
     // Said in the report, not shown: no number of the list is anywhere in it whole.
     let text = report.lines.join("\n");
     assert!(list.iter().all(|lead| !text.contains(&lead.phone[1..])), "{text}");
+    the_reports_by_name_agree(&host.config, &list, &report, sum);
+}
+
+/// «Проекты», «Результаты всех вызовов», «Результаты последних вызовов» and «Выгрузка контактов» of the same calls.
+fn the_reports_by_name_agree(config: &Path, list: &[Lead], report: &Report, sum: i64) {
+    let ask = |arguments: &[&str]| {
+        let mut command = zvonar(["report"]);
+        command.args(arguments).arg("--config").arg(config);
+        Process::spawn("zvonar report", &mut command).unwrap().succeed(Duration::from_secs(60)).unwrap()
+    };
+    let json = |arguments: &[&str]| -> Vec<serde_json::Value> {
+        let arguments = [arguments, &["--json"]].concat();
+        ask(&arguments).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let projects = json(&["projects"]);
+    assert_eq!(projects.len(), 1, "{projects:?}");
+    assert_eq!(projects[0]["calls"]["kopecks"], sum);
+    let leads = &projects[0]["leads"];
+    assert_eq!(leads["reached"].as_i64().unwrap() + leads["unreached"].as_i64().unwrap(), list.len() as i64);
+    for name in ["calls", "last"] {
+        let calls = json(&[name]);
+        assert_eq!(calls.len(), report.rows.len(), "each lead was called once");
+        assert_eq!(calls.iter().map(|call| call["kopecks"].as_i64().unwrap()).sum::<i64>(), sum);
+    }
+    let busy = json(&["calls", "--result", "Занято", "--oldest-first"]);
+    assert_eq!(busy.len(), report.rows.iter().filter(|row| row.result == "Занято").count());
+    assert!(json(&["calls", "--from", "2020-01-01", "--to", "2020-01-02"]).is_empty());
+    // On the screen numbers are masked, in a file they are not: other programs go on with it.
+    let screen = ask(&["calls"]);
+    assert!(
+        screen.contains("Занято") && list.iter().all(|lead| !screen.contains(&lead.phone[1..])),
+        "{screen}"
+    );
+    let file = config.with_file_name("contacts.csv");
+    let told = ask(&["contacts", "--status", "reached,не дозвонились", "--csv", file.to_str().unwrap()]);
+    assert!(told.trim_end().ends_with(&format!("{} rows", list.len())), "{told}");
+    let text = std::fs::read_to_string(file).unwrap();
+    assert!(list.iter().all(|lead| text.contains(&lead.phone[1..])), "{text}");
 }

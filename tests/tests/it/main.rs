@@ -21,6 +21,7 @@ mod layers;
 mod newcomer;
 mod reload;
 mod replay;
+mod rules;
 mod sipp;
 mod tenants;
 mod torture;

@@ -12,12 +12,12 @@ use zvonar_campaign::{
     Calling, Left, Meaning, NumberKind, Register, RetryClass, RetryRules, Rotation, Schedule, Step,
     weekday_name,
 };
-use zvonar_dialer::{DialerError, Hold, Tables, Why};
+use zvonar_dialer::{Abandoned, DialerError, Epoch, Hold, Project as StoredProject, Tables, Why};
 use zvonar_model::{LeadId, PhoneNumber, ProjectId, UnixMillis};
 use zvonar_switch::clock;
 
 use super::{Failure, cases, say};
-use crate::config::{Config, Project};
+use crate::config::Config;
 use crate::host;
 
 /// What can be explained.
@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Retry(Retry),
     /// Why a lead is not being dialled, and when it is next.
     Lead(Lead),
+    /// What a project does next: its next ten leads with their times, and what holds all others.
+    Project(Project),
     /// Whether somebody may be called at a moment, and when next.
     Hours(Hours),
     /// Whether a number is dialled, and if not, why; with the register, whose it is and where.
@@ -64,7 +66,7 @@ pub(crate) struct Hours {
 pub(crate) struct Lead {
     /// The lead, as the list names it.
     lead: LeadId,
-    /// Its project; absent: all projects of the configuration that have such a lead.
+    /// Its project; absent: all projects that have such a lead.
     #[arg(long, value_name = "ID")]
     project: Option<ProjectId>,
     /// The configuration of the host.
@@ -77,6 +79,19 @@ pub(crate) struct Lead {
 
 /// Where a configuration is looked for when none is named.
 const USUAL: &str = "zvonar.toml";
+
+/// What `zvonar explain project` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Project {
+    /// The project.
+    project: ProjectId,
+    /// The configuration of the host.
+    #[arg(long, value_name = "FILE", default_value = "zvonar.toml")]
+    config: PathBuf,
+    /// {"project": …, "status": …, "still": … or null, "leads": …, "next": […], "others": {RULE: count}}
+    #[arg(long)]
+    json: bool,
+}
 
 fn zone(name: &str) -> Result<TimeZone, String> {
     TimeZone::get(name).map_err(|_| format!("the tz database has no zone `{name}`; one is Europe/Moscow"))
@@ -160,38 +175,58 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Retry(arguments) => retries(&arguments),
         Command::Lead(arguments) => explain_lead(&arguments),
+        Command::Project(arguments) => explain_project(&arguments),
         Command::Hours(arguments) => hours(&arguments),
         Command::Number { number, config, json } => explain_number(&number, config.as_deref(), json),
     }
 }
 
-fn explain_lead(arguments: &Lead) -> Result<(), Failure> {
-    let config = Config::load(&arguments.config)?;
+/// Does something with every stored project that is wanted. The store is ours alone, so no run of the program is alive.
+fn with_projects<T>(
+    config: &Path,
+    wanted: Option<&ProjectId>,
+    ask: impl AsyncFn(&Tables, &StoredProject) -> Result<Option<T>, DialerError>,
+) -> Result<Vec<(StoredProject, T)>, Failure> {
+    let config = Config::load(config)?;
     let prices = host::price_lists(&config)?;
     let policies = host::policies(&config)?;
-    let wanted = |id: &ProjectId| arguments.project.as_ref().is_none_or(|project| project == id);
-    if !config.projects.iter().any(|project| wanted(&project.id)) {
-        let all: Vec<String> = config.projects.iter().map(|project| project.id.to_string()).collect();
-        return Err(format!("the configuration has no such project; it has: {}", all.join(", ")).into());
-    }
-    let found = super::runtime(1)?.block_on(async {
+    super::runtime(1)?.block_on(async {
         let store = host::open_store(&config.node.data)?;
-        let mut found = Vec::new();
-        for project in config.projects.iter().filter(|project| wanted(&project.id)) {
-            let tables = Tables::new(store.clone(), prices[&project.tenant].clone(), project.tenant.clone());
-            let tables = tables.with_policy(policies[&project.tenant].clone());
-            match tables.why(&project.id, &arguments.lead, clock::wall()).await {
-                Ok(why) => found.push((project, why)),
-                // The host has not stored it yet, or another project has the lead.
-                Err(DialerError::NoLead(_) | DialerError::NoProject(_)) => {}
-                Err(why) => return Err(why.into()),
+        let (mut found, mut known) = (Vec::new(), Vec::new());
+        for tenant in &config.tenants {
+            let tables = Tables::new(store.clone(), prices[&tenant.id].clone(), tenant.id.clone());
+            let tables = tables.with_policy(policies[&tenant.id].clone());
+            for project in tables.projects().await? {
+                known.push(project.project.to_string());
+                if wanted.is_some_and(|wanted| *wanted != project.project) {
+                    continue;
+                }
+                match ask(&tables, &project).await {
+                    Ok(answer) => found.extend(answer.map(|answer| (project, answer))),
+                    // Another project has the lead.
+                    Err(DialerError::NoLead(_) | DialerError::NoProject(_)) => {}
+                    Err(why) => return Err(why.into()),
+                }
             }
         }
         host::close_store(store).await?;
+        if let Some(wanted) = wanted.filter(|wanted| !known.contains(&wanted.to_string())) {
+            let known = if known.is_empty() { "none".into() } else { known.join(", ") };
+            return Err(format!("no project {wanted} is stored; there are: {known}").into());
+        }
         Ok::<_, Failure>(found)
+    })
+}
+
+/// All claims of a store that nobody else has open are those of dead runs.
+const ALL_DEAD: Abandoned = Abandoned::OfOtherRuns(Epoch(0));
+
+fn explain_lead(arguments: &Lead) -> Result<(), Failure> {
+    let found = with_projects(&arguments.config, arguments.project.as_ref(), async |tables, project| {
+        tables.why_if(&project.project, &arguments.lead, ALL_DEAD, clock::wall()).await.map(Some)
     })?;
     if found.is_empty() {
-        return Err(format!("no project of this configuration has a lead {}", arguments.lead).into());
+        return Err(format!("no project has a lead {}", arguments.lead).into());
     }
     for (project, why) in &found {
         if arguments.json {
@@ -203,7 +238,7 @@ fn explain_lead(arguments: &Lead) -> Result<(), Failure> {
     Ok(())
 }
 
-fn lead_json(project: &Project, why: &Why) -> Value {
+fn lead_json(project: &StoredProject, why: &Why) -> Value {
     let numbers: Vec<Value> = why
         .numbers
         .iter()
@@ -216,35 +251,88 @@ fn lead_json(project: &Project, why: &Why) -> Value {
         })
         .collect();
     json!({
-        "project": project.id.as_str(), "lead": why.lead.as_str(), "status": why.status, "hold": why.hold,
-        "next": why.next.map(|next| next.0), "turn": why.turn, "numbers": numbers,
+        "project": project.project.as_str(), "lead": why.lead.as_str(), "status": why.status, "hold": why.hold,
+        "behind": why.behind, "next": why.next.map(|next| next.0), "earliest": why.earliest.map(|at| at.0),
+        "turn": why.turn, "numbers": numbers,
     })
 }
 
-fn tell_lead(project: &Project, why: &Why) -> Result<(), Failure> {
+/// Moments in the project's own zone.
+fn teller(project: &StoredProject) -> impl Fn(UnixMillis) -> String {
+    let zone = TimeZone::get(&project.rules.zone).unwrap_or(TimeZone::UTC);
+    move |moment| {
+        let moment = Timestamp::from_millisecond(moment.0).unwrap_or(Timestamp::UNIX_EPOCH);
+        moment.to_zoned(zone.clone()).strftime("%d.%m.%Y %H:%M %Z").to_string()
+    }
+}
+
+fn tell_lead(project: &StoredProject, why: &Why) -> Result<(), Failure> {
     let retry = &project.rules.retry;
-    say(format!("{} in project {}: {}", why.lead, project.id, why.status))?;
+    say(format!("{} in project {}: {}", why.lead, project.project, why.status))?;
     for story in &why.numbers {
         say(format!("  {}", story.sentence(retry.max_calls)))?;
     }
-    let zone = TimeZone::get(&project.rules.zone).unwrap_or(TimeZone::UTC);
-    let at = |moment: UnixMillis| {
-        let moment = Timestamp::from_millisecond(moment.0).unwrap_or(Timestamp::UNIX_EPOCH);
-        moment.to_zoned(zone.clone()).strftime("%d.%m.%Y %H:%M %Z").to_string()
+    let at = teller(project);
+    let timed = |hold: &Hold, moment: Option<UnixMillis>| {
+        let next = match (hold, moment) {
+            (Hold::Interval { .. } | Hold::Cap { .. } | Hold::Hours { .. }, Some(moment)) => {
+                format!(": next from {}", at(moment))
+            }
+            (Hold::Hours { .. }, None) => ": it does not open within a year".into(),
+            (Hold::DeadClaim { until: Some(until), .. }, _) => {
+                format!(", or its lease is over at {}", at(*until))
+            }
+            (Hold::NoConsent { .. }, _) => "; it is looked for again every hour".into(),
+            _ => String::new(),
+        };
+        format!("{}{next}", hold.sentence())
     };
-    let next = why.next.map_or("no next call within a year".into(), |next| format!("next from {}", at(next)));
-    say(match &why.hold {
-        Hold::Turn => {
-            "  nothing holds it: it is dialled when the project runs and has a line free".to_owned()
+    match &why.behind {
+        None => say(format!("  {}", timed(&why.hold, why.next))),
+        Some(behind) => {
+            say(format!("  {}: no next call until it is started", why.hold.sentence()))?;
+            say(format!("  once it dials: {}", timed(behind, why.earliest)))
         }
-        Hold::Dialling { attempt } => format!("  it is being dialled now: attempt {attempt}"),
-        Hold::Interval { .. } => format!("  held by the interval after its last result: {next}"),
-        Hold::Hours { hours } => {
-            format!("  held by the calling hours ({hours}, where the lead lives): {next}")
+    }
+}
+
+fn explain_project(arguments: &Project) -> Result<(), Failure> {
+    let found = with_projects(&arguments.config, Some(&arguments.project), async |tables, project| {
+        tables.plan(&project.project, ALL_DEAD, clock::wall()).await.map(Some)
+    })?;
+    for (project, plan) in &found {
+        let at = teller(project);
+        if arguments.json {
+            let next: Vec<Value> = plan
+                .next
+                .iter()
+                .map(|planned| {
+                    json!({
+                        "lead": planned.lead.as_str(), "at": planned.at.0, "number": planned.number.masked(),
+                        "hold": planned.hold,
+                    })
+                })
+                .collect();
+            say(json!({
+                "project": plan.project.as_str(), "status": project.status.title(), "still": plan.still,
+                "leads": plan.leads, "next": next, "others": plan.others,
+            }))?;
+            continue;
         }
-        Hold::Reached => "  finished: somebody answered".to_owned(),
-        Hold::Spent => "  finished: all its numbers have left".to_owned(),
-    })
+        say(format!("{}: {}, {} leads", plan.project, project.status, plan.leads))?;
+        if let Some(still) = &plan.still {
+            say(format!("  {}; the times hold once it dials", still.sentence()))?;
+        }
+        for planned in &plan.next {
+            let rule = planned.hold.rule();
+            say(format!("  {}  {}  {}  {rule}", at(planned.at), planned.lead, planned.number))?;
+        }
+        let others: Vec<String> = plan.others.iter().map(|(rule, count)| format!("{rule} {count}")).collect();
+        if !others.is_empty() {
+            say(format!("  all others: {}", others.join(", ")))?;
+        }
+    }
+    Ok(())
 }
 
 fn explain_number(text: &str, config: Option<&Path>, json: bool) -> Result<(), Failure> {

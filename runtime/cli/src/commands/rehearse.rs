@@ -91,6 +91,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         format!("the configuration has no project {}; it has: {}", arguments.project, all.join(", "))
     })?;
     let prices = host::price_lists(&config)?[&project.tenant].clone();
+    let policy = host::policies(&config)?[&project.tenant].clone();
     let zone = TimeZone::get(&project.rules.zone)?;
     let start = match &arguments.start {
         None => clock::wall(),
@@ -112,7 +113,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let lines = new.lines;
     let longest = Duration::from_secs(u64::from(arguments.days) * 24 * 3600);
     let paused = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
-    let told = paused.block_on(forecast(new, list, prices, callees, start, longest))?;
+    let told = paused.block_on(forecast(new, list, prices, policy, callees, start, longest))?;
     if arguments.json {
         say(as_json(&told, lines))
     } else {

@@ -17,6 +17,9 @@ use crate::{Day, Result};
 /// How many steps are looked at for one page: a rare filter gives a page with fewer rows and a place to go on, not a wait.
 const LOOK: usize = 3_000;
 
+/// What looking at a lead weighs among them, besides its step.
+const LEAD: usize = 3;
+
 /// How many days are looked at for one page.
 const DAYS: usize = 500;
 
@@ -96,7 +99,7 @@ impl Tables {
         limit: usize,
     ) -> Result<CallPage> {
         let nothing = CallPage { calls: Vec::new(), next: None };
-        if !filter.is_possible() {
+        if !filter.is_possible() || (last_only && filter.scope == Scope::Outside) {
             return Ok(nothing);
         }
         let cursor = self.folded().await?;
@@ -212,7 +215,7 @@ impl Tables {
     }
 
     /// Whether a call is one of those that a report is about.
-    async fn is_meant(&self, step: &AttemptStep, search: &Search<'_>) -> Result<bool> {
+    async fn is_meant(&self, step: &AttemptStep, search: &mut Search<'_>) -> Result<bool> {
         let CallFilter { scope, result, scenario, tag, .. } = search.filter;
         let named = step.scenario.as_ref().map(|scenario| scenario.name.as_str());
         let plain = (*scope == Scope::All || *scope == Scope::of(step.project.as_ref()))
@@ -222,6 +225,7 @@ impl Tables {
             return Ok(plain);
         }
         let lead = self.lead_of(step).await?;
+        search.looked += if step.lead.is_some() { LEAD } else { 0 };
         let is_last =
             |lead: &Lead| lead.progress.tries.last().is_some_and(|last| last.attempt == step.attempt);
         let has_tag = |tag: &String| match &lead {

@@ -30,7 +30,7 @@ pub enum Step {
         /// Who, and where each stood.
         leads: Vec<Standing>,
     },
-    /// Somebody changed a lead's numbers or fields.
+    /// Somebody changed a lead's numbers or fields, or the rules so that its numbers have had their calls.
     Edited {
         /// In which project.
         project: ProjectId,

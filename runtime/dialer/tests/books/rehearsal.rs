@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use zvonar_dialer::{Callees, DialRules, Forecast, NewLead, NewProject, forecast};
+use zvonar_dialer::{Callees, DialRules, Forecast, NewLead, NewProject, Policy, forecast};
 use zvonar_ledger::PriceList;
 use zvonar_model::{Kopecks, LeadId, UnixMillis};
 
@@ -21,7 +21,9 @@ async fn rehearse(leads: u32, lines: u32, rules: DialRules, callees: Callees, lo
         NewLead { lead, numbers: vec![number(i)], fields, tags: BTreeSet::new() }
     };
     let leads = (0..leads).map(lead).collect();
-    forecast(new, leads, Arc::new(PriceList::default()), callees, EIGHT, longest).await.unwrap()
+    forecast(new, leads, Arc::new(PriceList::default()), Policy::default(), callees, EIGHT, longest)
+        .await
+        .unwrap()
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! Caps, consents, the blacklist and the register, as runs follow them.
 
 use zvonar_campaign::{Caps, ConsentEvent, ConsentRule, Purpose, Register};
-use zvonar_dialer::{DialRules, Policy};
+use zvonar_dialer::{DialRules, Epoch, Hold, Policy};
 
 use super::*;
 
@@ -296,4 +296,149 @@ async fn a_project_of_mobile_numbers_alone_leaves_the_others_out() {
     let added = world.tables().add_leads(&list, leads).await.unwrap();
     assert_eq!(added.refused, [(lead(1), NumberRefused::NotMobile)]);
     assert_eq!(world.tables().lead(&list, &lead(2)).await.unwrap().unwrap().numbers.len(), 1);
+}
+
+/// A table of leads, one for each rule that can hold one.
+#[tokio::test(start_paused = true)]
+async fn every_rule_that_can_hold_a_lead_is_named_with_the_next_time() {
+    let mut register = Register::clone(&Register::sample());
+    register.load("DEF-9xx.csv", "900;0000000;0000099;100;А;Омская область;1\n", UnixMillis(0)).unwrap();
+    let caps = Caps { week: Some(1), ..Caps::default() };
+    let before = World::new(capped(caps), Outcome::NoAnswer);
+    let policy = Policy { register: Arc::new(register), caps };
+    let world = World { dialer: before.dialer.clone().with_policy(policy), rings: before.rings.clone() };
+    let (tables, now) = (world.tables(), world.dialer.now());
+    let rules = DialRules { consent: ConsentRule::Required, zone: "Asia/Omsk".into(), ..often(3) };
+    // On a list that was made before the register was loaded.
+    let list = before
+        .list(
+            "list",
+            rules.clone(),
+            &[
+                ("turn", &[1]),
+                ("capped", &[2]),
+                ("blocked", &[3, 103]),
+                ("refused", &[101]),
+                ("passed", &[102, 4]),
+                ("unasked", &[5]),
+            ],
+        )
+        .await;
+    for i in [1, 2, 3, 4] {
+        tables.add_consent(&said(true, i, &[Purpose::Inform], now)).await.unwrap();
+    }
+    tables.block(&number(3), "просил", now).await.unwrap();
+    // Another project has called this number today.
+    let other = before.list("other", often(1), &[("a", &[2])]).await;
+    world.run(&other).await;
+    tables.start_project(&list, 5, now).await.unwrap();
+    let told = async |lead: &str| {
+        let why = tables.why(&list, &LeadId::new(lead).unwrap(), world.dialer.now()).await.unwrap();
+        (why.hold.rule(), why.next.map(|next| (next.0 - START) / HOUR), why.turn)
+    };
+    // Midnight from Sunday to Monday in Omsk: 147 hours from Monday, 20:13.
+    let table = [
+        ("turn", ("turn", Some(0), Some(0))),
+        ("capped", ("cap", Some(147), Some(0))),
+        ("blocked", ("blacklist", None, None)),
+        ("refused", ("refused", None, None)),
+        ("passed", ("turn", Some(0), Some(1))),
+        ("unasked", ("no_consent", None, None)),
+    ];
+    for (lead, expected) in table {
+        assert_eq!(told(lead).await, expected, "{lead}");
+    }
+    let plan = tables.plan(&list, Abandoned::Expired, world.dialer.now()).await.unwrap();
+    let next: Vec<_> = plan.next.iter().map(|planned| (planned.lead.as_str(), planned.hold.rule())).collect();
+    assert_eq!(next, [("turn", "turn"), ("passed", "turn"), ("capped", "cap")]);
+    assert_eq!(plan.others, [("blacklist", 1), ("no_consent", 1), ("refused", 1)].into());
+    assert_eq!((plan.leads, &plan.still), (6, &None));
+
+    // What was told is what happens.
+    let (stop, stopped) = watch::channel(false);
+    let whose = tenant();
+    let (_, ()) = tokio::join!(world.dialer.run(&whose, &list, None, stopped), async {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        stop.send_replace(true);
+    });
+    for (lead, rule) in
+        [("turn", "interval"), ("blocked", "spent"), ("refused", "spent"), ("unasked", "no_consent")]
+    {
+        let (told, ..) = told(lead).await;
+        // The week's one call is made: the cap lets go after the interval.
+        let rule = if rule == "interval" { "cap" } else { rule };
+        assert_eq!(told, rule, "{lead}");
+    }
+
+    // Whatever its leads say, a project that stands still calls nobody.
+    tables.pause_project(&list, world.dialer.now()).await.unwrap();
+    let why = tables.why(&list, &LeadId::new("unasked").unwrap(), world.dialer.now()).await.unwrap();
+    assert_eq!(
+        (why.hold.rule(), why.behind.as_ref().map(Hold::rule), why.next),
+        ("paused", Some("no_consent"), None)
+    );
+    let plan = tables.plan(&list, Abandoned::Expired, world.dialer.now()).await.unwrap();
+    assert_eq!(plan.still.map(|hold| hold.rule()), Some("paused"));
+    tables.finish_project(&list, world.dialer.now()).await.unwrap();
+    let why = tables.why(&list, &LeadId::new("capped").unwrap(), world.dialer.now()).await.unwrap();
+    assert_eq!((why.hold.rule(), why.behind.as_ref().map(Hold::rule)), ("project_finished", Some("cap")));
+    assert!(why.earliest.is_some() && why.hold.sentence().contains("«Завершён»"), "{why:?}");
+}
+
+/// A project whose rules were made stricter asked for a lead again and again that had had its calls, and was never done.
+#[tokio::test(start_paused = true)]
+async fn a_lead_that_has_had_its_calls_by_stricter_rules_is_finished() {
+    let world = World::new(Policy::default(), Outcome::NoAnswer);
+    let list = world.list("list", often(3), &[("a", &[1])]).await;
+    let (stop, stopped) = watch::channel(false);
+    let whose = tenant();
+    let (_, ()) = tokio::join!(world.dialer.run(&whose, &list, None, stopped), async {
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        stop.send_replace(true);
+    });
+    let tables = world.tables();
+    let stored = tables.project(&list).await.unwrap().unwrap();
+    tables
+        .put_project(NewProject { rules: often(1), ..NewProject::like(stored) }, world.dialer.now())
+        .await
+        .unwrap();
+    let finished =
+        tokio::time::timeout(Duration::from_secs(24 * 3600), world.dialer.run(&whose, &list, None, never()));
+    let counts = finished.await.expect("the run ends").unwrap().counts;
+    assert_eq!((counts.leads, counts.finished, counts.attempts), (1, 1, 0));
+    assert_eq!(world.rang(), hours(&[0]));
+    assert!(tables.verify().await.unwrap().is_sound());
+}
+
+/// Lines that are taken, and a claim of a run that died.
+#[tokio::test(start_paused = true)]
+async fn lines_and_dead_runs_are_named_too() {
+    let store = memory();
+    let phone = Phone(|_| async {
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        answered(1_000)
+    });
+    let dialer = dialer(store, Arc::new(phone), 1);
+    make_list(&dialer, 15, 1).await;
+    let (tables, clock) = (dialer.tables(&tenant()), wall_clock());
+    tables.start_project(&project(), 5, clock()).await.unwrap();
+    let running = {
+        let dialer = dialer.clone();
+        tokio::spawn(async move { dialer.run(&tenant(), &project(), None, never()).await })
+    };
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let why = async |i| tables.why(&project(), &lead(i), clock()).await.unwrap().hold;
+    assert_eq!(why(0).await.rule(), "dialling");
+    assert_eq!(why(1).await, Hold::Lines { busy: 1, lines: 1 });
+    let plan = tables.plan(&project(), Abandoned::Expired, clock()).await.unwrap();
+    assert_eq!((plan.next.len(), plan.next[0].lead.as_str()), (10, "lead-1"), "in the order of the list");
+    assert_eq!(plan.others, [("dialling", 1), ("lines", 4)].into());
+    // The program dies in mid-call. Whoever opens the store alone knows at once, all others when the lease is over.
+    running.abort();
+    let alone = Abandoned::OfOtherRuns(Epoch(0));
+    let dead = tables.why_if(&project(), &lead(0), alone, clock()).await.unwrap();
+    assert_eq!((dead.hold.rule(), dead.behind, dead.next), ("dead_claim", None, None));
+    tokio::time::sleep(Duration::from_secs(5 * 3600)).await;
+    assert_eq!(why(0).await.rule(), "dead_claim");
+    assert_eq!(why(1).await.rule(), "turn");
 }

@@ -170,6 +170,9 @@ async fn every_state_of_a_lead_names_the_rule_that_holds_it_and_the_next_time() 
         tags: BTreeSet::new(),
     }];
     tables.add_leads(&project(), added).await.unwrap();
+    let paused = tables.why(&project(), &lead(0), clock()).await.unwrap();
+    assert_eq!((paused.hold, paused.behind, paused.next), (Hold::Paused, Some(Hold::Turn), None));
+    tables.start_project(&project(), 5, clock()).await.unwrap();
     let why = async || tables.why(&project(), &lead(0), clock()).await.unwrap();
 
     let new = why().await;
