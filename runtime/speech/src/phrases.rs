@@ -31,8 +31,10 @@ pub const MOST_WAYS: usize = 50;
 const FORGIVEN: f32 = 0.25;
 /// The same for a single word within it.
 const FORGIVEN_OF_A_WORD: f32 = 0.34;
-/// And where words were parted elsewhere.
+/// And where words were parted elsewhere; at most so many letters, which is less than a word that means something.
 const FORGIVEN_ACROSS_WORDS: f32 = 0.15;
+/// See [`FORGIVEN_ACROSS_WORDS`].
+const LETTERS_ACROSS_WORDS: f32 = 2.0;
 /// A word must have more letters than this, of its stem, for any of them to be wrong.
 const SHORT_WORD: usize = 4;
 /// Of so many words one may be another.
@@ -340,7 +342,8 @@ impl Way {
         };
         if window.len() != self.words.len() && self.spaced.len() > SHORT_WORD + 1 {
             let (mine, theirs) = (solid(&self.words), solid(window));
-            if edits(&mine, &theirs, row) as f32 <= (FORGIVEN_ACROSS_WORDS * mine.len() as f32).round() {
+            let forgiven = (FORGIVEN_ACROSS_WORDS * mine.len() as f32).round().min(LETTERS_ACROSS_WORDS);
+            if edits(&mine, &theirs, row) as f32 <= forgiven {
                 return true;
             }
         }
