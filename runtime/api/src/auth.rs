@@ -7,7 +7,7 @@ use utoipa::Modify;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use zvonar_model::TenantId;
 
-use crate::{Api, ApiError};
+use crate::{ApiError, TokenHash};
 
 /// Who asks. A handler that wants one is not reached without a token.
 #[derive(Debug, Clone)]
@@ -17,10 +17,16 @@ pub(crate) struct Caller {
     pub(crate) token: String,
 }
 
-impl FromRequestParts<Api> for Caller {
+/// What knows the tokens.
+pub(crate) trait Tokens {
+    /// Each with its tenant.
+    fn tokens(&self) -> &[(TenantId, TokenHash)];
+}
+
+impl<S: Tokens + Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, api: &S) -> Result<Self, ApiError> {
         let given = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let (scheme, token) = given.and_then(|given| given.split_once(' ')).ok_or(ApiError::NoToken)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
@@ -28,7 +34,7 @@ impl FromRequestParts<Api> for Caller {
         }
         // All of them are looked at, so that the time tells nothing about which one it was.
         let mut found = None;
-        for (tenant, hash) in api.tokens.iter() {
+        for (tenant, hash) in api.tokens() {
             if hash.is_of(token.trim()) {
                 found = Some(Self { tenant: tenant.clone(), token: hash.name().to_owned() });
             }

@@ -11,6 +11,8 @@ use utoipa::ToSchema;
 use zvonar_dialer::DialerError;
 use zvonar_dialer::deployments::DeployError;
 
+use crate::desk::MAX_BODY;
+
 /// The body of every answer that is no success.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Problem {
@@ -20,8 +22,11 @@ pub(crate) struct Problem {
     /// A sentence that says what to do.
     #[schema(example = "the package was refused: mend what `faults` says and upload it again")]
     message: String,
-    /// One sentence for each fault of a package.
+    /// One sentence for each fault of a package; one for each project or edit that is in the way.
     faults: Vec<String>,
+    /// After two edits at once: the version that the project has now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u64>,
 }
 
 /// Why a request was not served.
@@ -49,6 +54,15 @@ pub enum ApiError {
     /// No attempt of this id has finished.
     #[error("there is no finished attempt `{0}` of this tenant")]
     NoAttempt(String),
+    /// The tenant has no such project.
+    #[error("there is no project `{0}` of this tenant")]
+    NoProject(String),
+    /// The project has no such lead.
+    #[error("the project has no lead `{0}`")]
+    NoLead(String),
+    /// More than is taken at once.
+    #[error("{0}")]
+    TooMuch(String),
     /// The body is larger than any package may be.
     #[error("a package may have {} MiB as an archive; send a smaller one", .limit >> 20)]
     TooLarge {
@@ -77,6 +91,9 @@ impl From<QueryRejection> for ApiError {
 
 impl From<JsonRejection> for ApiError {
     fn from(why: JsonRejection) -> Self {
+        if why.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            return Self::TooMuch(format!("a body may have {} MiB; send less at once", MAX_BODY >> 20));
+        }
         Self::Malformed(format!("the body is not understood: {}", why.body_text()))
     }
 }
@@ -90,6 +107,9 @@ impl ApiError {
             Self::NoMethod { .. } => (StatusCode::METHOD_NOT_ALLOWED, "no-such-method"),
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed"),
             Self::NoAttempt(_) => (StatusCode::NOT_FOUND, "no-such-attempt"),
+            Self::NoProject(_) => (StatusCode::NOT_FOUND, "no-such-project"),
+            Self::NoLead(_) => (StatusCode::NOT_FOUND, "no-such-lead"),
+            Self::TooMuch(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
             Self::BrokenOff(_) => (StatusCode::REQUEST_TIMEOUT, "broken-off"),
             Self::Busy(_) => (StatusCode::TOO_MANY_REQUESTS, "too-many-readers"),
@@ -102,7 +122,43 @@ impl ApiError {
                 DeployError::Closed => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
                 DeployError::Dialer(_) | DeployError::Scratch { .. } | DeployError::Bug => INTERNAL,
             },
-            Self::Store(_) => INTERNAL,
+            Self::Store(why) => match why {
+                DialerError::NoProject(_) => (StatusCode::NOT_FOUND, "no-such-project"),
+                DialerError::NoLead(_) => (StatusCode::NOT_FOUND, "no-such-lead"),
+                DialerError::ProjectExists(_) => (StatusCode::CONFLICT, "project-exists"),
+                DialerError::EditConflict(_) => (StatusCode::CONFLICT, "edit-conflict"),
+                DialerError::TooManyActive { .. } => (StatusCode::CONFLICT, "too-many-active"),
+                DialerError::Contended(_) => (StatusCode::CONFLICT, "conflict"),
+                DialerError::BadProject { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "bad-project"),
+                DialerError::LeadTooLarge { .. }
+                | DialerError::LeadRefused { .. }
+                | DialerError::BadTag(_)
+                | DialerError::BadFilter(_)
+                | DialerError::CannotCall(_) => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
+                _ => INTERNAL,
+            },
+        }
+    }
+
+    /// The version that a project has now, for whoever edited another.
+    fn version(&self) -> Option<u64> {
+        match self {
+            Self::Store(DialerError::EditConflict(conflict)) => Some(conflict.version),
+            _ => None,
+        }
+    }
+
+    /// What is in the way, one by one.
+    fn obstacles(&self) -> Vec<String> {
+        match self {
+            Self::Store(DialerError::TooManyActive { active, .. }) => {
+                active.iter().map(|(id, title)| format!("{id}: {title}")).collect()
+            }
+            Self::Store(DialerError::EditConflict(conflict)) => {
+                let edits = conflict.edits.iter();
+                edits.map(|edit| format!("{}: {}", edit.by, edit.changed.join(", "))).collect()
+            }
+            _ => Vec::new(),
         }
     }
 
@@ -121,7 +177,7 @@ const INTERNAL: (StatusCode, &str) = (StatusCode::INTERNAL_SERVER_ERROR, "failed
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, code) = self.kind();
-        let again = self.again();
+        let (again, version) = (self.again(), self.version());
         let (message, faults) = match self {
             Self::Deploy(DeployError::Refused(faults)) => {
                 ("the package was refused: mend what `faults` says and upload it again".to_owned(), faults)
@@ -132,9 +188,9 @@ impl IntoResponse for ApiError {
                     "the host could not do it, and nothing was changed; its log says why".to_owned();
                 (message, Vec::new())
             }
-            why => (why.to_string(), Vec::new()),
+            why => (why.to_string(), why.obstacles()),
         };
-        let mut response = (status, Json(Problem { code, message, faults })).into_response();
+        let mut response = (status, Json(Problem { code, message, faults, version })).into_response();
         if status == StatusCode::UNAUTHORIZED {
             let how = HeaderValue::from_static("Bearer realm=\"zvonar\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, how);

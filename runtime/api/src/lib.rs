@@ -1,8 +1,11 @@
-//! The HTTP interface: deploying scenarios, looking at their versions, reading records.
+//! The HTTP interface: scenarios and their versions, projects and their leads, records of calls.
 //!
 //! ```text
 //! token ─▶ tenant ─▶ route ─▶ dialer::deployments, dialer::Tables
 //! ```
+//!
+//! The routes that need nothing but what is stored are the [`Desk`]: commands send their requests to it in this process
+//! when no host runs.
 //!
 //! A request belongs to one tenant, named by its token and nothing else; there is no way to ask for another's. What comes
 //! out is never a stored type: [`views`](self) are their own, but for the record of an attempt, whose shape has a version
@@ -15,11 +18,17 @@
 //! * An upload is read only when it is its turn, and never beyond its limit.
 //! * Connections, their headers and their bodies have limits of number and time.
 //!
-//! Deliberately absent: TLS, which is a reverse proxy's in front of it; changes of anything but scenarios.
+//! Deliberately absent: TLS, which is a reverse proxy's in front of it.
 
 mod attempts;
 mod auth;
+mod balance;
+mod blacklist;
+mod desk;
 mod error;
+mod leads;
+mod projects;
+mod reports;
 mod scenarios;
 mod server;
 mod token;
@@ -36,8 +45,21 @@ use zvonar_dialer::WallClock;
 use zvonar_dialer::deployments::Deployments;
 use zvonar_model::TenantId;
 
-use auth::BearerTokens;
+use auth::{BearerTokens, Tokens};
+pub use balance::BalanceInfo;
+pub use blacklist::{
+    Blacklist, BlockedNumber, ChangedEntries, ConsentInfo, ConsentList, ConsentsToAdd, NumbersToBlock,
+};
+pub use desk::{Desk, LocalDesk, Office};
 pub use error::ApiError;
+pub use leads::{
+    AddLeads, AddedLeads, ChangedLeads, LeadChange, LeadDetail, LeadInfo, LeadList, LeadSelection, LeadToAdd,
+    LeadsToMove, LeadsToTag, NumberInfo, RefusedLead, WhyInfo,
+};
+pub use projects::{
+    CopyTo, LeadCounts, ProjectInfo, ProjectList, ProjectParts, Redialled, RetryInfo, RulesInfo,
+};
+pub use reports::{CallRow, CallRows, CallSums, ProjectCalls, ProjectsReport, ResultCalls};
 pub use server::{Server, ServerError};
 pub use token::{Token, TokenError, TokenHash};
 pub use views::{Deployed, ScenarioInfo, ScenarioList, VersionInfo, VersionList};
@@ -58,8 +80,11 @@ struct Api {
 pub fn router(deployments: Deployments, tokens: Vec<(TenantId, TokenHash)>, clock: WallClock) -> Router {
     let tenants = tokens.iter().map(|(tenant, _)| (tenant.clone(), Arc::new(Semaphore::new(READERS))));
     let readers = Arc::new(tenants.collect());
+    let offices = deployments.offices().into_iter();
+    let offices = offices.map(|(tables, grant)| Office { tables, active_projects: grant.active_projects });
+    let desk = Desk::new(offices.collect(), tokens.clone(), clock.clone());
     let api = Api { deployments, tokens: Arc::new(tokens), readers, clock };
-    Router::new()
+    let routes = Router::new()
         .route("/v1/scenarios", get(scenarios::list).post(scenarios::deploy))
         .route("/v1/scenarios/{name}/versions", get(scenarios::versions))
         .route("/v1/scenarios/{name}/rollback", post(scenarios::rollback))
@@ -69,9 +94,17 @@ pub fn router(deployments: Deployments, tokens: Vec<(TenantId, TokenHash)>, cloc
         .route("/v1/attempts/{id}", get(attempts::one))
         .route("/openapi.json", get(openapi))
         .route("/healthz", get(healthz))
+        .with_state(api);
+    routes
+        .merge(desk.routes())
         .fallback(error::no_such_place)
         .method_not_allowed_fallback(error::no_such_method)
-        .with_state(api)
+}
+
+impl Tokens for Api {
+    fn tokens(&self) -> &[(TenantId, TokenHash)] {
+        &self.tokens
+    }
 }
 
 /// What the interface says about itself.
@@ -84,7 +117,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     info(
         title = "Zvonar",
         version = "1",
-        description = "Deploy scenarios into a running host, look at their versions, read the records of calls. \
+        description = "Deploy scenarios into a running host, make projects and dial their leads, read the records of calls. \
                        Every request but /healthz and /openapi.json carries `Authorization: Bearer zvt_…`; the token \
                        names the tenant."
     ),
@@ -97,6 +130,29 @@ pub fn document() -> utoipa::openapi::OpenApi {
         scenarios::promote,
         attempts::list,
         attempts::one,
+        projects::list,
+        projects::create,
+        projects::one,
+        projects::edit,
+        projects::start,
+        projects::pause,
+        projects::finish,
+        projects::copy,
+        projects::redial,
+        leads::list,
+        leads::add,
+        leads::one,
+        leads::edit,
+        leads::tag,
+        leads::transfer,
+        leads::delete,
+        reports::projects,
+        reports::calls,
+        blacklist::list,
+        blacklist::change,
+        blacklist::consents,
+        blacklist::add_consents,
+        balance::one,
         openapi,
         healthz
     ),

@@ -157,6 +157,6 @@ impl From<VersionView> for VersionInfo {
 }
 
 /// RFC 3339, in UTC.
-fn moment(at: UnixMillis) -> String {
+pub(crate) fn moment(at: UnixMillis) -> String {
     Timestamp::from_millisecond(at.0).unwrap_or(Timestamp::UNIX_EPOCH).to_string()
 }

@@ -81,6 +81,27 @@ impl Client {
         self.read(request.header("Content-Type", "application/json").send(body.to_string()))
     }
 
+    /// Sends a request with or without JSON; the answer as it came, if it is a success.
+    pub(crate) fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<serde_json::Value, Failure> {
+        let url = self.url(path);
+        let sent = match (method, body) {
+            ("GET", _) => self.agent.get(url).header("Authorization", self.bearer()).call(),
+            (_, body) => {
+                let request = if method == "PATCH" { self.agent.patch(url) } else { self.agent.post(url) };
+                let request = request.header("Authorization", self.bearer());
+                request
+                    .header("Content-Type", "application/json")
+                    .send(body.unwrap_or_else(|| b"{}".to_vec()))
+            }
+        };
+        self.read(sent)
+    }
+
     /// Sends an archive.
     pub(crate) fn upload<T: DeserializeOwned>(&self, path: &str, archive: &[u8]) -> Result<T, Failure> {
         let request = self.agent.post(self.url(path)).header("Authorization", self.bearer());

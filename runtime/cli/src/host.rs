@@ -100,11 +100,13 @@ pub(crate) async fn deployments(
     config: &Config,
     packages: Vec<(TenantId, Package)>,
     parts: (Engine, Arc<Registry<Scene>>, &SharedStore, &BTreeMap<TenantId, Arc<PriceList>>),
+    policies: &BTreeMap<TenantId, Policy>,
     events: mpsc::Sender<RolloutEvent>,
 ) -> Result<Deployments, Failure> {
     let (engine, scenes, store, prices) = parts;
     let tenants = config.tenants.iter().map(|tenant| TenantSetup {
-        tables: Tables::new(SharedStore::clone(store), prices[&tenant.id].clone(), tenant.id.clone()),
+        tables: Tables::new(SharedStore::clone(store), prices[&tenant.id].clone(), tenant.id.clone())
+            .with_policy(policies[&tenant.id].clone()),
         grant: tenant.grant,
         uses: uses(config, &tenant.id),
     });

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{BufReader, Read, Seek};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use zvonar_dialer::{MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_NUMBERS, MAX_TAG, MAX_TAGS, MAX_TEXT};
 use zvonar_lists::{Book, Contacts, CsvRows, Decoded, Entry, Format, Limits, ListError, Mapping, Rows};
@@ -65,7 +67,7 @@ fn encoding(name: &str) -> Result<&'static encoding_rs::Encoding, String> {
 /// Reads the whole list; all faulty rows are told at once, with their lines.
 pub(crate) fn read(path: &Path) -> Result<Vec<Row>, LeadsError> {
     let (mut rows, mut faults) = (Vec::new(), Vec::new());
-    let read = with_rows(path, &HowToRead::default(), |list, _| {
+    let read = with_rows(path, &HowToRead::default(), &Arc::default(), |list, _| -> Result<(), ListError> {
         let mut contacts = Contacts::new(list, &Mapping::default(), LIMITS)?;
         while let Some(entry) = contacts.next_entry()? {
             let mut fault = |line: u64, why: &dyn std::fmt::Display| {
@@ -86,17 +88,41 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Row>, LeadsError> {
     if faults.is_empty() { Ok(rows) } else { Err(LeadsError::Rows(faults)) }
 }
 
-/// Opens a list: a workbook is known by its first bytes, whatever its name; anything else is CSV.
-pub(crate) fn with_rows<T>(
+/// A file of which is counted how much was read.
+struct Counted {
+    file: File,
+    bytes: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.file.read(into)?;
+        self.bytes.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+impl Seek for Counted {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+/// Opens a list: a workbook is known by its first bytes, whatever its name; anything else is CSV. `bytes`: how many were
+/// read so far.
+pub(crate) fn with_rows<T, E: From<ListError>>(
     path: &Path,
     how: &HowToRead,
-    read: impl FnOnce(&mut dyn Rows, Format) -> Result<T, ListError>,
-) -> Result<T, ListError> {
-    let mut file = BufReader::with_capacity(64 << 10, File::open(path)?);
+    bytes: &Arc<AtomicU64>,
+    read: impl FnOnce(&mut dyn Rows, Format) -> Result<T, E>,
+) -> Result<T, E> {
+    let unreadable = |why: std::io::Error| E::from(ListError::from(why));
+    let file = Counted { file: File::open(path).map_err(unreadable)?, bytes: Arc::clone(bytes) };
+    let mut file = BufReader::with_capacity(64 << 10, file);
     let mut first = Vec::new();
-    file.by_ref().take(4).read_to_end(&mut first)?;
+    file.by_ref().take(4).read_to_end(&mut first).map_err(unreadable)?;
     if first == b"PK\x03\x04" {
-        file.rewind()?;
+        file.rewind().map_err(unreadable)?;
         let mut book = Book::open(file, how.sheet.as_deref())?;
         let mut rows = book.rows()?;
         return read(&mut rows, Format::Xlsx);

@@ -3,6 +3,7 @@
 mod client;
 mod commands;
 mod config;
+mod desk;
 mod host;
 mod leads;
 mod rows;
@@ -58,6 +59,16 @@ enum Command {
     /// Answer calls as a farm of pretend callees, for demonstrations and tests.
     #[command(after_help = commands::farm::table())]
     Farm(commands::farm::Arguments),
+    /// Make projects, edit, start, pause and finish them.
+    #[command(subcommand)]
+    Project(commands::project::Command),
+    /// Look after the leads of a project.
+    #[command(subcommand)]
+    Lead(commands::lead::Command),
+    /// Bring a contact list into a project: CSV or XLSX, of any length.
+    Import(commands::import::Arguments),
+    /// Write the leads of a project into a table: CSV or XLSX.
+    Export(commands::export::Arguments),
     /// Tell what became of the calls: a row per attempt, and the sum.
     Report(commands::report::Arguments),
     /// Rehearse a project with pretend callees: how long it takes, how many lines, how many kopecks.
@@ -121,6 +132,10 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => commands::serve::run(arguments),
         Command::Call(arguments) => commands::call::run(arguments),
         Command::Farm(arguments) => commands::farm::run(arguments),
+        Command::Project(command) => commands::project::run(command),
+        Command::Lead(command) => commands::lead::run(command),
+        Command::Import(arguments) => commands::import::run(&arguments),
+        Command::Export(arguments) => commands::export::run(&arguments),
         Command::Report(arguments) => commands::report::run(arguments),
         Command::Rehearse(arguments) => commands::rehearse::run(arguments),
         Command::Ledger(command) => commands::ledger::run(command),

@@ -89,6 +89,11 @@ fn known(name: &str) -> Option<Role> {
 }
 
 impl Mapping {
+    /// Nothing is said yet. `no_header`: the first row is a contact already.
+    pub fn new(no_header: bool) -> Self {
+        Self { no_header, entries: Vec::new() }
+    }
+
     /// Adds `phone=Моб. тел.`, `lead=ID`, `tags=Группа`, `tz=Пояс`, `город=City` or `-=Ненужный`. A column may be named
     /// by its place as well: `phone=#2`.
     ///
@@ -243,7 +248,7 @@ mod tests {
         let expected = vec![Lead, field("name"), Phone, Ignored, field("tz"), Ignored];
         assert_eq!(columns(&names, &map), Ok(expected));
         assert_eq!(columns(&["ID", "phone"], &["-=ID"]), Ok(vec![Ignored, Phone]));
-        let mut map = Mapping { no_header: true, ..Mapping::default() };
+        let mut map = Mapping::new(true);
         map.add("phone=2").unwrap();
         map.add("имя=#1").unwrap();
         let row = Row { line: 1, cells: vec!["Анна".into(), "89161234567".into()], fault: None };

@@ -18,6 +18,7 @@ mod explain;
 mod kill;
 mod languages;
 mod layers;
+mod lists;
 mod newcomer;
 mod reload;
 mod replay;

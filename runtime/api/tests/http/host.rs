@@ -208,6 +208,12 @@ impl Asker<'_> {
         Asker { host: self.host, head }.post(path, body).await
     }
 
+    /// An edit.
+    pub(crate) async fn patch(&self, path: &str, body: &str) -> Answer {
+        let head = format!("{}Content-Type: application/json\r\n", self.head);
+        Asker { host: self.host, head }.send("PATCH", path, body.as_bytes()).await
+    }
+
     async fn send(&self, method: &str, path: &str, body: &[u8]) -> Answer {
         let head = format!("{method} {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{}", self.head);
         let length = format!("Content-Length: {}\r\n\r\n", body.len());

@@ -1,5 +1,6 @@
 //! The HTTP interface over a real socket, real components and a store in memory.
 
+mod desk;
 mod document;
 mod host;
 mod lifecycle;

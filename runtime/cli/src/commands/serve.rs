@@ -72,7 +72,7 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     let (rollouts, rollouts_told) = mpsc::channel(256);
     let scenes = Arc::new(Registry::default());
     let parts = (engine, Arc::clone(&scenes), &store, &prices);
-    let deployments = host::deployments(&config, packages, parts, rollouts).await?;
+    let deployments = host::deployments(&config, packages, parts, &policies, rollouts).await?;
     let http = match config.http {
         Some(listen) => Some(Server::listen(listen).await?),
         None => None,

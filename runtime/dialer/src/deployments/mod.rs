@@ -308,6 +308,11 @@ impl Deployments {
         self.0.shops.get(tenant).map(|shop| &shop.tables)
     }
 
+    /// What each tenant has stored, and what he is granted.
+    pub fn offices(&self) -> Vec<(Tables, Grant)> {
+        self.0.shops.values().map(|shop| (shop.tables.clone(), shop.grant)).collect()
+    }
+
     /// Watches over the versions until told to stop: rolls back what is worse than the version before, tells when the
     /// last call of an old version has ended, and writes the counts down.
     pub async fn keep(&self, mut stop: watch::Receiver<bool>) {

@@ -1,0 +1,129 @@
+//! The desk: projects and their leads, over HTTP or without a socket.
+//!
+//! A running host serves these routes beside the others. When none runs, whoever has the data folder sends the very same
+//! requests to a [`LocalDesk`]: there is one implementation of every command.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::DefaultBodyLimit;
+use axum::http::{Request, StatusCode, header};
+use axum::routing::{get, post};
+use bytes::Bytes;
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
+use zvonar_dialer::{Tables, WallClock};
+use zvonar_model::{ProjectId, TenantId};
+
+use crate::auth::{Caller, Tokens};
+use crate::error::ApiError;
+use crate::token::TokenHash;
+use crate::{balance, blacklist, leads, projects, reports};
+
+/// The largest body that the desk takes: a thousand leads of a few kilobytes each.
+pub(crate) const MAX_BODY: usize = 8 << 20;
+/// The largest answer that is taken without a socket.
+const MAX_ANSWER: usize = 256 << 20;
+
+/// What one tenant's requests reach.
+#[derive(Clone)]
+pub struct Office {
+    /// All that he has stored.
+    pub tables: Tables,
+    /// How many of his projects may be active at once.
+    pub active_projects: u32,
+}
+
+/// What the routes of the desk share.
+#[derive(Clone)]
+pub struct Desk {
+    offices: Arc<BTreeMap<TenantId, Office>>,
+    tokens: Arc<Vec<(TenantId, TokenHash)>>,
+    pub(crate) clock: WallClock,
+}
+
+impl Desk {
+    /// For these tenants, and whoever has one of these tokens.
+    pub fn new(offices: Vec<Office>, tokens: Vec<(TenantId, TokenHash)>, clock: WallClock) -> Self {
+        let offices = offices.into_iter().map(|office| (office.tables.tenant().clone(), office));
+        Self { offices: Arc::new(offices.collect()), tokens: Arc::new(tokens), clock }
+    }
+
+    /// What the caller's requests reach.
+    pub(crate) fn office(&self, caller: &Caller) -> Result<&Office, ApiError> {
+        self.offices.get(&caller.tenant).ok_or(ApiError::NoToken)
+    }
+
+    pub(crate) fn tables(&self, caller: &Caller) -> Result<&Tables, ApiError> {
+        Ok(&self.office(caller)?.tables)
+    }
+
+    /// The routes, without what every router has: an answer for paths that lead nowhere.
+    pub(crate) fn routes(self) -> Router {
+        Router::new()
+            .route("/v1/projects", get(projects::list).post(projects::create))
+            .route("/v1/projects/{project}", get(projects::one).patch(projects::edit))
+            .route("/v1/projects/{project}/start", post(projects::start))
+            .route("/v1/projects/{project}/pause", post(projects::pause))
+            .route("/v1/projects/{project}/finish", post(projects::finish))
+            .route("/v1/projects/{project}/copy", post(projects::copy))
+            .route("/v1/projects/{project}/redial", post(projects::redial))
+            .route("/v1/projects/{project}/leads", get(leads::list).post(leads::add))
+            .route("/v1/projects/{project}/leads/tag", post(leads::tag))
+            .route("/v1/projects/{project}/leads/move", post(leads::transfer))
+            .route("/v1/projects/{project}/leads/delete", post(leads::delete))
+            .route("/v1/projects/{project}/leads/{lead}", get(leads::one).patch(leads::edit))
+            .route("/v1/reports/projects", get(reports::projects))
+            .route("/v1/reports/calls", get(reports::calls))
+            .route("/v1/blacklist", get(blacklist::list).post(blacklist::change))
+            .route("/v1/consents", get(blacklist::consents).post(blacklist::add_consents))
+            .route("/v1/balance", get(balance::one))
+            .layer(DefaultBodyLimit::max(MAX_BODY))
+            .with_state(self)
+    }
+
+    /// The routes alone, for whoever has the data folder.
+    pub fn local(self) -> LocalDesk {
+        let routes = self.routes().fallback(crate::error::no_such_place);
+        LocalDesk(routes.method_not_allowed_fallback(crate::error::no_such_method))
+    }
+}
+
+impl Tokens for Desk {
+    fn tokens(&self) -> &[(TenantId, TokenHash)] {
+        &self.tokens
+    }
+}
+
+/// The desk in this process, without a socket.
+#[derive(Clone)]
+pub struct LocalDesk(Router);
+
+impl LocalDesk {
+    /// Sends a request to the routes; gives the status and the body. `body`: JSON.
+    pub async fn ask(&self, method: &str, path: &str, token: &str, body: Option<Vec<u8>>) -> (u16, Bytes) {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body.map_or_else(Body::empty, Body::from));
+        let request = match request {
+            Ok(request) => request,
+            Err(why) => return (StatusCode::BAD_REQUEST.as_u16(), why.to_string().into()),
+        };
+        let Ok(response) = TowerToHyperService::new(self.0.clone()).call(request).await;
+        let status = response.status();
+        match to_bytes(response.into_body(), MAX_ANSWER).await {
+            Ok(bytes) => (status.as_u16(), bytes),
+            Err(why) => (StatusCode::INTERNAL_SERVER_ERROR.as_u16(), why.to_string().into()),
+        }
+    }
+}
+
+/// The id that a path names. What can be no id is nobody's.
+pub(crate) fn project_id(text: &str) -> Result<ProjectId, ApiError> {
+    ProjectId::new(text).map_err(|_| ApiError::NoProject(text.chars().take(64).collect()))
+}

@@ -1,0 +1,300 @@
+//! `/v1/reports`: «Проекты и обзвон роботом», «Результаты всех вызовов», «Результаты последних вызовов».
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use zvonar_dialer::{AttemptStep, CallFilter, CallOrder, Day, ProjectLine, Scope, Tally};
+use zvonar_model::{Direction, ProjectId};
+
+use crate::ApiError;
+use crate::auth::Caller;
+use crate::desk::Desk;
+use crate::error::Problem;
+use crate::projects::LeadCounts;
+use crate::views::moment;
+
+type Answer<T> = Result<Json<T>, ApiError>;
+
+/// The most rows of one answer.
+const MOST: usize = 1_000;
+/// How many an answer shows when nobody says.
+const USUAL: usize = 100;
+
+/// Which calls.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Which {
+    /// Begun on this day or later, Moscow time: `2026-03-02`.
+    from: Option<String>,
+    /// Begun on this day or earlier.
+    to: Option<String>,
+    /// Of this project; `-` for calls of none.
+    project: Option<String>,
+    /// With this result.
+    result: Option<String>,
+    /// By this scenario.
+    scenario: Option<String>,
+    /// To leads with this tag; not for the report of projects.
+    tag: Option<String>,
+    /// Of this employee, or «без ответственного».
+    responsible: Option<String>,
+}
+
+/// Which rows of them.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Rows {
+    from: Option<String>,
+    to: Option<String>,
+    project: Option<String>,
+    result: Option<String>,
+    scenario: Option<String>,
+    tag: Option<String>,
+    responsible: Option<String>,
+    /// Of each lead only the last call.
+    #[serde(default)]
+    last: bool,
+    /// The oldest first.
+    #[serde(default)]
+    oldest_first: bool,
+    /// Only those behind this place: `next` of the answer before.
+    after: Option<String>,
+    /// At most so many, 1000 at most; absent: 100.
+    limit: Option<usize>,
+}
+
+/// «Проекты и обзвон роботом».
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ProjectsReport {
+    /// By project; the calls of none come last.
+    pub projects: Vec<ProjectCalls>,
+    /// All calls.
+    pub calls: CallSums,
+}
+
+/// A project's leads and calls.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ProjectCalls {
+    /// Which; absent: calls that came in, or were placed by hand.
+    pub project: Option<String>,
+    /// What people call it.
+    pub title: String,
+    /// Where it stands.
+    pub status: Option<String>,
+    /// Its leads as they are now.
+    pub leads: LeadCounts,
+    /// Its calls.
+    pub calls: CallSums,
+    /// The part of them that was answered.
+    pub answered_percent: Option<f64>,
+    /// The same by scenario and result.
+    pub results: Vec<ResultCalls>,
+}
+
+/// Calls with one result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ResultCalls {
+    /// By which scenario.
+    pub scenario: Option<String>,
+    /// With which result.
+    pub result: String,
+    /// The calls.
+    pub calls: CallSums,
+}
+
+/// Calls together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CallSums {
+    /// Attempts.
+    pub attempts: u64,
+    /// Those that were answered.
+    pub answered: u64,
+    /// Started seconds with the robot.
+    pub robot_seconds: u64,
+    /// Seconds of talk with whomever callers were handed to.
+    pub talk_seconds: u64,
+    /// What they cost.
+    pub kopecks: i64,
+}
+
+/// A part of the calls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CallRows {
+    /// A row per attempt. May be fewer than were asked for when what is looked for is rare.
+    pub calls: Vec<CallRow>,
+    /// What to send as `after` for those that follow; absent: there are no more.
+    pub next: Option<String>,
+}
+
+/// An attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CallRow {
+    /// Which: `/v1/attempts/{id}` has all of it.
+    pub attempt: String,
+    /// For which project.
+    pub project: Option<String>,
+    /// To reach whom.
+    pub lead: Option<String>,
+    /// Whether it came in.
+    pub inbound: bool,
+    /// The far end's number, or what the network called it.
+    pub number: String,
+    /// When it began.
+    #[schema(format = "date-time")]
+    pub started_at: String,
+    /// Whether it was answered.
+    pub answered: bool,
+    /// «Результат».
+    pub result: String,
+    /// By which scenario.
+    pub scenario: Option<String>,
+    /// All keys that were pressed.
+    pub keys: String,
+    /// Started seconds with the robot.
+    pub robot_seconds: u64,
+    /// Seconds of talk with whomever the caller was handed to.
+    pub talk_seconds: u64,
+    /// What it cost.
+    pub kopecks: i64,
+    /// The lead's tags at that time.
+    pub tags: Vec<String>,
+}
+
+impl From<Tally> for CallSums {
+    fn from(tally: Tally) -> Self {
+        Self {
+            attempts: tally.attempts,
+            answered: tally.answered,
+            robot_seconds: tally.robot_seconds,
+            talk_seconds: tally.talk_seconds,
+            kopecks: tally.kopecks.0,
+        }
+    }
+}
+
+impl From<ProjectLine> for ProjectCalls {
+    fn from(line: ProjectLine) -> Self {
+        let answered_percent = line.answered_percent();
+        let results = line.results.into_iter().map(|one| ResultCalls {
+            scenario: one.scenario,
+            result: one.result,
+            calls: one.calls.into(),
+        });
+        Self {
+            project: line.project.map(|project| project.to_string()),
+            title: line.title,
+            status: line.status.map(|status| status.title().to_owned()),
+            leads: line.leads.into(),
+            calls: line.calls.into(),
+            answered_percent,
+            results: results.collect(),
+        }
+    }
+}
+
+impl From<AttemptStep> for CallRow {
+    fn from(step: AttemptStep) -> Self {
+        Self {
+            attempt: step.attempt.to_string(),
+            project: step.project.map(|project| project.to_string()),
+            lead: step.lead.map(|lead| lead.to_string()),
+            inbound: step.direction == Direction::Inbound,
+            number: step.number.map_or(step.peer, |number| number.reveal().to_owned()),
+            started_at: moment(step.started_at),
+            answered: step.answered_at.is_some(),
+            result: step.result,
+            scenario: step.scenario.map(|scenario| scenario.name),
+            keys: step.keys,
+            robot_seconds: step.robot_seconds,
+            talk_seconds: step.talk_seconds,
+            kopecks: step.kopecks.0,
+            tags: step.tags,
+        }
+    }
+}
+
+impl Which {
+    fn filter(self) -> Result<CallFilter, ApiError> {
+        let day = |name: &str, text: Option<String>| {
+            let wrong = |_| ApiError::Malformed(format!("`{name}` is a day as 2026-03-02"));
+            text.map(|text| text.parse::<Day>().map_err(wrong)).transpose()
+        };
+        let scope = match self.project.as_deref() {
+            None => Scope::All,
+            Some("-") => Scope::Outside,
+            Some(id) => Scope::Project(
+                ProjectId::new(id).map_err(|_| ApiError::NoProject(id.chars().take(64).collect()))?,
+            ),
+        };
+        Ok(CallFilter {
+            from: day("from", self.from)?,
+            to: day("to", self.to)?,
+            scope,
+            result: self.result,
+            scenario: self.scenario,
+            tag: self.tag,
+            responsible: self.responsible,
+        })
+    }
+}
+
+/// «Проекты и обзвон роботом»: leads by status, what came of the calls, what they cost.
+#[utoipa::path(
+    get, path = "/v1/reports/projects", tag = "reports", params(Which),
+    responses(
+        (status = 200, description = "A row per project.", body = ProjectsReport),
+        (status = 400, description = "A parameter is wrong.", body = Problem),
+        (status = 401, description = "No token, or an unknown one.", body = Problem),
+        (status = 404, description = "There is no such project.", body = Problem)
+    )
+)]
+pub(crate) async fn projects(
+    State(desk): State<Desk>,
+    caller: Caller,
+    which: Result<Query<Which>, QueryRejection>,
+) -> Answer<ProjectsReport> {
+    let Query(which) = which?;
+    let report = desk.tables(&caller)?.project_report(&which.filter()?).await?;
+    let projects = report.lines.into_iter().map(Into::into).collect();
+    Ok(Json(ProjectsReport { projects, calls: report.calls.into() }))
+}
+
+/// «Результаты всех вызовов», or with `last` «Результаты последних вызовов».
+#[utoipa::path(
+    get, path = "/v1/reports/calls", tag = "reports", params(Rows),
+    responses(
+        (status = 200, description = "A row per attempt.", body = CallRows),
+        (status = 400, description = "A parameter is wrong.", body = Problem),
+        (status = 401, description = "No token, or an unknown one.", body = Problem)
+    )
+)]
+pub(crate) async fn calls(
+    State(desk): State<Desk>,
+    caller: Caller,
+    rows: Result<Query<Rows>, QueryRejection>,
+) -> Answer<CallRows> {
+    let Query(Rows {
+        from,
+        to,
+        project,
+        result,
+        scenario,
+        tag,
+        responsible,
+        last,
+        oldest_first,
+        after,
+        limit,
+    }) = rows?;
+    let filter = Which { from, to, project, result, scenario, tag, responsible }.filter()?;
+    let after = after.map(|after| after.parse()).transpose().map_err(ApiError::Malformed)?;
+    let order = if oldest_first { CallOrder::OldestFirst } else { CallOrder::NewestFirst };
+    let limit = limit.unwrap_or(USUAL).clamp(1, MOST);
+    let page = desk.tables(&caller)?.call_page(&filter, last, order, after, limit).await?;
+    let calls = page.calls.into_iter().map(Into::into).collect();
+    Ok(Json(CallRows { calls, next: page.next.map(|next| next.to_string()) }))
+}
