@@ -1,5 +1,6 @@
 //! The dialler: the store, the telephone and the clock of one run of the program.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +13,7 @@ use zvonar_ledger::PriceList;
 use zvonar_model::{AttemptId, Outcome, TenantId, UnixMillis};
 use zvonar_store::SharedStore;
 
+use crate::purse::{Hold, Prepaid, Purse};
 use crate::recovery::{Abandoned, Recovered};
 use crate::tables::Epoch;
 use crate::{CallReport, Caller, Inbound, Order, Policy, Reserved, Result, Settled, Tables};
@@ -24,6 +26,7 @@ pub type WallClock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
 pub struct Dialer {
     inner: Arc<Inner>,
     policy: Policy,
+    purses: BTreeMap<TenantId, Arc<Purse>>,
 }
 
 struct Inner {
@@ -50,7 +53,7 @@ impl Dialer {
         let epoch = Epoch(chance.next_u64());
         let (chance, alone) = (Mutex::new(chance), AtomicBool::new(false));
         let inner = Inner { store, prices, caller, clock, epoch, chance, alone };
-        Self { inner: Arc::new(inner), policy: Policy::default() }
+        Self { inner: Arc::new(inner), policy: Policy::default(), purses: BTreeMap::new() }
     }
 
     /// The same under a policy: what is known of numbers, and what holds for all of the tenant's projects.
@@ -58,6 +61,21 @@ impl Dialer {
     pub fn with_policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
+    }
+
+    /// The same for a tenant that pays beforehand: nobody is dialled for whose call it cannot pay.
+    #[must_use]
+    pub fn with_prepaid(mut self, tenant: TenantId, prepaid: Prepaid) -> Self {
+        self.purses.insert(tenant, Arc::new(Purse::new(prepaid)));
+        self
+    }
+
+    /// Holds what a call costs in the beginning, if the tenant pays beforehand.
+    pub(crate) async fn hold(&self, tables: &Tables) -> Result<Option<Hold>> {
+        match self.purses.get(tables.tenant()) {
+            Some(purse) => purse.hold(tables, &self.inner.prices, self.now()).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// What a tenant has stored.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use zvonar_model::{LeadId, ProjectId};
+use zvonar_model::{Kopecks, LeadId, ProjectId};
 use zvonar_store::{Key, StoreError};
 
 use crate::tables::Edit;
@@ -92,6 +92,22 @@ pub enum DialerError {
     /// Others kept changing the same thing.
     #[error("{0} kept changing under our hands: try again")]
     Contended(Key),
+    /// A prepaid tenant has nothing left: nobody is called.
+    #[error(
+        "the balance is spent: {left} are left with a credit of {credit}, and a call needs {need}: note a payment \
+         (`zvonar ledger top-up`), then start the project again"
+    )]
+    Spent {
+        /// What is left of what was paid.
+        left: Kopecks,
+        /// How far below nothing it may go.
+        credit: Kopecks,
+        /// What is held before a call.
+        need: Kopecks,
+    },
+    /// A payment that cannot be noted.
+    #[error("{0}")]
+    BadPayment(String),
     /// Nobody can be called before something is mended.
     #[error("nobody is called: {0}")]
     CannotCall(String),

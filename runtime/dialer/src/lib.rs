@@ -31,6 +31,7 @@ mod life;
 mod permit;
 mod policy;
 mod projects;
+mod purse;
 mod records;
 mod recovery;
 pub mod report;
@@ -56,6 +57,7 @@ pub use policy::Policy;
 pub use projects::{
     MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_NOTES, MAX_NUMBERS, MAX_TEXT, NewProject,
 };
+pub use purse::{Account, Prepaid};
 pub use records::RecordPage;
 pub use recovery::{Abandoned, CUT_OFF, Recovered};
 pub use report::{

@@ -24,6 +24,7 @@ use crate::foreman::Desk;
 use crate::hours::Hours;
 use crate::lease::{Lease, Whose};
 use crate::permit::Start;
+use crate::purse::Hold;
 use crate::recovery::Abandoned;
 use crate::tables::{Lead, Project, Read, Tables};
 use crate::{CallReport, Dialer, DialerError, NotPlaced, Result, Settled};
@@ -655,6 +656,16 @@ async fn attempt_once(
         let now = dialer.now();
         return Ok(Attempted::Closed { lead, position, opens: hours.due(&person, held.until(now), now) });
     }
+    // Held until the charge is stored.
+    let _held = match dialer.hold(&tables).await? {
+        None => None,
+        Some(Hold::Held(held)) => Some(held),
+        Some(Hold::Later) => {
+            let why = "what is left of the balance is held for calls in progress".into();
+            return Ok(Attempted::GivenBack { lead, position, why: Some(NotPlaced::NotNow(why)) });
+        }
+        Some(Hold::Spent(why)) => return Err(why),
+    };
     let seen = read.revision;
     let claimed = tables.claim(&project, read, attempt, dialer.epoch(), dialer.now()).await?;
     let Some(mut claimed) = claimed else {

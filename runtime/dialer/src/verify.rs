@@ -6,7 +6,7 @@ use zvonar_ledger::{Balance, Charge, rate};
 use zvonar_model::{AttemptId, AttemptRecord, Kopecks};
 use zvonar_store::Cursor;
 
-use crate::tables::{Read, Tables, decode};
+use crate::tables::{Payment, Read, Tables, decode};
 use crate::{Result, StatFault};
 
 /// How many faults are listed; more are only counted.
@@ -84,6 +84,13 @@ pub enum BookFault {
         /// The attempt that it names itself.
         attempt: AttemptId,
     },
+    /// A sum of payments that is not the fold of them.
+    Paid {
+        /// What is stored.
+        stored: Kopecks,
+        /// What the payments give.
+        folded: Kopecks,
+    },
     /// A balance that is not the fold of its charges.
     Balance {
         /// What is stored.
@@ -109,6 +116,9 @@ impl fmt::Display for BookFault {
             }
             Self::Misplaced { key, attempt } => {
                 write!(f, "the charge of attempt {attempt} is stored as {key}'s")
+            }
+            Self::Paid { stored, folded } => {
+                write!(f, "the balance says {stored} paid, the payments come to {folded}")
             }
             Self::Balance { stored, folded } => write!(
                 f,
@@ -145,6 +155,7 @@ impl Tables {
                 self.verify_charge(charge, &mut found).await?;
             }
         }
+        self.verify_payments(&mut found).await?;
         if folded != balance.balance {
             found.fault(BookFault::Balance { stored: balance.balance, folded });
         }
@@ -162,6 +173,23 @@ impl Tables {
         }
         self.verify_stats(&mut found).await?;
         Ok(found)
+    }
+
+    async fn verify_payments(&self, found: &mut Verified) -> Result<()> {
+        let row = self.fold_payments().await?;
+        let (mut paid, mut after) = (Kopecks::ZERO, 0);
+        loop {
+            let payments = self.store.read(self.keys.shard(), &self.keys.payments(), after, BATCH).await?;
+            let Some(last) = payments.last() else { break };
+            after = last.revision;
+            for item in payments.iter().filter(|item| item.revision <= row.cursor) {
+                paid += decode::<Payment>(item)?.row.kopecks;
+            }
+        }
+        if paid != row.paid {
+            found.fault(BookFault::Paid { stored: row.paid, folded: paid });
+        }
+        Ok(())
     }
 
     async fn verify_charge(&self, charge: Charge, found: &mut Verified) -> Result<()> {

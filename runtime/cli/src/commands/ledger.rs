@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use zvonar_dialer::{CallFilter, Tables};
+use zvonar_model::{Kopecks, TenantId};
+use zvonar_switch::clock;
 
 use super::Failure;
 use crate::config::Config;
@@ -18,6 +20,30 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE", default_value = "zvonar.toml")]
         config: PathBuf,
     },
+    /// Tell what each tenant has paid and spent.
+    Balance {
+        /// The configuration of the host.
+        #[arg(long, value_name = "FILE", default_value = "zvonar.toml")]
+        config: PathBuf,
+        /// {"tenant": …, "paid_kopecks": …, "spent_kopecks": …, "left_kopecks": …} a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Note a payment of a tenant. Sent twice with the same id, it is noted once.
+    TopUp {
+        /// The configuration of the host.
+        #[arg(long, value_name = "FILE", default_value = "zvonar.toml")]
+        config: PathBuf,
+        /// Who pays.
+        #[arg(long)]
+        tenant: TenantId,
+        /// How much.
+        #[arg(long)]
+        kopecks: i64,
+        /// The payment's own id, at the bank for instance.
+        #[arg(long)]
+        id: String,
+    },
     /// Fold the counts of leads and calls anew from the journal, after writing the steps that it lacks.
     Rebuild {
         /// The configuration of the host.
@@ -30,7 +56,51 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Verify { config } => verify(&config),
         Command::Rebuild { config } => rebuild(&config),
+        Command::Balance { config, json } => balance(&config, json),
+        Command::TopUp { config, tenant, kopecks, id } => top_up(&config, &tenant, Kopecks(kopecks), &id),
     }
+}
+
+fn balance(config: &Path, json: bool) -> Result<(), Failure> {
+    let config = Config::load(config)?;
+    let prices = host::price_lists(&config)?;
+    super::runtime(1)?.block_on(async {
+        let store = host::open_store(&config.node.data)?;
+        for (tenant, prices) in prices {
+            let account = Tables::new(store.clone(), prices, tenant.clone()).account().await?;
+            super::say(if json {
+                serde_json::json!({
+                    "tenant": tenant.as_str(),
+                    "paid_kopecks": account.paid.0,
+                    "spent_kopecks": account.spent.0,
+                    "left_kopecks": account.left().0,
+                })
+                .to_string()
+            } else {
+                let (paid, spent) = (account.paid, account.spent);
+                format!("{tenant}: {paid} paid, {spent} spent, {} left", account.left())
+            })?;
+        }
+        host::close_store(store).await
+    })
+}
+
+fn top_up(config: &Path, tenant: &TenantId, kopecks: Kopecks, id: &str) -> Result<(), Failure> {
+    let config = Config::load(config)?;
+    let prices = host::price_lists(&config)?;
+    let Some(prices) = prices.get(tenant).cloned() else {
+        return Err(format!("the configuration has no tenant {tenant}").into());
+    };
+    super::runtime(1)?.block_on(async {
+        let store = host::open_store(&config.node.data)?;
+        let tables = Tables::new(store.clone(), prices, tenant.clone());
+        let new = tables.top_up(id, kopecks, clock::wall()).await?;
+        let left = tables.account().await?.left();
+        let what = if new { "noted" } else { "was noted before" };
+        super::say(format!("{tenant}: payment {id} of {kopecks} {what}; {left} left"))?;
+        drop(tables);
+        host::close_store(store).await
+    })
 }
 
 fn rebuild(config: &Path) -> Result<(), Failure> {

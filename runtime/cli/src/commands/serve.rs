@@ -94,6 +94,11 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
             rand::random(),
         )
         .with_policy(policies[&tenant].clone());
+        let named = config.tenants.iter().find(|named| named.id == tenant);
+        let dialer = match named.and_then(|named| named.prepaid) {
+            Some(prepaid) => dialer.with_prepaid(tenant.clone(), prepaid),
+            None => dialer,
+        };
         let recovered = dialer.recover(&tenant).await?;
         if recovered.failed + recovered.freed > 0 {
             eprintln!(

@@ -16,8 +16,8 @@ use toml::de::DeTable;
 use zvonar_api::TokenHash;
 use zvonar_campaign::Caps;
 use zvonar_campaign::USUAL_PRIORITY;
-use zvonar_dialer::{DialRules, Grant};
-use zvonar_model::{PhoneNumber, ProjectId, ScenarioName, TenantId, TrunkId};
+use zvonar_dialer::{DialRules, Grant, Prepaid};
+use zvonar_model::{Kopecks, PhoneNumber, ProjectId, ScenarioName, TenantId, TrunkId};
 use zvonar_scenario::Limits;
 
 use reader::{Faults, Section};
@@ -97,6 +97,8 @@ pub(crate) struct Tenant {
     pub(crate) id: TenantId,
     /// The tariff's file; `None`: the tariff that ships.
     pub(crate) tariff: Option<PathBuf>,
+    /// How it pays beforehand; `None`: it is asked afterwards.
+    pub(crate) prepaid: Option<Prepaid>,
     /// What it may use.
     pub(crate) grant: Grant,
     /// How often one number may be called by all its projects together.
@@ -339,6 +341,7 @@ fn tenants(sections: Vec<Section<'_>>, faults: &Faults, folder: &Path) -> Vec<Te
         let tariff =
             section.text::<PathBuf>("tariff", "the path of a tariff file").map(|path| folder.join(path));
         let grant = grant(section.section("limits"));
+        let prepaid = prepaid(&section);
         let caps = rules::caps(&section);
         let tokens: Vec<TokenHash> = section.texts("tokens", "what `zvonar token` prints, as \"ci:9f86d0…\"");
         for token in &tokens {
@@ -356,11 +359,20 @@ fn tenants(sections: Vec<Section<'_>>, faults: &Faults, folder: &Path) -> Vec<Te
                 let place = section.place();
                 faults.add(&place, format!("`{id}` stands here a second time; names must differ"));
             }
-            tenants.push(Tenant { id, tariff, grant, caps, tokens });
+            tenants.push(Tenant { id, tariff, prepaid, grant, caps, tokens });
         }
         section.finish();
     }
     tenants
+}
+
+/// `prepaid`, `credit`, `hold_s`.
+fn prepaid(section: &Section<'_>) -> Option<Prepaid> {
+    let usual = Prepaid::default();
+    let credit = section.number("credit", 0..=1_000_000_000_000, usual.credit.0);
+    let hold = section.number("hold_s", 1..=3_600, usual.hold.as_secs() as i64);
+    let prepaid = Prepaid { credit: Kopecks(credit), hold: Duration::from_secs(hold.unsigned_abs()) };
+    section.switch("prepaid", false).then_some(prepaid)
 }
 
 /// `[tenant.limits]`; what is absent stays at its default.

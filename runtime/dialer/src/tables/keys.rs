@@ -27,6 +27,8 @@ use crate::Day;
 /// | `<tenant>.consent.<id>` | the journal of consents: what was said about being called |
 /// | `<tenant>.consented.<number>` | where a number stands: the fold of what was said |
 /// | `<tenant>.balance.total` | the fold of the charges |
+/// | `<tenant>.payment.<id>` | a payment of a prepaid tenant |
+/// | `<tenant>.balance.paid` | the fold of the payments |
 /// | `<tenant>.deployment.<scenario>` | which versions of a scenario are in use |
 /// | `<tenant>.release.<scenario>.<number>` | one version; its archive is a blob |
 #[derive(Debug, Clone)]
@@ -196,6 +198,18 @@ impl TenantKeys {
 
     pub(crate) fn consented(&self, number: &PhoneNumber) -> Key {
         self.all_consented().then(number.digits())
+    }
+
+    pub(crate) fn payments(&self) -> Key {
+        self.root.then("payment")
+    }
+
+    pub(crate) fn payment(&self, id: &str) -> Key {
+        self.payments().then(id)
+    }
+
+    pub(crate) fn paid(&self) -> Key {
+        self.root.then("balance").then("paid")
     }
 
     pub(crate) fn balance(&self) -> Key {

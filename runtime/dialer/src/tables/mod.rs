@@ -17,7 +17,7 @@ use zvonar_store::{Commit, Cursor, Item, Key, SharedStore, Write, commit_surely}
 pub use keys::TenantKeys;
 pub use releases::{Deployment, Release, Withdrawn};
 pub use rows::{BalanceRow, Blocked, DialRules, Edit, Epoch, Intent, Lead, Project, Stage};
-pub(crate) use rows::{ConsentRow, LeaseRow, PersonRow, Quota, Row};
+pub(crate) use rows::{ConsentRow, LeaseRow, PaidRow, Payment, PersonRow, Quota, Row};
 pub(crate) use stats::{Fill, MAX_RESULT, OTHER_RESULTS, StatCursor, StatRow};
 pub use stats::{Scope, StatusCounts, Tally};
 pub use steps::{AttemptStep, Standing, Step};

@@ -10,8 +10,8 @@ use zvonar_campaign::{
 };
 use zvonar_ledger::{Balance, CHARGE_VERSION, Charge};
 use zvonar_model::{
-    AttemptId, AttemptRecord, LeadId, Millis, PhoneNumber, ProjectId, RECORD_VERSION, ScenarioName, TrunkId,
-    UnixMillis,
+    AttemptId, AttemptRecord, Kopecks, LeadId, Millis, PhoneNumber, ProjectId, RECORD_VERSION, ScenarioName,
+    TrunkId, UnixMillis,
 };
 
 /// Something that is stored under a key of its own.
@@ -319,6 +319,34 @@ pub struct BalanceRow {
     pub cursor: u64,
     /// The fold.
     pub balance: Balance,
+}
+
+/// A payment of a prepaid tenant. Written once and never edited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Payment {
+    /// Names it, so that it is noted once.
+    pub(crate) id: String,
+    /// How much.
+    pub(crate) kopecks: Kopecks,
+    /// When it was noted.
+    pub(crate) at: UnixMillis,
+}
+
+impl Row for Payment {
+    const VERSION: u16 = 1;
+}
+
+/// The payments as far as their journal was folded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct PaidRow {
+    /// The last payment that is in it, by revision.
+    pub(crate) cursor: u64,
+    pub(crate) paid: Kopecks,
+    pub(crate) payments: u64,
+}
+
+impl Row for PaidRow {
+    const VERSION: u16 = 1;
 }
 
 impl Row for BalanceRow {

@@ -40,7 +40,7 @@ fn talking(rings: &Rings, clock: WallClock, talk: Duration) -> Arc<dyn zvonar_di
     }))
 }
 
-fn leads(from: u32, to: u32) -> Vec<NewLead> {
+pub(crate) fn leads(from: u32, to: u32) -> Vec<NewLead> {
     let new = |i| NewLead {
         lead: lead(i),
         numbers: vec![number(i)],
@@ -50,7 +50,7 @@ fn leads(from: u32, to: u32) -> Vec<NewLead> {
     (from..to).map(new).collect()
 }
 
-async fn make(dialer: &Dialer, new: NewProject, list: Vec<NewLead>) {
+pub(crate) async fn make(dialer: &Dialer, new: NewProject, list: Vec<NewLead>) {
     let (tables, id) = (dialer.tables(&tenant()), new.project.clone());
     tables.create_project(new, dialer.now()).await.unwrap();
     tables.add_leads(&id, list).await.unwrap();
@@ -577,5 +577,31 @@ async fn starts_and_pauses_in_a_row_leave_one_run_and_call_nobody_twice() {
     seconds(400).await;
     assert_eq!((most.load(Ordering::SeqCst), rung.load(Ordering::SeqCst)), (3, 100));
     assert_eq!(status(&dialer, &project()).await.title(), "Завершён");
+    kept.end().await;
+}
+
+/// Limits that are lowered leave somebody who was to be called again without a call: he was looked at again and again, and
+/// the project was never over.
+#[tokio::test(start_paused = true)]
+async fn whoever_has_no_call_left_by_lowered_limits_is_finished() {
+    let busy = Phone(|_| async { CallReport::unanswered(UnixMillis(1_790_000_000_000), Outcome::Busy) });
+    let dialer = dialer(memory(), Arc::new(busy), 1);
+    let rules = DialRules { hours: "any".into(), ..DialRules::default() };
+    make(&dialer, NewProject { rules: rules.clone(), ..new_project(project()) }, leads(0, 5)).await;
+    start(&dialer, &project()).await;
+    let kept = keep(&dialer, false);
+    seconds(30).await;
+    assert_eq!(
+        status(&dialer, &project()).await,
+        ProjectStatus::Active,
+        "they are called again in ten minutes"
+    );
+    edit(&dialer, ProjectChange { rules: Some(DialRules::once()), ..ProjectChange::default() }).await;
+    seconds(1_000).await;
+    let tables = dialer.tables(&tenant());
+    assert_eq!(status(&dialer, &project()).await, ProjectStatus::Finished { by: Ending::Done });
+    let counts = tables.status_counts(&project()).await.unwrap();
+    assert_eq!((counts.unreached, counts.total(), tables.balance().await.unwrap().charges), (5, 5, 5));
+    assert!(tables.verify().await.unwrap().is_sound());
     kept.end().await;
 }
