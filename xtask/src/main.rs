@@ -11,6 +11,7 @@ mod guest;
 mod leads;
 mod prompts;
 mod shell;
+mod speech;
 mod suite;
 mod toolchain;
 
@@ -29,6 +30,7 @@ const HELP: &str = "\
                               calls per second, calls at once, memory of a call, beside the floor program
   bench guests [--quick]      what each example scenario costs, beside an embedded QuickJS
   bench leads [--quick]       a million contacts: import, start, claims at 100 calls/s, reports, beside SQLite
+  speech                      get what speech recognition needs, and hear thirty sentences and noises with it
   abuse [SECONDS]             what stops each misdeed of a scenario, and what fifty neighbours lose by it
   kill-soak [KILLS [LEADS]]   kill -9 of a dialling host at random moments of its list: 50 2000
   month [SEED]                a month of 50 projects and 200,000 leads on a pretend clock, against an oracle
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Some((&"bench", ["guests", "--quick"])) => costs::guests(true),
         Some((&"bench", ["leads"])) => leads::bench(false),
         Some((&"bench", ["leads", "--quick"])) => leads::bench(true),
+        Some((&"speech", [])) => speech::run(),
         Some((&"abuse", rest)) => costs::abuse(rest),
         Some((&"bench", rest)) => bench::run(rest),
         Some((&"kill-soak", rest)) => suite::kill_soak(rest),

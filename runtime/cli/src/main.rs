@@ -90,6 +90,15 @@ enum Command {
     /// Have the dialler's rules explain themselves.
     #[command(subcommand)]
     Explain(commands::explain::Command),
+    /// Look after the models that speech is recognised with.
+    #[command(subcommand)]
+    Model(commands::model::Command),
+    /// Hear recorded answers as a call would.
+    #[command(subcommand)]
+    Answers(commands::answers::Command),
+    /// Measure phrases against what callers said.
+    #[command(subcommand)]
+    Phrases(commands::phrases::Command),
     /// Make a token, with which a tenant deploys.
     Token(commands::token::Arguments),
     /// Compile a component: what a host has its child do.
@@ -135,6 +144,9 @@ fn main() -> ExitCode {
         Command::Consent(command) => commands::consent::run(command),
         Command::Numbers(command) => commands::numbers::run(command),
         Command::Explain(command) => commands::explain::run(command),
+        Command::Model(command) => commands::model::run(command),
+        Command::Answers(command) => commands::answers::run(command),
+        Command::Phrases(command) => commands::phrases::run(command),
         Command::Token(arguments) => commands::token::run(arguments),
         Command::CompileComponent(arguments) => commands::compile::run(arguments),
     };

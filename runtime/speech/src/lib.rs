@@ -13,6 +13,8 @@
 //! * A text that a recogniser made up (a loop, the credits of a film) is never passed on as something that was said.
 
 pub mod accuracy;
+pub mod answer;
+pub mod confusion;
 mod distance;
 pub mod invented;
 pub mod model;
@@ -21,6 +23,8 @@ pub mod phrases;
 pub mod pool;
 pub mod recogniser;
 pub mod text;
+#[cfg(feature = "whisper")]
+pub mod whisper;
 
 pub use phrases::{Found, Phrase, PhraseFault, PhraseSet};
 pub use pool::{Pool, PoolSettings};

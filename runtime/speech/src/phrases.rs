@@ -31,6 +31,10 @@ pub const MOST_WAYS: usize = 50;
 const FORGIVEN: f32 = 0.25;
 /// The same for a single word within it.
 const FORGIVEN_OF_A_WORD: f32 = 0.34;
+/// And where words were parted elsewhere; at most so many letters, which is less than a word that means something.
+const FORGIVEN_ACROSS_WORDS: f32 = 0.15;
+/// See [`FORGIVEN_ACROSS_WORDS`].
+const LETTERS_ACROSS_WORDS: f32 = 2.0;
 /// A word must have more letters than this, of its stem, for any of them to be wrong.
 const SHORT_WORD: usize = 4;
 /// Of so many words one may be another.
@@ -332,26 +336,45 @@ impl Way {
 
     /// Whether no word of it has become another one, but for one in [`WORDS_PER_OTHER`].
     fn words_agree(&self, window: &[Word], row: &mut Vec<usize>) -> bool {
-        // One word heard as two, or two as one.
+        // Words that were parted elsewhere: what counts is that hardly a letter is another.
         let solid = |words: &[Word]| -> Vec<char> {
             words.iter().flat_map(|word| word.stem.iter().copied()).collect()
         };
-        if window.len() != self.words.len() && edits(&solid(&self.words), &solid(window), row) <= 1 {
-            return self.spaced.len() > SHORT_WORD + 1;
+        if window.len() != self.words.len() && self.spaced.len() > SHORT_WORD + 1 {
+            let (mine, theirs) = (solid(&self.words), solid(window));
+            let forgiven = (FORGIVEN_ACROSS_WORDS * mine.len() as f32).round().min(LETTERS_ACROSS_WORDS);
+            if edits(&mine, &theirs, row) as f32 <= forgiven {
+                return true;
+            }
         }
-        // Edit distance over words, where words that differ in a letter or so are the same.
+        // Edit distance over words, where words that differ in a letter or so are the same, and so are one and the two
+        // that it fell apart into.
         let others = {
-            let mut line: Vec<usize> = (0..=window.len()).collect();
-            for (i, mine) in self.words.iter().enumerate() {
-                let mut diagonal = line[0];
-                line[0] = i + 1;
-                for (j, theirs) in window.iter().enumerate() {
-                    let replaced = diagonal + usize::from(!mine.resembles(theirs, row));
-                    diagonal = line[j + 1];
-                    line[j + 1] = replaced.min(diagonal + 1).min(line[j] + 1);
+            let (rows, columns) = (self.words.len(), window.len());
+            let mut least = vec![vec![0; columns + 1]; rows + 1];
+            for i in 0..=rows {
+                for j in 0..=columns {
+                    let mut best = if i == 0 && j == 0 { 0 } else { usize::MAX };
+                    if i > 0 {
+                        best = best.min(least[i - 1][j] + 1);
+                    }
+                    if j > 0 {
+                        best = best.min(least[i][j - 1] + 1);
+                    }
+                    if i > 0 && j > 0 {
+                        let same = self.words[i - 1].resembles(&window[j - 1], row);
+                        best = best.min(least[i - 1][j - 1] + usize::from(!same));
+                    }
+                    if i > 1 && j > 0 && together(&self.words[i - 2..i], &window[j - 1]) {
+                        best = best.min(least[i - 2][j - 1]);
+                    }
+                    if i > 0 && j > 1 && together(&window[j - 2..j], &self.words[i - 1]) {
+                        best = best.min(least[i - 1][j - 2]);
+                    }
+                    least[i][j] = best;
                 }
             }
-            line[window.len()]
+            least[rows][columns]
         };
         others <= self.words.len() / WORDS_PER_OTHER
     }
@@ -373,6 +396,12 @@ impl Word {
         }
         edits(&self.stem, &other.stem, row) as f32 <= FORGIVEN_OF_A_WORD * self.stem.len() as f32
     }
+}
+
+/// Whether two words are another one, written apart.
+fn together(two: &[Word], one: &Word) -> bool {
+    let length: usize = two.iter().map(|word| word.exact.len()).sum();
+    length == one.exact.len() && one.exact.starts_with(&two[0].exact) && one.exact.ends_with(&two[1].exact)
 }
 
 /// Whether the words around say the opposite: «не надо оператора», «оператор не нужен», «да не хочу я».

@@ -75,7 +75,7 @@ impl Text {
     }
 }
 
-/// A text's tokens must be surer than this, in the mean. Thirty real sentences have 0.62 and more; this keeps out what is
+/// A text's tokens must be surer than this, in the mean. Thirty real sentences have 0.48 and more; this keeps out what is
 /// pure guessing, and voice detection has kept out the rest before.
 pub const LEAST_CONFIDENCE: f32 = 0.35;
 

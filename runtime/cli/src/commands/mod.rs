@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub(crate) mod answers;
 pub(crate) mod blacklist;
 pub(crate) mod build;
 pub(crate) mod call;
@@ -15,9 +16,11 @@ pub(crate) mod farm;
 pub(crate) mod import;
 pub(crate) mod lead;
 pub(crate) mod ledger;
+pub(crate) mod model;
 pub(crate) mod new;
 pub(crate) mod numbers;
 pub(crate) mod pack;
+pub(crate) mod phrases;
 pub(crate) mod project;
 pub(crate) mod rate;
 pub(crate) mod rehearse;

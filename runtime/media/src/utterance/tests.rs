@@ -134,7 +134,7 @@ fn noise_tones_keys_and_clicks_begin_nothing_or_end_as_nothing() {
         .flat_map(|(row, column)| all(&[&tone(&[*row, *column], 120), &hush(150, 2)]))
         .collect();
     let clicks: Vec<i16> = (0..20)
-        .flat_map(|n| all(&[&vec![if n % 2 == 0 { 20_000 } else { -20_000 }; 40], &hush(300, 3)]))
+        .flat_map(|n| all(&[&[if n % 2 == 0 { 20_000 } else { -20_000 }; 40], &hush(300, 3)]))
         .collect();
     for (name, sound) in
         [("noise", loud), ("busy tone", busy), ("keys", keys), ("clicks", clicks), ("hush", hush(5000, 9))]

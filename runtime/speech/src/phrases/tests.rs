@@ -96,12 +96,14 @@ fn what_says_something_else_is_no_answer() {
 #[test]
 fn a_recognisers_slips_are_forgiven_in_long_words_and_nowhere_else() {
     check(
-        "later: перезвоните; yes: подтверждаю; echo: эхо тест завершен; hold: оставайтесь на линии; no: нет",
+        "later: перезвоните; yes: подтверждаю; echo: эхо тест завершен; quieter: что бы потише слышать других участников; hold: оставайтесь на линии; no: нет",
         &[
             ("перезваните", Some("later")),
             ("подтвержаю", Some("yes")),
             ("потверждаю", Some("yes")),
             ("эхотест завершен", Some("echo")),
+            ("и х-тест завершён.", Some("echo")),
+            ("чтобы потейшес слышать других участников", Some("quieter")),
             ("Эхо-тест завершён.", Some("echo")),
             ("оставайтесь налинии", Some("hold")),
             ("остовайтесь на линии", Some("hold")),

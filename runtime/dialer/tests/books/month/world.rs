@@ -213,11 +213,6 @@ impl Plan {
             tables.start_project(&project.id, 5, dialer.now()).await.unwrap();
         }
     }
-
-    /// A tenant's cap.
-    pub(crate) fn most(&self, tenant: &TenantId) -> Most {
-        self.tenants.iter().find(|(known, _)| known == tenant).map_or_else(Most::default, |(_, most)| *most)
-    }
 }
 
 impl Project {
