@@ -10,13 +10,14 @@ use futures::FutureExt;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use zvonar_ledger::PriceList;
-use zvonar_model::{AttemptId, Outcome, TenantId, UnixMillis};
+use zvonar_model::{AttemptId, Outcome, ProjectId, TenantId, UnixMillis};
 use zvonar_store::SharedStore;
 
 use crate::purse::{Hold, Prepaid, Purse};
 use crate::recovery::{Abandoned, Recovered};
 use crate::tables::Epoch;
-use crate::{CallReport, Caller, Inbound, Order, Policy, Reserved, Result, Settled, Tables};
+use crate::turnstile::Turnstiles;
+use crate::{CallReport, Caller, Inbound, NotPlaced, Order, Policy, Reserved, Result, Settled, Tables};
 
 /// Tells what time it is in the world.
 pub type WallClock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
@@ -27,6 +28,13 @@ pub struct Dialer {
     inner: Arc<Inner>,
     policy: Policy,
     purses: BTreeMap<TenantId, Arc<Purse>>,
+    pressure: Option<Arc<dyn Pressure>>,
+}
+
+/// Tells how many callers wait for an operator: projects dial fewer lines while that grows.
+pub trait Pressure: Send + Sync {
+    /// Callers of this project who wait at this moment.
+    fn waiting(&self, tenant: &TenantId, project: &ProjectId) -> u32;
 }
 
 struct Inner {
@@ -38,6 +46,7 @@ struct Inner {
     chance: Mutex<StdRng>,
     /// No other run of the program has the store open.
     alone: AtomicBool,
+    turnstiles: Turnstiles,
 }
 
 impl Dialer {
@@ -52,8 +61,10 @@ impl Dialer {
         let mut chance = StdRng::seed_from_u64(seed);
         let epoch = Epoch(chance.next_u64());
         let (chance, alone) = (Mutex::new(chance), AtomicBool::new(false));
-        let inner = Inner { store, prices, caller, clock, epoch, chance, alone };
-        Self { inner: Arc::new(inner), policy: Policy::default(), purses: BTreeMap::new() }
+        let turnstiles = Turnstiles::default();
+        let inner = Inner { store, prices, caller, clock, epoch, chance, alone, turnstiles };
+        let (policy, purses) = (Policy::default(), BTreeMap::new());
+        Self { inner: Arc::new(inner), policy, purses, pressure: None }
     }
 
     /// The same under a policy: what is known of numbers, and what holds for all of the tenant's projects.
@@ -68,6 +79,28 @@ impl Dialer {
     pub fn with_prepaid(mut self, tenant: TenantId, prepaid: Prepaid) -> Self {
         self.purses.insert(tenant, Arc::new(Purse::new(prepaid)));
         self
+    }
+
+    /// The same with somebody who knows how many callers wait for an operator.
+    #[must_use]
+    pub fn with_pressure(mut self, pressure: Arc<dyn Pressure>) -> Self {
+        self.pressure = Some(pressure);
+        self
+    }
+
+    /// How many callers of a project wait for an operator.
+    pub(crate) fn waiting(&self, tenant: &TenantId, project: &ProjectId) -> u32 {
+        self.pressure.as_ref().map_or(0, |pressure| pressure.waiting(tenant, project))
+    }
+
+    /// Waits until a call could leave at once. While lines are short, the project of higher priority comes first.
+    pub(crate) async fn reserve(
+        &self,
+        order: &Order,
+        priority: u8,
+    ) -> std::result::Result<Box<dyn Reserved + '_>, NotPlaced> {
+        let _pass = self.inner.turnstiles.pass(&order.trunk, priority).await;
+        self.caller().reserve(order).await
     }
 
     /// Holds what a call costs in the beginning, if the tenant pays beforehand.

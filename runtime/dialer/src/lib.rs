@@ -38,6 +38,7 @@ pub mod report;
 mod run;
 mod stats;
 mod tables;
+mod turnstile;
 mod verify;
 mod why;
 
@@ -46,7 +47,7 @@ pub use attempt::{Inbound, Settled, rate_report};
 pub use caller::{CallReport, Caller, Effects, NotPlaced, Order, Reserved};
 pub use consents::MAX_EVENT_NUMBERS;
 pub use day::Day;
-pub use dialer::{Dialer, WallClock};
+pub use dialer::{Dialer, Pressure, WallClock};
 pub use error::{DialerError, EditConflict, Result};
 pub use forecast::{Callees, Forecast, HourOfDialling, forecast};
 pub use foreman::{Halted, Keep};

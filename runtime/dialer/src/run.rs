@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Interval, MissedTickBehavior};
 use tracing::Instrument;
-use zvonar_campaign::{Calling, Ending, LeadState, ProjectStatus};
+use zvonar_campaign::{Calling, Ending, LeadState, Pacer, ProjectStatus};
 use zvonar_model::{AttemptId, Kopecks, LeadId, Outcome, PhoneNumber, ProjectId, TenantId, UnixMillis};
 
 use crate::foreman::Desk;
@@ -180,6 +180,9 @@ pub(crate) struct Run {
     elsewhere: u64,
     hours: Hours,
     pace: Interval,
+    pacer: Pacer,
+    /// What the pacer counts from.
+    since: UnixMillis,
     /// Something has happened since the list was read the last time.
     unread: bool,
     begun: bool,
@@ -247,6 +250,8 @@ impl Run {
         Ok(Self {
             hours: Hours::new(&project.rules, &tables.policy.register)?,
             pace: pace(&project),
+            pacer: Pacer::new(project.lines, project.calls_per_second),
+            since: dialer.now(),
             dialer,
             tables,
             project,
@@ -306,6 +311,15 @@ impl Run {
         Ok(())
     }
 
+    /// How many attempts may be in progress now: the project's lines, or fewer while operators cannot keep up.
+    fn lines(&mut self) -> usize {
+        self.pacer.set(self.project.lines, self.project.calls_per_second);
+        let waiting = self.dialer.waiting(self.tables.tenant(), &self.project.project);
+        let since = self.dialer.now().0.saturating_sub(self.since.0);
+        self.pacer.queue(Duration::from_millis(u64::try_from(since).unwrap_or(0)), waiting);
+        self.pacer.lines() as usize
+    }
+
     /// Dials until there is nothing to do, or somebody says stop; joins all attempts. Once a reason to end is known, no
     /// attempt begins any more, and those in progress are finished.
     pub(crate) async fn dial(&mut self, mut stop: Stop) -> Result<Ended> {
@@ -317,7 +331,7 @@ impl Run {
             if end.is_some() && self.tasks.is_empty() {
                 break;
             }
-            let (open, lines) = (end.is_none(), self.project.lines.max(1) as usize);
+            let (open, lines) = (end.is_none(), self.lines());
             let wait = match self.heap.peek() {
                 Some(Reverse((due, ..))) if open && self.tasks.len() < lines => {
                     Some(until(self.dialer.now(), *due))
@@ -685,7 +699,7 @@ async fn attempt_once(
     let reserved = tokio::select! {
         biased;
         () = told(&mut stop) => Err(None),
-        reserved = dialer.caller().reserve(&order) => reserved.map_err(Some),
+        reserved = dialer.reserve(&order, project.priority) => reserved.map_err(Some),
         () = tokio::time::sleep(LONGEST_WAIT) => Err(None),
     };
     let reserved = match reserved {

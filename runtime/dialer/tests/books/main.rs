@@ -12,6 +12,7 @@ mod month;
 mod purse;
 mod rehearsal;
 mod reports;
+mod short;
 mod stats;
 mod world;
 
