@@ -28,7 +28,7 @@ pub(crate) fn test(filter: &[&str]) -> Result<(), String> {
     // tests need is asked of cargo at once, so that no core waits while one thing is linked.
     std::thread::scope(|scope| {
         let guests = scope.spawn(build_guests);
-        let built = cargo(&["build", "--workspace", "--lib", "--bins", "--tests"]);
+        let built = cargo(&["build", "--workspace", "--lib", "--bins", "--tests", "--examples"]);
         guests.join().map_err(|_| "the thread that builds the guests stopped at a bug".to_owned())??;
         built
     })?;

@@ -131,7 +131,7 @@ impl Compiler {
         let no_memory = ["memory allocation of", "out of memory", "Cannot allocate memory"];
         if status.success() {
             Ok(())
-        } else if no_memory.iter().any(|mark| words.contains(mark)) {
+        } else if no_memory.iter().any(|mark| words.contains(mark)) || out_of_stack(status) {
             Err(CompilerError::TooMuchMemory(self.memory_bytes))
         } else if status.signal() == Some(libc::SIGXCPU) {
             Err(CompilerError::TooSlow(self.time))
@@ -191,6 +191,12 @@ fn limit_this_process(memory_bytes: u64, cpu: Duration) -> io::Result<()> {
     done(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) })?;
     // SAFETY: plain numbers; no memory is involved.
     done(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong) })
+}
+
+/// A stack that cannot grow under the limit ends a program without a word; a compiler in safe Rust has no other way to
+/// this signal that we know of.
+fn out_of_stack(status: std::process::ExitStatus) -> bool {
+    status.signal() == Some(libc::SIGSEGV)
 }
 
 fn done(answer: libc::c_int) -> io::Result<()> {

@@ -61,6 +61,8 @@ fn neighbours_of_misbehaving_scenarios_lose_nothing_and_their_callers_hear_the_f
         scenario: "bench".into(),
         settings: vec![("job".into(), "hold".into())],
     }];
+    // As many projects at once as there are misdeeds.
+    config.tenant = format!("[tenant.limits]\nactive_projects = {}\n", DEEDS.len());
     config.projects = DEEDS
         .iter()
         .enumerate()
