@@ -52,7 +52,7 @@ pub(crate) fn speak(packages: &[&str]) -> Result<(), String> {
     std::thread::scope(|scope| {
         let speakers: Vec<_> = (0..speakers).map(|_| scope.spawn(speaker)).collect();
         let bug = |_| Err("a thread that spoke prompts stopped at a bug".to_owned());
-        speakers.into_iter().map(|speaker| speaker.join().unwrap_or_else(bug)).collect()
+        speakers.into_iter().try_for_each(|speaker| speaker.join().unwrap_or_else(bug))
     })
 }
 

@@ -94,7 +94,7 @@ impl Pacer {
     }
 
     /// The attempts that the project may have in progress now: its lines, or fewer while operators cannot keep up.
-    pub fn lines(&self) -> u32 {
+    pub fn allowed(&self) -> u32 {
         self.allowed
     }
 

@@ -317,7 +317,7 @@ impl Run {
         let waiting = self.dialer.waiting(self.tables.tenant(), &self.project.project);
         let since = self.dialer.now().0.saturating_sub(self.since.0);
         self.pacer.queue(Duration::from_millis(u64::try_from(since).unwrap_or(0)), waiting);
-        self.pacer.lines() as usize
+        self.pacer.allowed() as usize
     }
 
     /// Dials until there is nothing to do, or somebody says stop; joins all attempts. Once a reason to end is known, no

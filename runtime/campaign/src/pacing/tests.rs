@@ -66,7 +66,7 @@ fn lines_are_halved_while_the_queue_grows_and_come_back_when_it_is_empty() {
         (90, 0),
     ] {
         pacer.queue(Duration::from_secs(second), waiting);
-        told.push(pacer.lines());
+        told.push(pacer.allowed());
     }
     assert_eq!(told, [40, 20, 20, 10, 10, 10, 14, 18, 18, 22, 11, 15, 19]);
 }
@@ -75,11 +75,11 @@ fn lines_are_halved_while_the_queue_grows_and_come_back_when_it_is_empty() {
 fn an_edit_keeps_a_cut_in_proportion() {
     let mut pacer = Pacer::new(40, 10);
     pacer.queue(ms(0), 1);
-    assert_eq!(pacer.lines(), 20);
+    assert_eq!(pacer.allowed(), 20);
     pacer.set(10, 10);
-    assert_eq!(pacer.lines(), 5);
+    assert_eq!(pacer.allowed(), 5);
     pacer.set(1, 0);
-    assert_eq!((pacer.lines(), pacer.starts(ms(5_000), FREE)), (1, 1));
+    assert_eq!((pacer.allowed(), pacer.starts(ms(5_000), FREE)), (1, 1));
 }
 
 #[test]
@@ -154,10 +154,10 @@ proptest! {
             now += ms(wait);
             busy -= u32::from(one_ends && busy > 0);
             pacer.queue(now, waiting);
-            prop_assert!((1..=lines).contains(&pacer.lines()));
+            prop_assert!((1..=lines).contains(&pacer.allowed()));
             let count = pacer.starts(now, Busy { lines: busy, tenant_free, trunk_free });
             prop_assert!(count <= tenant_free && count <= trunk_free);
-            prop_assert!(count == 0 || busy + count <= pacer.lines());
+            prop_assert!(count == 0 || busy + count <= pacer.allowed());
             if pacer.pause(now) > Duration::ZERO {
                 prop_assert_eq!(count, 0);
             }
@@ -171,7 +171,7 @@ proptest! {
             now += BETWEEN_RISES;
             pacer.queue(now, 0);
         }
-        prop_assert_eq!(pacer.lines(), lines);
+        prop_assert_eq!(pacer.allowed(), lines);
     }
 
     #[test]

@@ -61,7 +61,8 @@ async fn some_days() -> Dialer {
         tokio::time::sleep(Duration::from_secs(30 * 3_600)).await;
         dialer.run(&tenant, &autumn, None, never()).await
     });
-    (one.unwrap(), other.unwrap());
+    one.unwrap();
+    other.unwrap();
     for i in 0..7_u64 {
         tokio::time::sleep(Duration::from_secs(9 * 3_600)).await;
         let inbound = Inbound {
