@@ -13,11 +13,13 @@ use zvonar_tests::{
 
 /// Kills of an ordinary run and leads of its list; `./zv kill-soak` asks for more by `ZVONAR_KILLS` (`50 2000`).
 const KILLS: &str = "4 60";
-/// How long the host may live between two kills, in milliseconds: from "reads its store" to "several calls stand".
+/// How long the host may live between two kills, in milliseconds: from "reads its store" to "several calls stand"; in a
+/// long list also to "many are over".
 const LIFE_MS: std::ops::Range<u64> = 50..4000;
+const LONG_LIFE_MS: std::ops::Range<u64> = 50..8000;
 
-/// Answered and ended by a key, answered and left, busy, declined, unknown.
-const ENDINGS: &[u8] = &[1, 2, 4, 1, 5, 7, 2, 8];
+/// Answered and left, answered and ended by a key, busy, declined, unknown.
+const ENDINGS: &[u8] = &[4, 1, 5, 4, 7, 2, 4, 8];
 
 /// The most calls to one number, and what each result allows of its own in a row. The next call may follow at once.
 const MAX_CALLS: usize = 3;
@@ -41,7 +43,9 @@ fn nobody_is_called_beyond_the_limits_and_every_answer_is_charged_once_whenever_
     let list = leads(people, ENDINGS);
     let mut config = Config::new(farm.address).scenario("menu");
     // As fast as the list is done with all its kills, and no faster.
-    let pace = (people as u32 / kills.max(1) / 2).clamp(5, 50);
+    let long = kills > 10;
+    let life = if long { LONG_LIFE_MS } else { LIFE_MS };
+    let pace = (people as u32 / kills.max(1) / if long { 4 } else { 2 }).clamp(5, 50);
     config.calls_per_second = pace;
     config.trunk_lines = 100;
     config.dialling = format!("calls_per_second = {pace}\n{RETRY}");
@@ -57,7 +61,7 @@ fn nobody_is_called_beyond_the_limits_and_every_answer_is_charged_once_whenever_
 
     for kill in 1..=kills {
         let mut host = Host::start(&config, folder.path(), &["--once"], false).unwrap();
-        std::thread::sleep(Duration::from_millis(chance.within(LIFE_MS)));
+        std::thread::sleep(Duration::from_millis(chance.within(life.clone())));
         assert!(
             host.process.is_running(),
             "before kill {kill} the host had ended by itself\n{}",
