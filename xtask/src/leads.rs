@@ -84,6 +84,7 @@ id = "demo"
 [[trunk]]
 id = "carrier"
 address = "127.0.0.1:5070"
+caller = "+74950000000"
 "#;
 
 /// Contacts as lists have them: a name, a city, a date, and a second number for every third.
