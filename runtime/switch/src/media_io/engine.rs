@@ -73,8 +73,8 @@ impl MediaEngine {
         for core in cores {
             // Any shard may get all calls, so each has as many places as there are ports: 40 bytes a place.
             let handle = Arc::new(Handle::new(ports.count()).map_err(MediaError::Threads)?);
-            let helpers = (Arc::clone(&courier), Arc::clone(&recorder), Arc::clone(&ears));
-            let shard = Shard::new(Arc::clone(&handle), helpers.0, helpers.1, helpers.2);
+            let (courier, recorder, ears) = (Arc::clone(&courier), Arc::clone(&recorder), Arc::clone(&ears));
+            let shard = Shard::new(Arc::clone(&handle), courier, recorder, ears);
             prepared.push((shard.map_err(MediaError::Threads)?, core));
             handles.push(handle);
         }
