@@ -7,7 +7,7 @@ use crate::{RetryRules, Rotation};
 
 /// Where a lead stands within its project. `Display` and [`LeadState::title`] give the Russian of the console.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "is")]
+#[serde(rename_all = "snake_case", tag = "is", try_from = "StoredState")]
 pub enum LeadState {
     /// Not dialled yet.
     New,
@@ -20,6 +20,27 @@ pub enum LeadState {
     Reached,
     /// All tries are spent, or none makes sense: finished.
     Unreached,
+}
+
+/// A [`LeadState`] as it is read. A tagged enum keeps a copy of all its fields until it has seen the tag, and lists are
+/// read by the million leads.
+#[derive(Deserialize)]
+struct StoredState {
+    is: LeadStatus,
+    due: Option<UnixMillis>,
+}
+
+impl TryFrom<StoredState> for LeadState {
+    type Error = &'static str;
+
+    fn try_from(StoredState { is, due }: StoredState) -> Result<Self, Self::Error> {
+        Ok(match is {
+            LeadStatus::New => Self::New,
+            LeadStatus::Again => Self::Again { due: due.ok_or("missing field `due`")? },
+            LeadStatus::Reached => Self::Reached,
+            LeadStatus::Unreached => Self::Unreached,
+        })
+    }
 }
 
 /// Where a lead stands, without the times: what is counted and filtered by. `Display` and [`LeadStatus::title`] give the
@@ -303,6 +324,20 @@ mod tests {
         let after = after(&Progress::new(), &record(outcome, true), &rules, &[number]);
         assert_eq!(after.tries[0].meaning, Meaning::Retried(RetryClass::Machine));
         assert_eq!(after.state, LeadState::Unreached);
+    }
+
+    #[test]
+    fn a_state_is_read_as_it_is_written() {
+        for (state, text) in [
+            (LeadState::New, r#"{"is":"new"}"#),
+            (LeadState::Again { due: UnixMillis(7) }, r#"{"is":"again","due":7}"#),
+            (LeadState::Reached, r#"{"is":"reached"}"#),
+            (LeadState::Unreached, r#"{"is":"unreached"}"#),
+        ] {
+            assert_eq!(serde_json::to_string(&state).unwrap(), text);
+            assert_eq!(serde_json::from_str::<LeadState>(text).unwrap(), state);
+        }
+        assert!(serde_json::from_str::<LeadState>(r#"{"is":"again"}"#).is_err(), "when is not known");
     }
 
     #[test]

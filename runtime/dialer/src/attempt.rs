@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use zvonar_campaign::{RetryRules, after, rotation};
 use zvonar_ledger::{Charge, Tariff, rate, rate_by};
 use zvonar_model::{
@@ -187,16 +188,20 @@ impl Tables {
         Left { intent: intent.row, intent_revision: intent.revision, lead: None }
     }
 
-    /// Settles an attempt of ours.
-    pub(crate) async fn settle(&self, claimed: Claimed, report: CallReport) -> Result<Settled> {
+    /// Settles an attempt of ours. Gives the lead as it is after it, if it was still the attempt's.
+    pub(crate) async fn settle(
+        &self,
+        claimed: Claimed,
+        report: CallReport,
+    ) -> Result<(Settled, Option<Box<Lead>>)> {
         let left =
             Left { intent: claimed.intent, intent_revision: claimed.intent_revision, lead: claimed.lead };
         let effects = report.effects.clone();
         match self.settle_left(left, report).await? {
-            Closed::Now { record, charge } => Ok(Settled::Done { record, charge }),
+            Closed::Now { record, charge, lead } => Ok((Settled::Done { record, charge }, lead)),
             Closed::Before { record } => {
                 self.refuse_late(&record, &effects).await?;
-                self.put_aside(*record).await
+                Ok((self.put_aside(*record).await?, None))
             }
         }
     }
@@ -262,7 +267,7 @@ impl Tables {
         for _ in 0..TRIES {
             let mut writes = books.clone();
             writes.push(Write::delete(self.keys.intent(&intent.attempt), intent_revision));
-            let mut step = self.step_write(&record, &charge, None);
+            let mut after = None;
             if let Some((project, id)) = whose {
                 if lead.is_none() {
                     lead = self.get::<Lead>(&self.keys.lead(project, id)).await?;
@@ -271,15 +276,16 @@ impl Tables {
                 if let Some(Read { row, revision }) = &lead
                     && row.claim.as_ref() == Some(&intent.attempt)
                 {
-                    let next = next_lead(row, &record, &effects, &intent.rules, ROOM);
-                    writes.push(Write::replace(self.keys.lead(project, id), *revision, encode(&next)));
-                    step = self.step_write(&record, &charge, Some((row, &next)));
+                    let (next, text) = next_lead(row, &record, &effects, &intent.rules, ROOM);
+                    writes.push(Write::replace(self.keys.lead(project, id), *revision, text));
+                    after = Some(next);
                 }
             }
-            writes.push(step);
+            let moved = lead.as_ref().map(|read| &read.row).zip(after.as_ref());
+            writes.push(self.step_write(&record, &charge, moved));
             writes.extend(self.refusal_writes(&record, &effects, lead.as_ref().map(|read| &read.row)).await?);
             if let Commit::Done(_) = self.commit(writes, 0).await? {
-                return Ok(Closed::Now { record: Box::new(record), charge });
+                return Ok(Closed::Now { record: Box::new(record), charge, lead: after.map(Box::new) });
             }
             // Somebody edited the lead, or settled the attempt.
             match self.get::<Intent>(&self.keys.intent(&intent.attempt)).await? {
@@ -293,10 +299,10 @@ impl Tables {
 
     /// Record and charge, and the writes that create them.
     fn books(&self, record: AttemptRecord) -> (AttemptRecord, Charge, Vec<Write>) {
-        let record = fitted(record);
+        let (record, text) = fitted(record);
         let charge = rate(&self.prices, &record);
         let writes = vec![
-            Write::create(self.keys.call(&record.attempt), encode(&record)),
+            Write::create(self.keys.call(&record.attempt), text),
             Write::create(self.keys.charge(&record.attempt), encode(&charge)),
         ];
         (record, charge, writes)
@@ -360,7 +366,7 @@ impl Tables {
 /// What the settling commit came to.
 pub(crate) enum Closed {
     /// It is written.
-    Now { record: Box<AttemptRecord>, charge: Charge },
+    Now { record: Box<AttemptRecord>, charge: Charge, lead: Option<Box<Lead>> },
     /// Somebody else had settled the attempt before.
     Before { record: Box<AttemptRecord> },
 }
@@ -424,26 +430,31 @@ fn record(tenant: &TenantId, begun: Begun, report: CallReport) -> AttemptRecord 
 /// character six, so limits of the text alone promise nothing.
 const ROOM: usize = MAX_VALUE_BYTES - 1024;
 
-/// Shortens a trace until the record fits into the store. What is charged for is never cut.
-fn fitted(mut record: AttemptRecord) -> AttemptRecord {
-    while encode(&record).len() > ROOM && !record.trace.events.is_empty() {
+/// Shortens a trace until the record fits into the store. What is charged for is never cut. The record comes as it is
+/// stored, too.
+fn fitted(mut record: AttemptRecord) -> (AttemptRecord, Bytes) {
+    loop {
+        let text = encode(&record);
+        if text.len() <= ROOM || record.trace.events.is_empty() {
+            return (record, text);
+        }
         let kept = record.trace.events.len() / 2;
         let cut = record.trace.events.len() - kept;
         record.trace.events.truncate(kept);
         record.trace.dropped = record.trace.dropped.saturating_add(u32::try_from(cut).unwrap_or(u32::MAX));
     }
-    record
 }
 
 /// The lead after its attempt, not heavier than `room` when it is stored: the oldest notes go first, then what this
-/// call wrote into the fields. Its progress always stays, as the commit that carries it carries the charge too.
+/// call wrote into the fields. Its progress always stays, as the commit that carries it carries the charge too. The lead
+/// comes as it is stored, too.
 fn next_lead(
     lead: &Lead,
     record: &AttemptRecord,
     effects: &Effects,
     rules: &RetryRules,
     room: usize,
-) -> Lead {
+) -> (Lead, Bytes) {
     let mut next = lead.clone();
     next.claim = None;
     next.progress = after(&lead.progress, record, rules, &lead.numbers);
@@ -459,7 +470,8 @@ fn next_lead(
     let surplus = next.notes.len().saturating_sub(MAX_NOTES);
     next.notes.drain(..surplus);
     let mut dropped = 0;
-    while encode(&next).len() > room {
+    let mut text = encode(&next);
+    while text.len() > room {
         if !next.notes.is_empty() {
             next.notes.remove(0);
         } else if let Some(name) = written.pop() {
@@ -471,11 +483,12 @@ fn next_lead(
             break;
         }
         dropped += 1;
+        text = encode(&next);
     }
     if dropped > 0 {
         tracing::warn!(attempt = %record.attempt, dropped, "notes and fields did not fit on the card");
     }
-    next
+    (next, text)
 }
 
 /// What a call outside the books would cost by this tariff: for calls that are placed from the command line alone.

@@ -163,7 +163,8 @@ impl Dialer {
                 Err(why) => CallReport::failed(self.now(), why.to_string()),
             }
         };
-        tables.settle(claimed, report).await.map(Some)
+        let (settled, _) = tables.settle(claimed, report).await?;
+        Ok(Some(settled))
     }
 
     /// Settles a call that came in.

@@ -5,7 +5,7 @@
 //! of them agree, and so is a number of a range that is given out all over the country: in its zone and the default.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::tz::{Offset, TimeZone};
 use zvonar_campaign::{Calling, Register, RetryRules, Schedule, rotation, zones_of_region};
@@ -26,7 +26,7 @@ const NEVER_AGAIN_BEFORE: std::time::Duration = std::time::Duration::from_secs(2
 /// How many names of places are remembered: a column of nonsense must not fill the memory.
 const REMEMBERED: usize = 10_000;
 
-/// A project's schedule, ready to be asked.
+/// A project's schedule, ready to be asked; all attempts of a run ask the same one.
 #[derive(Debug)]
 pub(crate) struct Hours {
     schedule: Schedule,
@@ -34,9 +34,16 @@ pub(crate) struct Hours {
     law: Option<Schedule>,
     retry: RetryRules,
     register: Arc<Register>,
+    known: Mutex<Known>,
+}
+
+/// What was found out so far.
+#[derive(Debug)]
+struct Known {
     /// The first is the project's default. A list has a few dozen places, and a million leads.
     places: Vec<Place>,
-    named: HashMap<(Source, Box<str>), Option<usize>>,
+    /// By who says the name.
+    named: [HashMap<Box<str>, Option<usize>>; 3],
 }
 
 /// Somewhere that leads live.
@@ -49,7 +56,7 @@ struct Place {
 }
 
 /// Who says where a lead lives: the same name means another thing from another mouth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy)]
 enum Source {
     Zone,
     Region,
@@ -78,14 +85,16 @@ impl Hours {
             law: rules.purpose.hours(),
             retry: rules.retry,
             register: Arc::clone(register),
-            places: vec![Place { zones: [default].into(), answered: None }],
-            named: HashMap::new(),
+            known: Mutex::new(Known {
+                places: vec![Place { zones: [default].into(), answered: None }],
+                named: Default::default(),
+            }),
         })
     }
 
     /// From when on a lead that is due then may be called; never before `now`'s window opens. Due leads whose window
     /// is open stay as they are, so that the list keeps its order.
-    pub(crate) fn due(&mut self, lead: &Lead, due: UnixMillis, now: UnixMillis) -> UnixMillis {
+    pub(crate) fn due(&self, lead: &Lead, due: UnixMillis, now: UnixMillis) -> UnixMillis {
         let at = due.max(now);
         match self.calling(lead, at) {
             Calling::Open { .. } => due,
@@ -95,23 +104,31 @@ impl Hours {
     }
 
     /// Whether the lead may be called at this moment.
-    pub(crate) fn calling(&mut self, lead: &Lead, at: UnixMillis) -> Calling {
-        let place = self.place(lead);
-        match self.places[place].answered {
+    pub(crate) fn calling(&self, lead: &Lead, at: UnixMillis) -> Calling {
+        let mut known = self.known();
+        let place = self.place(&mut known, lead);
+        let place = &mut known.places[place];
+        match place.answered {
             Some((asked, answer)) if asked == at => answer,
             _ => {
                 let both: Vec<&Schedule> = std::iter::once(&self.schedule).chain(&self.law).collect();
-                let answer = Schedule::all_calling(&both, at, &self.places[place].zones);
-                self.places[place].answered = Some((at, answer));
+                let answer = Schedule::all_calling(&both, at, &place.zones);
+                place.answered = Some((at, answer));
                 answer
             }
         }
     }
 
     /// The zones in which the lead may live; all must agree.
-    pub(crate) fn zones(&mut self, lead: &Lead) -> Arc<[TimeZone]> {
-        let place = self.place(lead);
-        Arc::clone(&self.places[place].zones)
+    pub(crate) fn zones(&self, lead: &Lead) -> Arc<[TimeZone]> {
+        let mut known = self.known();
+        let place = self.place(&mut known, lead);
+        Arc::clone(&known.places[place].zones)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // What is remembered is right at every moment.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The number of a lead whose turn it is.
@@ -119,23 +136,22 @@ impl Hours {
         turn(lead, &self.retry)
     }
 
-    fn place(&mut self, lead: &Lead) -> usize {
+    fn place(&self, known: &mut Known, lead: &Lead) -> usize {
         if let Some(written) = lead.fields.get(ZONE_FIELD)
-            && let Some(place) = self.remembered(Source::Zone, written, |_| zones_written(written))
+            && let Some(place) = known.named(Source::Zone, written, |_| zones_written(written))
         {
             return place;
         }
         let region = REGION_FIELDS.iter().find_map(|field| lead.fields.get(*field));
         if let Some(region) = region
             && let Some(place) =
-                self.remembered(Source::Region, region, |_| zones_named(&zones_of_region(region)))
+                known.named(Source::Region, region, |_| zones_named(&zones_of_region(region)))
         {
             return place;
         }
-        let register = Arc::clone(&self.register);
-        let entry = turn(lead, &self.retry).and_then(|number| register.look_up(number));
+        let entry = turn(lead, &self.retry).and_then(|number| self.register.look_up(number));
         let place = entry.and_then(|entry| {
-            self.remembered(Source::Range, entry.region, |default| {
+            known.named(Source::Range, entry.region, |default| {
                 let mut zones = zones_named(entry.zones)?;
                 if entry.federal {
                     zones.extend(default.iter().cloned());
@@ -145,16 +161,18 @@ impl Hours {
         });
         place.unwrap_or(0)
     }
+}
 
+impl Known {
     /// The place of this name; `None`: nobody knows it. `find` gets the default's zones.
-    fn remembered(
+    fn named(
         &mut self,
         source: Source,
         name: &str,
         find: impl FnOnce(&[TimeZone]) -> Option<Vec<TimeZone>>,
     ) -> Option<usize> {
-        let key = (source, Box::from(name));
-        if let Some(place) = self.named.get(&key) {
+        let named = &mut self.named[source as usize];
+        if let Some(place) = named.get(name) {
             return *place;
         }
         let place = find(&self.places[0].zones).map(|mut zones| {
@@ -172,8 +190,8 @@ impl Hours {
                 self.places.len() - 1
             })
         });
-        if self.named.len() < REMEMBERED {
-            self.named.insert(key, place);
+        if named.len() < REMEMBERED {
+            named.insert(name.into(), place);
         }
         place
     }
@@ -253,7 +271,7 @@ mod tests {
                      914;1000000;1999999;1000000;А;Республика Саха /Якутия/;1\n";
         register.load("DEF-9xx.csv", table, UnixMillis(0)).unwrap();
         let rules = DialRules { zone: default.into(), ..DialRules::default() };
-        let mut hours = Hours::new(&rules, &Arc::new(register)).unwrap();
+        let hours = Hours::new(&rules, &Arc::new(register)).unwrap();
         let at = Timestamp::from_millisecond(1_790_000_000_000).unwrap();
         let once: Vec<i32> =
             hours.zones(lead).iter().map(|zone| zone.to_offset(at).seconds() / 3600).collect();
@@ -317,7 +335,7 @@ mod tests {
             (rules("ru-default", Purpose::Collection), false),
             (rules("ru-default", Purpose::Survey), true),
         ] {
-            let mut hours = Hours::new(&rules, &Register::sample()).unwrap();
+            let hours = Hours::new(&rules, &Register::sample()).unwrap();
             assert_eq!(matches!(hours.calling(&lead, late), Calling::Open { .. }), open, "{rules:?}");
         }
         let refused = Hours::check(&rules("any", Purpose::Advertising)).unwrap_err().to_string();
@@ -326,7 +344,7 @@ mod tests {
 
     #[test]
     fn a_lead_of_several_zones_is_called_only_when_all_agree() {
-        let mut hours = Hours::new(&DialRules::default(), &Register::sample()).unwrap();
+        let hours = Hours::new(&DialRules::default(), &Register::sample()).unwrap();
         let lead = lead(&[("region", "Якутия")], &["+79000000001"]);
         let at = |text: &str| UnixMillis(text.parse::<Timestamp>().unwrap().as_millisecond());
         // 9 to 21 at +9, +10 and +11: from 0:00 to 10:00 in Greenwich.

@@ -20,6 +20,7 @@ pub mod conversation;
 mod day;
 pub mod deployments;
 mod dialer;
+mod errand;
 mod error;
 mod forecast;
 mod foreman;

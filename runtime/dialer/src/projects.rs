@@ -206,9 +206,13 @@ pub(crate) fn check_card(
 
 /// As much of a text as fits into so many bytes.
 pub(crate) fn cut(text: &str, bytes: usize) -> String {
+    shortened(text, bytes).to_owned()
+}
+
+pub(crate) fn shortened(text: &str, bytes: usize) -> &str {
     let mut end = text.len().min(bytes);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    text[..end].to_owned()
+    &text[..end]
 }

@@ -9,7 +9,8 @@
 //! waits when there is nothing to do.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, VecDeque};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,23 +18,19 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Interval, MissedTickBehavior};
 use tracing::Instrument;
-use zvonar_campaign::{Calling, Ending, LeadState, Pacer, ProjectStatus};
+use zvonar_campaign::{Ending, LeadState, Pacer, ProjectStatus};
 use zvonar_model::{AttemptId, Kopecks, LeadId, Outcome, PhoneNumber, ProjectId, TenantId, UnixMillis};
 
+use crate::errand::{Attempted, Errand};
 use crate::foreman::Desk;
 use crate::hours::Hours;
 use crate::lease::{Lease, Whose};
-use crate::permit::Start;
-use crate::purse::Hold;
 use crate::recovery::Abandoned;
-use crate::tables::{Lead, Project, Read, Tables};
-use crate::{CallReport, Dialer, DialerError, NotPlaced, Result, Settled};
+use crate::tables::{Lead, Project, Read, Tables, decode};
+use crate::{Dialer, DialerError, NotPlaced, Result, Settled};
 
 /// The longest sleep until a lead is due: the clock of the world may be set meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
-
-/// How long an attempt may wait for a line before its lead goes back: a claim holds for a minute.
-const LONGEST_WAIT: Duration = Duration::from_secs(45);
 
 /// How many leads that were added are looked at before calls have their turn again.
 const FRESH_AT_ONCE: usize = 200;
@@ -122,35 +119,6 @@ pub struct Finished {
     pub elsewhere: u64,
 }
 
-/// What a task comes back with.
-enum Attempted {
-    Settled {
-        lead: LeadId,
-        number: PhoneNumber,
-        settled: Settled,
-    },
-    /// Another runner has the lead, or it is gone.
-    Lost {
-        lead: LeadId,
-    },
-    /// Somebody edited the lead at that moment: it is to be looked at again.
-    Changed {
-        lead: LeadId,
-    },
-    /// It is not calling time where the lead lives, or not yet its turn.
-    Closed {
-        lead: LeadId,
-        position: u64,
-        opens: UnixMillis,
-    },
-    /// The call could not leave, so the lead is as it was: the run stops, a line was not to be had, or for what reason.
-    GivenBack {
-        lead: LeadId,
-        position: u64,
-        why: Option<NotPlaced>,
-    },
-}
-
 /// What a run comes to.
 pub(crate) enum Ended {
     /// It was told to stop.
@@ -166,19 +134,19 @@ pub(crate) enum Ended {
 pub(crate) struct Run {
     dialer: Dialer,
     tables: Tables,
-    project: Project,
+    project: Arc<Project>,
     events: Option<mpsc::Sender<RunEvent>>,
     /// `None`: it ends with its list.
     kept: Option<Kept>,
     heap: BinaryHeap<Reverse<(UnixMillis, u64, LeadId)>>,
     /// Leads that were added or edited and are to be looked at.
     fresh: VecDeque<LeadId>,
-    /// Leads that an attempt of this run has.
-    mine: BTreeSet<LeadId>,
+    /// Leads that an attempt of this run has, and whether they were changed meanwhile.
+    mine: BTreeMap<LeadId, bool>,
     tasks: JoinSet<Result<Attempted>>,
     counts: Counts,
     elsewhere: u64,
-    hours: Hours,
+    hours: Arc<Hours>,
     pace: Interval,
     pacer: Pacer,
     /// What the pacer counts from.
@@ -248,18 +216,18 @@ impl Run {
         let stored = tables.project(project).await?;
         let project = stored.ok_or_else(|| DialerError::NoProject(project.clone()))?;
         Ok(Self {
-            hours: Hours::new(&project.rules, &tables.policy.register)?,
+            hours: Arc::new(Hours::new(&project.rules, &tables.policy.register)?),
             pace: pace(&project),
             pacer: Pacer::new(project.lines, project.calls_per_second),
             since: dialer.now(),
             dialer,
             tables,
-            project,
+            project: Arc::new(project),
             events,
             kept,
             heap: BinaryHeap::new(),
             fresh: VecDeque::new(),
-            mine: BTreeSet::new(),
+            mine: BTreeMap::new(),
             tasks: JoinSet::new(),
             counts: Counts::default(),
             elsewhere: 0,
@@ -284,22 +252,28 @@ impl Run {
         let Counts { lines, attempts, spent, .. } = self.counts;
         let mut counts = Counts { lines, attempts, spent, ..Counts::default() };
         let (heap, elsewhere, hours, mine) =
-            (&mut self.heap, &mut self.elsewhere, &mut self.hours, &self.mine);
+            (&mut self.heap, &mut self.elsewhere, &self.hours, &mut self.mine);
         let now = self.dialer.now();
         self.tables
-            .each::<Lead>(&self.tables.keys.leads(&self.project.project), |read| {
-                let lead = read.row;
+            .glance(&self.project.project, |glance, item| {
                 counts.leads += 1;
-                counts.reached += u64::from(lead.progress.state == LeadState::Reached);
-                match lead.progress.state.due() {
-                    None => counts.finished += 1,
-                    // Its attempt brings it back.
-                    Some(_) if mine.contains(&lead.lead) => {}
-                    Some(_) if lead.claim.is_some() => *elsewhere += 1,
-                    Some(due) => {
-                        heap.push(Reverse((hours.due(&lead, due, now), lead.position, lead.lead)));
-                    }
+                // Its attempt brings it back, and counts it. A lead's id is its token.
+                if let Some(changed) = mine.get_mut(item.key.last()) {
+                    *changed = true;
+                    return Ok(());
                 }
+                counts.reached += u64::from(*glance.state() == LeadState::Reached);
+                let Some(due) = glance.state().due() else {
+                    counts.finished += 1;
+                    return Ok(());
+                };
+                let lead = decode::<Lead>(item)?.row;
+                if lead.claim.is_some() {
+                    *elsewhere += 1;
+                } else {
+                    heap.push(Reverse((hours.due(&lead, due, now), lead.position, lead.lead)));
+                }
+                Ok(())
             })
             .await?;
         self.counts = counts;
@@ -474,10 +448,10 @@ impl Run {
                 self.pace = pace(&row);
             }
             let rules = row.rules != self.project.rules;
-            self.project = row;
+            self.project = Arc::new(row);
             if rules {
                 // Nobody is due any more when he was.
-                self.hours = Hours::new(&self.project.rules, &self.tables.policy.register)?;
+                self.hours = Arc::new(Hours::new(&self.project.rules, &self.tables.policy.register)?);
                 news.list = true;
             }
         }
@@ -499,7 +473,8 @@ impl Run {
     async fn look_at_fresh(&mut self) -> Result<()> {
         let some = self.fresh.len().min(FRESH_AT_ONCE);
         for lead in self.fresh.drain(..some).collect::<Vec<_>>() {
-            if self.mine.contains(&lead) {
+            if let Some(changed) = self.mine.get_mut(&lead) {
+                *changed = true;
                 continue;
             }
             let Some(row) = self.tables.lead(&self.project.project, &lead).await? else { continue };
@@ -515,7 +490,7 @@ impl Run {
     async fn sign_of_life(&mut self) -> Result<()> {
         self.sign = self.dialer.now();
         if self.kept.is_some() && self.project.active_at.plus(A_DAY) <= self.sign {
-            self.project.active_at = self.sign;
+            Arc::make_mut(&mut self.project).active_at = self.sign;
             self.tables.note_active(&self.project.project, self.sign).await?;
         }
         Ok(())
@@ -535,16 +510,25 @@ impl Run {
                 return Ok(None);
             }
             // One that stands there twice, since it was edited, is brought back by the attempt that has it.
-            if self.mine.insert(lead.clone()) {
+            if let Entry::Vacant(free) = self.mine.entry(lead.clone()) {
+                free.insert(false);
                 break (position, lead);
             }
         };
         self.unread = true;
-        let (dialer, tables, project) = (self.dialer.clone(), self.tables.clone(), self.project.clone());
-        let attempt = dialer.attempt_id();
-        let span = tracing::info_span!("attempt", %attempt, %lead, campaign = %project.project);
-        let to = (lead.clone(), position);
-        self.tasks.spawn(attempt_once(dialer, tables, project, to, attempt, stop.clone()).instrument(span));
+        let attempt = self.dialer.attempt_id();
+        let span = tracing::info_span!("attempt", %attempt, %lead, campaign = %self.project.project);
+        let errand = Errand {
+            dialer: self.dialer.clone(),
+            tables: self.tables.clone(),
+            project: Arc::clone(&self.project),
+            hours: Arc::clone(&self.hours),
+            lead: lead.clone(),
+            position,
+            attempt,
+            stop: stop.clone(),
+        };
+        self.tasks.spawn(errand.run().instrument(span));
         self.counts.lines = self.tasks.len() as u32;
         self.tell(RunStep::Started { lead });
         Ok(None)
@@ -555,29 +539,34 @@ impl Run {
         self.counts.lines = self.tasks.len() as u32;
         let attempted = ended.map_err(|error| DialerError::Bug(error.to_string())).flatten()?;
         match attempted {
-            Attempted::Settled { lead, number, settled } => {
-                self.mine.remove(&lead);
-                self.settled(lead, number, settled).await
+            Attempted::Settled { lead, number, settled, after } => {
+                self.settled(lead, number, settled, after).await?;
             }
-            Attempted::Lost { lead } => {
-                self.mine.remove(&lead);
-                Ok(())
-            }
+            Attempted::Lost { lead } => drop(self.returned(&lead)),
             Attempted::Changed { lead } => {
                 self.mine.remove(&lead);
                 self.fresh.push_back(lead);
-                Ok(())
             }
             Attempted::Closed { lead, position, opens } => {
-                self.mine.remove(&lead);
-                self.heap.push(Reverse((opens, position, lead)));
-                Ok(())
+                if !self.returned(&lead) {
+                    self.heap.push(Reverse((opens, position, lead)));
+                }
             }
             Attempted::GivenBack { lead, position, why } => {
                 self.mine.remove(&lead);
-                self.given_back(lead, position, why)
+                self.given_back(lead, position, why)?;
             }
         }
+        Ok(())
+    }
+
+    /// An attempt is over: its lead is nobody's. Gives whether it was changed meanwhile and is therefore looked at again.
+    fn returned(&mut self, lead: &LeadId) -> bool {
+        let changed = self.mine.remove(lead).unwrap_or(false);
+        if changed {
+            self.fresh.push_back(lead.clone());
+        }
+        changed
     }
 
     /// A lead that could not be called is due again soon; what must be mended first ends the run.
@@ -597,17 +586,25 @@ impl Run {
         Ok(())
     }
 
-    async fn settled(&mut self, lead: LeadId, number: PhoneNumber, settled: Settled) -> Result<()> {
+    async fn settled(
+        &mut self,
+        lead: LeadId,
+        number: PhoneNumber,
+        settled: Settled,
+        after: Option<Box<Lead>>,
+    ) -> Result<()> {
+        let changed = self.returned(&lead);
         let Settled::Done { record, charge } = settled else { return Ok(()) };
         self.counts.attempts += 1;
         self.counts.spent += charge.total;
         self.sign_of_life().await?;
-        if let Some(row) = self.tables.lead(&self.project.project, &lead).await? {
-            self.counts.finished += u64::from(row.progress.state.is_finished());
-            self.counts.reached += u64::from(row.progress.state == LeadState::Reached);
-            if let Some(due) = row.progress.state.due() {
-                let due = self.hours.due(&row, due, self.dialer.now());
-                self.heap.push(Reverse((due, row.position, row.lead)));
+        if let Some(after) = after {
+            let state = &after.progress.state;
+            self.counts.finished += u64::from(state.is_finished());
+            self.counts.reached += u64::from(*state == LeadState::Reached);
+            if let Some(due) = state.due().filter(|_| !changed) {
+                let due = self.hours.due(&after, due, self.dialer.now());
+                self.heap.push(Reverse((due, after.position, after.lead)));
             }
         }
         self.tell(RunStep::Settled {
@@ -633,114 +630,6 @@ impl Run {
     }
 }
 
-/// One attempt from the claim to the settling. `lead`: whom to reach, and his place in the list.
-async fn attempt_once(
-    dialer: Dialer,
-    tables: Tables,
-    project: Project,
-    (lead, position): (LeadId, u64),
-    attempt: AttemptId,
-    mut stop: Stop,
-) -> Result<Attempted> {
-    let key = tables.keys.lead(&project.project, &lead);
-    let Some(read) = tables.get::<Lead>(&key).await? else {
-        return Ok(Attempted::Lost { lead });
-    };
-    // The list was read a while ago: windows close, and somebody may have had the lead meanwhile.
-    let mut hours = Hours::new(&project.rules, &tables.policy.register)?;
-    let person = read.row.clone();
-    let closed = |hours: &mut Hours| {
-        let now = dialer.now();
-        match (person.progress.state.due(), hours.calling(&person, now)) {
-            (None, _) => None,
-            (Some(due), Calling::Open { .. }) if due <= now => None,
-            (Some(due), _) => Some(hours.due(&person, due.max(now), now)),
-        }
-    };
-    if let Some(opens) = closed(&mut hours) {
-        return Ok(Attempted::Closed { lead, position, opens });
-    }
-    // Whoever is held back by a cap or for want of a consent is not even claimed; a number that must not be called is,
-    // since that is what becomes of it.
-    let zones = hours.zones(&person);
-    if let Some(number) = hours.turn(&person)
-        && tables.forbidden(&person, number).await?.is_none()
-        && let Some(held) = tables.held(&project.rules, number, &zones, dialer.now()).await?
-    {
-        let now = dialer.now();
-        return Ok(Attempted::Closed { lead, position, opens: hours.due(&person, held.until(now), now) });
-    }
-    // Held until the charge is stored.
-    let _held = match dialer.hold(&tables).await? {
-        None => None,
-        Some(Hold::Held(held)) => Some(held),
-        Some(Hold::Later) => {
-            let why = "what is left of the balance is held for calls in progress".into();
-            return Ok(Attempted::GivenBack { lead, position, why: Some(NotPlaced::NotNow(why)) });
-        }
-        Some(Hold::Spent(why)) => return Err(why),
-    };
-    let seen = read.revision;
-    let claimed = tables.claim(&project, read, attempt, dialer.epoch(), dialer.now()).await?;
-    let Some(mut claimed) = claimed else {
-        let changed = tables.get::<Lead>(&key).await?;
-        let changed = changed.is_some_and(|now| now.revision != seen && now.row.claim.is_none());
-        return Ok(if changed { Attempted::Changed { lead } } else { Attempted::Lost { lead } });
-    };
-    let order = claimed.order.clone();
-    let number = order.number.clone();
-    // Whom nobody may call needs no line.
-    if let Some(outcome) = tables.forbidden(&person, &number).await? {
-        let report = CallReport::unanswered(dialer.now(), outcome);
-        let settled = tables.settle(claimed, report).await?;
-        return Ok(Attempted::Settled { lead, number, settled });
-    }
-    // Nothing is started yet: whoever waits for a line when the run stops is called by the next one.
-    let reserved = tokio::select! {
-        biased;
-        () = told(&mut stop) => Err(None),
-        reserved = dialer.reserve(&order, project.priority) => reserved.map_err(Some),
-        () = tokio::time::sleep(LONGEST_WAIT) => Err(None),
-    };
-    let reserved = match reserved {
-        Ok(reserved) => reserved,
-        Err(why) => {
-            tables.give_back(claimed).await?;
-            return Ok(Attempted::GivenBack { lead, position, why });
-        }
-    };
-    // Waiting for a line takes its time too: windows close, people say no, another project calls the same number.
-    let now = dialer.now();
-    let opens = match (closed(&mut hours), tables.held(&project.rules, &number, &zones, now).await?) {
-        (None, None) => None,
-        (opens, held) => {
-            let until = held.map_or(now, |held| held.until(now)).max(opens.unwrap_or(now));
-            Some(hours.due(&person, until, now))
-        }
-    };
-    if let Some(opens) = opens {
-        drop(reserved);
-        tables.give_back(claimed).await?;
-        return Ok(Attempted::Closed { lead, position, opens });
-    }
-    let report = match tables.forbidden(&person, &number).await? {
-        Some(outcome) => CallReport::unanswered(dialer.now(), outcome),
-        None => match tables.start(&mut claimed, &tables.caps(&project.rules), &zones, dialer.now()).await? {
-            // The phone rings from here on.
-            Start::Rings => dialer.place(reserved, order).await,
-            Start::Lost => return Ok(Attempted::Lost { lead }),
-            Start::Capped(capped) => {
-                drop(reserved);
-                tables.give_back(claimed).await?;
-                let opens = hours.due(&person, capped.until, dialer.now());
-                return Ok(Attempted::Closed { lead, position, opens });
-            }
-        },
-    };
-    let settled = tables.settle(claimed, report).await?;
-    Ok(Attempted::Settled { lead, number, settled })
-}
-
 /// How long until a lead is due, as far as it is worth sleeping.
 fn until(now: UnixMillis, due: UnixMillis) -> Duration {
     let ms = due.0.saturating_sub(now.0).max(0);
@@ -756,7 +645,7 @@ async fn rung(kept: Option<&Kept>) {
 }
 
 /// Comes back when the run is told to stop.
-async fn told(stop: &mut Stop) {
+pub(crate) async fn told(stop: &mut Stop) {
     if stop.wait_for(|stop| *stop).await.is_err() {
         // Nobody is left who could tell.
         std::future::pending().await

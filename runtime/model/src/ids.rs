@@ -1,9 +1,11 @@
 //! Ids are types, never bare strings: a lead cannot be looked up by a project's id.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::UnixMillis;
 
@@ -29,17 +31,22 @@ fn check(text: &str) -> Result<(), IdError> {
     if text.len() > 64 {
         return Err(IdError::TooLong(text.chars().count()));
     }
-    match text.chars().find(|c| !(c.is_ascii_alphanumeric() || *c == '-' || *c == '_')) {
-        Some(other) => Err(IdError::Character(other)),
-        None => Ok(()),
+    // All of it is ASCII, so bytes tell; only a refusal asks which character it was.
+    if text.bytes().all(|byte| is_safe(char::from(byte))) {
+        return Ok(());
     }
+    let other = text.chars().find(|c| !is_safe(*c)).expect("a byte of it is not safe");
+    Err(IdError::Character(other))
+}
+
+fn is_safe(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '-' || c == '_'
 }
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Box<str>);
 
         impl $name {
@@ -63,6 +70,40 @@ macro_rules! id {
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, concat!(stringify!($name), "({})"), self.0)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                /// By hand: rows are read by the million, and a `String` on the way is an allocation for each id.
+                struct Text;
+
+                impl Visitor<'_> for Text {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("an id")
+                    }
+
+                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$name, E> {
+                        $name::new(text).map_err(E::custom)
+                    }
+                }
+
+                from.deserialize_str(Text)
+            }
+        }
+
+        /// So that what is kept by id can be looked up by a key's token.
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
             }
         }
 

@@ -1,6 +1,7 @@
 //! Keys: dotted tokens of `[A-Za-z0-9_=-]`, the alphabet that files, subjects and all engines share.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// The longest key, in bytes.
 pub const MAX_KEY_BYTES: usize = 512;
@@ -19,9 +20,9 @@ pub enum KeyError {
     TooLong(usize),
 }
 
-/// A place in a shard: `acme.lead.spring.anna`.
+/// A place in a shard: `acme.lead.spring.anna`. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(Box<str>);
+pub struct Key(Arc<str>);
 
 impl Key {
     /// A key of one token. What is outside the alphabet is encoded, see [`Key::then`].

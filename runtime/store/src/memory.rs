@@ -36,18 +36,15 @@ struct State {
 #[derive(Default)]
 struct Part {
     keys: BTreeMap<Key, (u64, Bytes)>,
-    /// The keys by their parents and then by revision: journals are read again and again, and grow long.
+    /// The children of a key by revision, once somebody has read it as a journal: those are read again and again, and
+    /// grow long. Most parents are none.
     journals: HashMap<Box<str>, BTreeMap<u64, Key>>,
 }
 
 impl Part {
     fn insert(&mut self, key: &Key, revision: u64, value: Bytes) {
         let before = self.keys.insert(key.clone(), (revision, value));
-        let parent = key.parent_str();
-        if !self.journals.contains_key(parent) {
-            self.journals.insert(parent.into(), BTreeMap::new());
-        }
-        let journal = self.journals.get_mut(parent).expect("it was just made");
+        let Some(journal) = self.journals.get_mut(key.parent_str()) else { return };
         if let Some((before, _)) = before {
             journal.remove(&before);
         }
@@ -58,10 +55,17 @@ impl Part {
         let Some((before, _)) = self.keys.remove(key) else { return };
         if let Some(journal) = self.journals.get_mut(key.parent_str()) {
             journal.remove(&before);
-            if journal.is_empty() {
-                self.journals.remove(key.parent_str());
-            }
         }
+    }
+
+    /// The direct children of a key by revision.
+    fn journal(&mut self, journal: &Key) -> &BTreeMap<u64, Key> {
+        if !self.journals.contains_key(journal.as_str()) {
+            let children = self.below(journal, None).filter(|(key, ..)| key.parent_str() == journal.as_str());
+            let children = children.map(|(key, revision, _)| (revision, key.clone())).collect();
+            self.journals.insert(journal.as_str().into(), children);
+        }
+        &self.journals[journal.as_str()]
     }
 
     /// All that lies strictly below a prefix, from a place on.
@@ -173,13 +177,13 @@ impl Store for MemoryStore {
     }
 
     async fn read(&self, shard: Shard, journal: &Key, after: u64, limit: usize) -> Result<Vec<Item>> {
-        let state = self.state();
-        let part = state.of(shard);
-        let Some(children) = part.journals.get(journal.as_str()) else { return Ok(Vec::new()) };
-        let later = children.range((Bound::Excluded(after), Bound::Unbounded)).take(limit);
-        let stored = later.filter_map(|(revision, key)| {
-            let (_, value) = part.keys.get(key)?;
-            Some(item((key, *revision, value)))
+        let mut state = self.state();
+        let part = state.of_mut(shard);
+        let later = part.journal(journal).range((Bound::Excluded(after), Bound::Unbounded)).take(limit);
+        let later: Vec<(u64, Key)> = later.map(|(revision, key)| (*revision, key.clone())).collect();
+        let stored = later.into_iter().filter_map(|(revision, key)| {
+            let (_, value) = part.keys.get(&key)?;
+            Some(Item { value: value.clone(), key, revision })
         });
         Ok(stored.collect())
     }

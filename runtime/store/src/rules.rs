@@ -1,8 +1,6 @@
 //! What every engine checks before it takes a commit.
 
-use std::collections::BTreeSet;
-
-use crate::{Expect, MAX_VALUE_BYTES, MAX_WRITES, Result, StoreError, Write};
+use crate::{Expect, Key, MAX_VALUE_BYTES, MAX_WRITES, Result, StoreError, Write};
 
 /// Whether any store would take this commit at all.
 pub(crate) fn check(writes: &[Write]) -> Result<()> {
@@ -15,12 +13,13 @@ pub(crate) fn check(writes: &[Write]) -> Result<()> {
             writes.len()
         )));
     }
-    let mut seen = BTreeSet::new();
+    let mut keys: Vec<&Key> = writes.iter().map(|write| &write.key).collect();
+    keys.sort_unstable();
+    if let Some(twice) = keys.windows(2).find(|two| two[0] == two[1]) {
+        return Err(StoreError::Refused(format!("the key {} twice in one commit", twice[0])));
+    }
     for write in writes {
         write.key.check_length()?;
-        if !seen.insert(&write.key) {
-            return Err(StoreError::Refused(format!("the key {} twice in one commit", write.key)));
-        }
         if let Some(value) = &write.value
             && value.len() > MAX_VALUE_BYTES
         {

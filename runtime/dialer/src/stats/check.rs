@@ -11,8 +11,9 @@ use zvonar_ledger::Charge;
 use zvonar_model::{AttemptId, AttemptRecord, LeadId, ProjectId};
 use zvonar_store::{Cursor, Item, Key};
 
+use super::Place;
 use crate::tables::{
-    AttemptStep, Lead, Scope, StatCursor, StatRow, StatusCounts, Step, TRIES, Tables, Tally, decode,
+    AttemptStep, Scope, StatCursor, StatRow, StatusCounts, Step, TRIES, Tables, Tally, decode,
 };
 use crate::verify::{BookFault, Verified};
 use crate::{Day, DialerError, Result};
@@ -134,18 +135,20 @@ impl Tables {
             let (cursor, stored) = self.total_snapshot(project).await?;
             let mut counted = StatusCounts::default();
             // Leads that were written after that place, and how they were counted.
-            let mut fresh: BTreeMap<LeadId, LeadStatus> = BTreeMap::new();
-            self.each::<Lead>(&self.keys.leads(project), |read| {
-                let status = read.row.progress.state.status();
+            let mut fresh: BTreeMap<Box<str>, LeadStatus> = BTreeMap::new();
+            self.glance(project, |glance, item| {
+                let status = glance.state().status();
                 counted.add(status, 1);
-                if read.revision > cursor.cursor {
-                    fresh.insert(read.row.lead, status);
+                if item.revision > cursor.cursor {
+                    // A lead's id is its token.
+                    fresh.insert(item.key.last().into(), status);
                 }
+                Ok(())
             })
             .await?;
             let Some(before) = self.statuses_before(project, cursor.cursor).await? else { continue };
             for (lead, status) in fresh {
-                if let Some(before) = before.get(&lead) {
+                if let Some(before) = before.get(&*lead) {
                     counted.add(status, -1);
                     before.iter().for_each(|before| counted.add(*before, 1));
                 }
@@ -290,9 +293,6 @@ impl Tables {
         Ok(())
     }
 }
-
-/// Whose row it is, and of which day; `None`: the total.
-type Place = (Scope, Option<Day>);
 
 /// What a row's key says.
 fn place_of(item: &Item) -> Result<Place> {

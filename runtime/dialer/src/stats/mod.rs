@@ -18,7 +18,7 @@
 mod check;
 mod fill;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use zvonar_model::ProjectId;
 use zvonar_store::{Commit, Item, Key, Write};
@@ -70,7 +70,7 @@ impl Tables {
                 }
                 let rows = self.fold_batch(&mut cursor, &steps).await?;
                 let mut writes = vec![Write::replace(key.clone(), revision, encode(&cursor))];
-                writes.extend(rows.into_iter().map(|(key, row)| Write::set(key, encode(&row))));
+                writes.extend(rows.iter().map(|(place, row)| Write::set(self.stat_key(place), encode(row))));
                 // Two that fold the same steps write the same rows, so a witness of the other is as good as ours.
                 match self.commit(writes, 0).await? {
                     Commit::Done(revisions) => revision = revisions[0],
@@ -82,24 +82,30 @@ impl Tables {
     }
 
     /// The rows after as many of these steps as fit into one commit; the cursor goes along.
-    async fn fold_batch(&self, cursor: &mut StatCursor, steps: &[Item]) -> Result<BTreeMap<Key, StatRow>> {
+    async fn fold_batch(&self, cursor: &mut StatCursor, steps: &[Item]) -> Result<BTreeMap<Place, StatRow>> {
         let mut rows = BTreeMap::new();
         for item in steps {
             let step = decode::<Step>(item)?.row;
             let parts = Parts::of(&step);
-            let keys = parts.keys(self);
-            let fresh: Vec<Key> = keys.into_iter().filter(|key| !rows.contains_key(key)).collect();
+            let fresh: BTreeSet<Place> = parts.places().filter(|place| !rows.contains_key(place)).collect();
             if rows.len() + fresh.len() > MAX_ROWS {
                 break;
             }
-            for key in fresh {
-                let row = self.stat_row(cursor, &key).await?;
-                rows.insert(key, row);
+            for place in fresh {
+                let row = self.stat_row(cursor, &self.stat_key(&place)).await?;
+                rows.insert(place, row);
             }
-            parts.fold(self, &mut rows, item.revision);
+            parts.fold(&mut rows, item.revision);
             cursor.cursor = item.revision;
         }
         Ok(rows)
+    }
+
+    fn stat_key(&self, (scope, day): &Place) -> Key {
+        match day {
+            None => self.keys.stat_total(scope),
+            Some(day) => self.keys.stat_day(scope, *day),
+        }
     }
 
     /// A row of this folding; empty if there is none.
@@ -159,43 +165,40 @@ impl<'a> Parts<'a> {
         Self { leads: project.filter(|_| change != StatusCounts::default()).map(|of| (of, change)), attempt }
     }
 
-    /// The rows that this touches.
-    fn keys(&self, tables: &Tables) -> Vec<Key> {
-        let mut keys = Vec::with_capacity(5);
-        if let Some((project, _)) = self.leads {
-            keys.push(tables.keys.stat_total(&Scope::Project(project.clone())));
-        }
-        if let Some(attempt) = self.attempt {
+    /// The rows that this touches; some of them twice.
+    fn places(&self) -> impl Iterator<Item = Place> {
+        let leads = self.leads.map(|(project, _)| (Scope::Project(project.clone()), None));
+        let calls = self.attempt.into_iter().flat_map(|attempt| {
             let day = Day::of(attempt.started_at);
-            for scope in [Scope::All, Scope::of(attempt.project.as_ref())] {
-                keys.push(tables.keys.stat_total(&scope));
-                keys.push(tables.keys.stat_day(&scope, day));
-            }
-        }
-        keys.sort_unstable();
-        keys.dedup();
-        keys
+            let scopes = [Scope::All, Scope::of(attempt.project.as_ref())];
+            scopes.into_iter().flat_map(move |scope| [(scope.clone(), None), (scope, Some(day))])
+        });
+        leads.into_iter().chain(calls)
     }
 
     /// Adds this to the rows, all of which are there.
-    fn fold(&self, tables: &Tables, rows: &mut BTreeMap<Key, StatRow>, revision: u64) {
+    fn fold(&self, rows: &mut BTreeMap<Place, StatRow>, revision: u64) {
         if let Some((project, change)) = &self.leads {
-            let key = tables.keys.stat_total(&Scope::Project((*project).clone()));
-            row(rows, &key).leads.add_all(change);
+            row(rows, &(Scope::Project((*project).clone()), None)).leads.add_all(change);
         }
         if let Some(attempt) = self.attempt {
             let day = Day::of(attempt.started_at);
             for scope in [Scope::All, Scope::of(attempt.project.as_ref())] {
-                let total = row(rows, &tables.keys.stat_total(&scope));
+                let mut place = (scope, None);
+                let total = row(rows, &place);
                 total.count(attempt, revision);
                 let (first, last) = total.days.unwrap_or((day, day));
                 total.days = Some((first.min(day), last.max(day)));
-                row(rows, &tables.keys.stat_day(&scope, day)).count(attempt, revision);
+                place.1 = Some(day);
+                row(rows, &place).count(attempt, revision);
             }
         }
     }
 }
 
-fn row<'a>(rows: &'a mut BTreeMap<Key, StatRow>, key: &Key) -> &'a mut StatRow {
-    rows.get_mut(key).expect("the rows of a step are read before it is folded")
+fn row<'a>(rows: &'a mut BTreeMap<Place, StatRow>, place: &Place) -> &'a mut StatRow {
+    rows.get_mut(place).expect("the rows of a step are read before it is folded")
 }
+
+/// Whose row it is, and of which day; `None`: the total.
+type Place = (Scope, Option<Day>);

@@ -9,15 +9,16 @@ mod steps;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zvonar_ledger::PriceList;
-use zvonar_model::TenantId;
+use zvonar_model::{ProjectId, TenantId};
 use zvonar_store::{Commit, Cursor, Item, Key, SharedStore, Write, commit_surely};
 
 pub use keys::TenantKeys;
 pub use releases::{Deployment, Release, Withdrawn};
 pub use rows::{BalanceRow, Blocked, DialRules, Edit, Epoch, Intent, Lead, Project, Stage};
-pub(crate) use rows::{ConsentRow, LeaseRow, PaidRow, Payment, PersonRow, Quota, Row};
+pub(crate) use rows::{ConsentRow, Glance, LeaseRow, PaidRow, Payment, PersonRow, Quota, Row};
 pub(crate) use stats::{Fill, MAX_RESULT, OTHER_RESULTS, StatCursor, StatRow};
 pub use stats::{Scope, StatusCounts, Tally};
 pub use steps::{AttemptStep, Standing, Step};
@@ -56,6 +57,7 @@ struct Envelope<'a, T> {
 
 #[derive(Deserialize)]
 struct Opened<T> {
+    v: u16,
     row: T,
 }
 
@@ -64,21 +66,34 @@ struct Version {
     v: u16,
 }
 
+/// Most rows are shorter than this.
+const USUAL_ROW: usize = 1000;
+
 pub(crate) fn encode<T: Row>(row: &T) -> Bytes {
-    serde_json::to_vec(&Envelope { v: T::VERSION, row })
-        .expect("rows have text keys and no failing parts")
-        .into()
+    let mut text = Vec::with_capacity(USUAL_ROW);
+    serde_json::to_writer(&mut text, &Envelope { v: T::VERSION, row })
+        .expect("rows have text keys and no failing parts");
+    // Rows are kept for long: exactly as long as they are.
+    Bytes::copy_from_slice(&text)
 }
 
 pub(crate) fn decode<T: Row>(item: &Item) -> Result<Read<T>> {
-    let unreadable =
-        |error: serde_json::Error| DialerError::Unreadable { key: item.key.clone(), what: error.to_string() };
-    let Version { v } = serde_json::from_slice(&item.value).map_err(unreadable)?;
-    if v > T::VERSION {
-        return Err(DialerError::Newer { key: item.key.clone(), found: v, known: T::VERSION });
+    let (row, revision) = (open(item, T::VERSION)?, item.revision);
+    Ok(Read { row, revision })
+}
+
+/// A row, or a part of it, of at most this version.
+fn open<T: DeserializeOwned>(item: &Item, known: u16) -> Result<T> {
+    let newer = |v| DialerError::Newer { key: item.key.clone(), found: v, known };
+    match serde_json::from_slice::<Opened<T>>(&item.value) {
+        Ok(Opened { v, row }) if v <= known => Ok(row),
+        Ok(Opened { v, .. }) => Err(newer(v)),
+        // A row of a newer program need not have this one's shape.
+        Err(error) => Err(match serde_json::from_slice(&item.value) {
+            Ok(Version { v }) if v > known => newer(v),
+            _ => DialerError::Unreadable { key: item.key.clone(), what: error.to_string() },
+        }),
     }
-    let Opened { row } = serde_json::from_slice(&item.value).map_err(unreadable)?;
-    Ok(Read { row, revision: item.revision })
 }
 
 impl Tables {
@@ -131,6 +146,24 @@ impl Tables {
             let page = self.store.scan(self.keys.shard(), prefix, cursor, PAGE).await?;
             for item in &page.items {
                 show(item.key.last(), decode(item)?);
+            }
+            after = page.next;
+        }
+        Ok(())
+    }
+
+    /// Shows every lead of a project, as far as a [`Glance`] goes, and what it was of.
+    pub(crate) async fn glance(
+        &self,
+        project: &ProjectId,
+        mut show: impl FnMut(Glance, &Item) -> Result<()>,
+    ) -> Result<()> {
+        let leads = self.keys.leads(project);
+        let mut after = Some(Cursor::start());
+        while let Some(cursor) = after {
+            let page = self.store.scan(self.keys.shard(), &leads, cursor, PAGE).await?;
+            for item in &page.items {
+                show(open(item, Lead::VERSION)?, item)?;
             }
             after = page.next;
         }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::de::{self, DeserializeOwned, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use zvonar_campaign::{
-    ConsentEvent, ConsentRule, Consents, Progress, ProjectStatus, Purpose, RetryRules, USUAL_PRIORITY,
+    ConsentEvent, ConsentRule, Consents, LeadState, Progress, ProjectStatus, Purpose, RetryRules,
+    USUAL_PRIORITY,
 };
 use zvonar_ledger::{Balance, CHARGE_VERSION, Charge};
 use zvonar_model::{
@@ -195,6 +196,24 @@ pub struct Lead {
     pub progress: Progress,
     /// The attempt that is under way; its intent is stored as well.
     pub claim: Option<AttemptId>,
+}
+
+/// As much of a [`Lead`] as tells whether it is worth reading whole: most of a long list is finished.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Glance {
+    progress: Progressed,
+}
+
+/// A [`Progress`] without its tries.
+#[derive(Debug, Deserialize)]
+struct Progressed {
+    state: LeadState,
+}
+
+impl Glance {
+    pub(crate) fn state(&self) -> &LeadState {
+        &self.progress.state
+    }
 }
 
 /// Leads had one number once.

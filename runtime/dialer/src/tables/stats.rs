@@ -8,7 +8,7 @@ use zvonar_model::{Kopecks, ProjectId, UnixMillis};
 
 use super::{AttemptStep, Row};
 use crate::Day;
-use crate::projects::cut;
+use crate::projects::shortened;
 
 /// The most pairs of scenario and result that one row tells apart; what comes beyond goes under [`OTHER_RESULTS`]. With
 /// their longest names they fit into a value of the store, so a scenario that makes its results up stops nobody's reports.
@@ -197,12 +197,17 @@ impl StatRow {
     /// Counts an attempt, whose step has this revision.
     pub(crate) fn count(&mut self, attempt: &AttemptStep, revision: u64) {
         let scenario = attempt.scenario.as_ref().map_or("", |scenario| scenario.name.as_str());
-        let result = cut(&attempt.result, MAX_RESULT);
-        let known = self.tallies.get(scenario).is_some_and(|results| results.contains_key(&result));
-        let pairs: usize = self.tallies.values().map(BTreeMap::len).sum();
-        let (scenario, result) =
-            if known || pairs < MAX_PAIRS { (scenario, result) } else { ("", OTHER_RESULTS.to_owned()) };
-        self.tallies.entry(scenario.to_owned()).or_default().entry(result).or_default().count(attempt);
+        let result = shortened(&attempt.result, MAX_RESULT);
+        match self.tallies.get_mut(scenario).and_then(|results| results.get_mut(result)) {
+            Some(tally) => tally.count(attempt),
+            None => {
+                let pairs: usize = self.tallies.values().map(BTreeMap::len).sum();
+                let (scenario, result) =
+                    if pairs < MAX_PAIRS { (scenario, result) } else { ("", OTHER_RESULTS) };
+                let results = self.tallies.entry(scenario.to_owned()).or_default();
+                results.entry(result.to_owned()).or_default().count(attempt);
+            }
+        }
         let (first, last) = self.steps.unwrap_or((revision, revision));
         self.steps = Some((first.min(revision), last.max(revision)));
         self.last_call = self.last_call.max(Some(attempt.ended_at));
