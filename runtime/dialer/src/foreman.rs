@@ -28,9 +28,9 @@ use zvonar_store::{Event, Item, NEWS, StoreError};
 
 use crate::lease::Lease;
 use crate::recovery::Abandoned;
-use crate::run::{Counts, Ended, Kept, Run};
+use crate::run::{Ended, Kept, Run};
 use crate::tables::{Project, Step, Tables, decode};
-use crate::{Dialer, DialerError, Result, RunEvent, RunStep, Stop};
+use crate::{Counts, Dialer, DialerError, Result, RunEvent, RunStep, Stop};
 
 /// How long changes are gathered, at the most, before they are looked at.
 const GATHER: Duration = Duration::from_millis(300);

@@ -22,6 +22,7 @@ pub mod deployments;
 mod dialer;
 mod errand;
 mod error;
+mod events;
 mod forecast;
 mod foreman;
 mod grant;
@@ -50,6 +51,7 @@ pub use consents::MAX_EVENT_NUMBERS;
 pub use day::Day;
 pub use dialer::{Dialer, Pressure, WallClock};
 pub use error::{DialerError, EditConflict, Result};
+pub use events::{Counts, Finished, RunEvent, RunStep};
 pub use forecast::{Callees, Forecast, HourOfDialling, forecast};
 pub use foreman::{Halted, Keep};
 pub use grant::Grant;
@@ -66,7 +68,7 @@ pub use report::{
     CallFilter, CallOrder, CallPage, CallPlace, Contact, ContactPage, ProjectLine, ProjectReport, Report,
     ReportRow, ResultLine, Totals,
 };
-pub use run::{Counts, Finished, RunEvent, RunStep, Stop};
+pub use run::Stop;
 pub use stats::StatFault;
 pub use tables::{
     AttemptStep, BalanceRow, Blocked, Deployment, DialRules, Edit, Epoch, Intent, Lead, Project, Release,

@@ -18,8 +18,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Interval, MissedTickBehavior};
 use tracing::Instrument;
-use zvonar_campaign::{Ending, LeadState, Pacer, ProjectStatus};
-use zvonar_model::{AttemptId, Kopecks, LeadId, Outcome, PhoneNumber, ProjectId, TenantId, UnixMillis};
+use zvonar_campaign::{Ending, LeadState, Pacer};
+use zvonar_model::{LeadId, PhoneNumber, ProjectId, TenantId, UnixMillis};
 
 use crate::errand::{Attempted, Errand};
 use crate::foreman::Desk;
@@ -27,7 +27,7 @@ use crate::hours::Hours;
 use crate::lease::{Lease, Whose};
 use crate::recovery::Abandoned;
 use crate::tables::{Lead, Project, Read, Tables, decode};
-use crate::{Dialer, DialerError, NotPlaced, Result, Settled};
+use crate::{Counts, Dialer, DialerError, Finished, NotPlaced, Result, RunEvent, RunStep, Settled};
 
 /// The longest sleep until a lead is due: the clock of the world may be set meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
@@ -47,77 +47,6 @@ const SHORT_PAUSE: Duration = Duration::from_secs(5);
 /// Turns true when a run should begin no more attempts; those in progress are finished. To stop at once, drop the run:
 /// its calls hang up, and the next recovery counts them as failed. A sender that is gone means: never.
 pub type Stop = watch::Receiver<bool>;
-
-/// Where a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
-    /// Leads of the project.
-    pub leads: u64,
-    /// Leads that are finished, those of earlier runs included.
-    pub finished: u64,
-    /// Of those, the reached.
-    pub reached: u64,
-    /// Attempts in progress now.
-    pub lines: u32,
-    /// Attempts of this run that are settled.
-    pub attempts: u64,
-    /// What they cost.
-    pub spent: Kopecks,
-}
-
-/// Something that happened in a run.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RunEvent {
-    /// Of which project.
-    pub project: ProjectId,
-    /// Where the run stands after it.
-    pub counts: Counts,
-    /// What it was.
-    pub what: RunStep,
-}
-
-/// A step of a run.
-#[derive(Debug, Clone, PartialEq)]
-pub enum RunStep {
-    /// The list is read, dialling begins.
-    Begun,
-    /// An attempt begins.
-    Started {
-        /// Whom it is to reach.
-        lead: LeadId,
-    },
-    /// An attempt is settled.
-    Settled {
-        /// Which.
-        attempt: AttemptId,
-        /// Whom it was to reach.
-        lead: LeadId,
-        /// At which number; prints itself masked.
-        number: PhoneNumber,
-        /// What came of it.
-        outcome: Outcome,
-        /// Started seconds with the robot.
-        robot_seconds: u64,
-        /// What it costs.
-        total: Kopecks,
-    },
-    /// The project dials no more; told by the foreman.
-    Over {
-        /// What it came to.
-        status: ProjectStatus,
-    },
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Finished {
-    /// Where it stood.
-    pub counts: Counts,
-    /// Whether it was stopped before the list was done.
-    pub stopped: bool,
-    /// Leads that other runners were dialling at the end.
-    pub elsewhere: u64,
-}
 
 /// What a run comes to.
 pub(crate) enum Ended {

@@ -1,6 +1,6 @@
 //! Keeps everything in memory: for tests, demonstrations and rehearsals. It is as strict as the engines that keep data.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -32,55 +32,85 @@ struct State {
     blobs: BTreeMap<Sha256, Bytes>,
 }
 
-/// One shard.
+/// One shard: its keys by their parents, whose children are mostly written one after the other.
 #[derive(Default)]
 struct Part {
-    keys: BTreeMap<Key, (u64, Bytes)>,
-    /// The children of a key by revision, once somebody has read it as a journal: those are read again and again, and
-    /// grow long. Most parents are none.
-    journals: HashMap<Box<str>, BTreeMap<u64, Key>>,
+    families: BTreeMap<Box<str>, Family>,
+}
+
+/// The direct children of a key.
+#[derive(Default)]
+struct Family {
+    children: BTreeMap<Key, (u64, Bytes)>,
+    /// The same by revision, once somebody has read them as a journal: those are read again and again, and grow long.
+    /// Most families are none.
+    journal: Option<BTreeMap<u64, Key>>,
 }
 
 impl Part {
-    fn insert(&mut self, key: &Key, revision: u64, value: Bytes) {
-        let before = self.keys.insert(key.clone(), (revision, value));
-        let Some(journal) = self.journals.get_mut(key.parent_str()) else { return };
-        if let Some((before, _)) = before {
+    fn get(&self, key: &Key) -> Option<(u64, &Bytes)> {
+        let (revision, value) = self.families.get(key.parent_str())?.children.get(key)?;
+        Some((*revision, value))
+    }
+
+    fn insert(&mut self, key: Key, revision: u64, value: Bytes) {
+        let parent = key.parent_str();
+        if !self.families.contains_key(parent) {
+            self.families.insert(parent.into(), Family::default());
+        }
+        let family = self.families.get_mut(parent).expect("it was just made");
+        if let Some(journal) = &mut family.journal {
+            journal.insert(revision, key.clone());
+        }
+        let before = family.children.insert(key, (revision, value));
+        if let Some((before, _)) = before
+            && let Some(journal) = &mut family.journal
+        {
             journal.remove(&before);
         }
-        journal.insert(revision, key.clone());
     }
 
     fn remove(&mut self, key: &Key) {
-        let Some((before, _)) = self.keys.remove(key) else { return };
-        if let Some(journal) = self.journals.get_mut(key.parent_str()) {
+        let Some(family) = self.families.get_mut(key.parent_str()) else { return };
+        let Some((before, _)) = family.children.remove(key) else { return };
+        if let Some(journal) = &mut family.journal {
             journal.remove(&before);
         }
-    }
-
-    /// The direct children of a key by revision.
-    fn journal(&mut self, journal: &Key) -> &BTreeMap<u64, Key> {
-        if !self.journals.contains_key(journal.as_str()) {
-            let children = self.below(journal, None).filter(|(key, ..)| key.parent_str() == journal.as_str());
-            let children = children.map(|(key, revision, _)| (revision, key.clone())).collect();
-            self.journals.insert(journal.as_str().into(), children);
+        if family.children.is_empty() {
+            self.families.remove(key.parent_str());
         }
-        &self.journals[journal.as_str()]
     }
 
-    /// All that lies strictly below a prefix, from a place on.
+    /// Up to `limit` children of a key with a revision above `after`, by revision.
+    fn journal(&mut self, parent: &Key, after: u64, limit: usize) -> Vec<Item> {
+        let Some(family) = self.families.get_mut(parent.as_str()) else { return Vec::new() };
+        let children = &family.children;
+        let journal = family.journal.get_or_insert_with(|| {
+            children.iter().map(|(key, (revision, _))| (*revision, key.clone())).collect()
+        });
+        let later = journal.range((Bound::Excluded(after), Bound::Unbounded)).take(limit);
+        later.map(|(revision, key)| item((key, *revision, &children[key].1))).collect()
+    }
+
+    /// All that lies strictly below a prefix, family by family, from a place on.
     fn below<'a>(
         &'a self,
         prefix: &'a Key,
         after: Option<Key>,
     ) -> impl Iterator<Item = (&'a Key, u64, &'a Bytes)> {
-        let from = after.unwrap_or_else(|| prefix.clone());
-        // Keys below a prefix are not all neighbours in the order of texts (`a-b` lies between `a` and `a.b`), but they
-        // do all start with its text.
-        self.keys
-            .range((Bound::Excluded(from), Bound::Unbounded))
-            .take_while(move |(key, _)| key.as_str().starts_with(prefix.as_str()))
-            .filter(move |(key, _)| key.is_below(prefix))
+        let begin = after.as_ref().map_or(prefix.as_str(), Key::parent_str);
+        // Families below a prefix are not all neighbours in the order of texts (`a-b` lies between `a` and `a.b`), but
+        // they do all start with its text.
+        self.families
+            .range::<str, _>((Bound::Included(begin), Bound::Unbounded))
+            .map(|(parent, family)| (parent.strip_prefix(prefix.as_str()), parent, family))
+            .take_while(|(rest, ..)| rest.is_some())
+            .filter(|(rest, ..)| rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+            .flat_map(move |(_, parent, family)| {
+                // Of later families, all.
+                let after = after.clone().filter(|after| after.parent_str() == &**parent);
+                family.children.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded))
+            })
             .map(|(key, (revision, value))| (key, *revision, value))
     }
 }
@@ -121,14 +151,14 @@ impl Default for MemoryStore {
 impl Store for MemoryStore {
     async fn get(&self, shard: Shard, key: &Key) -> Result<Option<Item>> {
         let state = self.state();
-        Ok(state.of(shard).keys.get(key).map(|(revision, value)| item((key, *revision, value))))
+        Ok(state.of(shard).get(key).map(|(revision, value)| item((key, revision, value))))
     }
 
     async fn commit(&self, shard: Shard, writes: Vec<Write>) -> Result<Commit> {
         check(&writes)?;
         let mut state = self.state();
         let kept = writes.iter().all(|write| {
-            let now = state.of(shard).keys.get(&write.key).map(|(revision, _)| *revision);
+            let now = state.of(shard).get(&write.key).map(|(revision, _)| revision);
             holds(write.expect, now)
         });
         if !kept {
@@ -141,7 +171,7 @@ impl Store for MemoryStore {
             let revision = state.revision;
             revisions.push(revision);
             match &write.value {
-                Some(value) => state.of_mut(shard).insert(&write.key, revision, value.clone()),
+                Some(value) => state.of_mut(shard).insert(write.key.clone(), revision, value.clone()),
                 None => state.of_mut(shard).remove(&write.key),
             }
             events.push(Event { key: write.key, revision, value: write.value });
@@ -177,15 +207,7 @@ impl Store for MemoryStore {
     }
 
     async fn read(&self, shard: Shard, journal: &Key, after: u64, limit: usize) -> Result<Vec<Item>> {
-        let mut state = self.state();
-        let part = state.of_mut(shard);
-        let later = part.journal(journal).range((Bound::Excluded(after), Bound::Unbounded)).take(limit);
-        let later: Vec<(u64, Key)> = later.map(|(revision, key)| (*revision, key.clone())).collect();
-        let stored = later.into_iter().filter_map(|(revision, key)| {
-            let (_, value) = part.keys.get(&key)?;
-            Some(Item { value: value.clone(), key, revision })
-        });
-        Ok(stored.collect())
+        Ok(self.state().of_mut(shard).journal(journal, after, limit))
     }
 
     async fn put_blob(&self, sha: Sha256, bytes: Source) -> Result<()> {

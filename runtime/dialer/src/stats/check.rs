@@ -254,13 +254,13 @@ impl Tables {
                 let Some(charge) = self.get::<Charge>(&self.keys.charge(&record.attempt)).await? else {
                     continue;
                 };
-                let due = AttemptStep::of(&record, &charge.row, None);
+                let mut due = AttemptStep::of(&record, &charge.row, None);
                 let step = self.get::<Step>(&self.keys.attempt_step(&record.attempt)).await?;
                 let Some(step) = step else {
                     found.fault(BookFault::Stats(StatFault::NoStep { attempt: record.attempt }));
                     continue;
                 };
-                if !matches!(&step.row, Step::Attempt(stored) if same(stored, &due)) {
+                if !matches!(&step.row, Step::Attempt(stored) if same(stored, &mut due)) {
                     found.fault(BookFault::Stats(StatFault::StepDiffers { attempt: record.attempt }));
                 }
                 let day = Day::of(due.started_at);
@@ -308,9 +308,11 @@ fn place_of(item: &Item) -> Result<Place> {
     Ok((scope, day))
 }
 
-/// Whether a step tells of the same attempt; how the lead moved and its tags are in no record.
-fn same(step: &AttemptStep, due: &AttemptStep) -> bool {
-    *step == AttemptStep { tags: step.tags.clone(), moved: step.moved, ..due.clone() }
+/// Whether a step tells of the same attempt; how the lead moved and its tags are in no record, and are taken from the step.
+fn same(step: &AttemptStep, due: &mut AttemptStep) -> bool {
+    due.tags.clone_from(&step.tags);
+    due.moved = step.moved;
+    step == due
 }
 
 /// How two rows tell different things of calls.

@@ -1,7 +1,11 @@
 //! The journal of what happened to leads. Counts and reports are folded from it, so they need not look through all leads
 //! and never read the traces of calls.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use zvonar_campaign::LeadStatus;
 use zvonar_ledger::Charge;
 use zvonar_model::{
@@ -11,7 +15,7 @@ use zvonar_model::{
 use super::{Lead, Row};
 
 /// Something that happened to leads: written in the commit that made it so, never edited.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum Step {
     /// Leads were added to a project, «ещё не звонили».
@@ -53,6 +57,85 @@ pub enum Step {
         /// Who, and where each stood.
         leads: Vec<Standing>,
     },
+}
+
+impl<'de> Deserialize<'de> for Step {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        /// The only key that says what the others are.
+        #[derive(Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        enum Tag {
+            Is,
+        }
+
+        #[derive(Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        enum Kind {
+            Added,
+            Attempt,
+            Removed,
+            Edited,
+            Tagged,
+            Found,
+        }
+
+        #[derive(Deserialize)]
+        struct Many<L> {
+            project: ProjectId,
+            leads: Vec<L>,
+        }
+
+        #[derive(Deserialize)]
+        struct One {
+            project: ProjectId,
+            lead: LeadId,
+            moved: (LeadStatus, LeadStatus),
+        }
+
+        /// By hand: a tagged enum keeps a copy of all its fields until it has seen the tag. Here it is written first, and
+        /// the journal has a step for each call.
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Step;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a step, which begins with `is`")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Step, A::Error> {
+                let Some((Tag::Is, kind)) = map.next_entry()? else {
+                    return Err(de::Error::missing_field("is"));
+                };
+                let rest = MapAccessDeserializer::new(map);
+                Ok(match kind {
+                    Kind::Added => {
+                        let Many { project, leads } = Many::deserialize(rest)?;
+                        Step::Added { project, leads }
+                    }
+                    Kind::Attempt => Step::Attempt(Box::new(AttemptStep::deserialize(rest)?)),
+                    Kind::Removed => {
+                        let Many { project, leads } = Many::deserialize(rest)?;
+                        Step::Removed { project, leads }
+                    }
+                    Kind::Edited => {
+                        let One { project, lead, moved } = One::deserialize(rest)?;
+                        Step::Edited { project, lead, moved }
+                    }
+                    Kind::Tagged => {
+                        let Many { project, leads } = Many::deserialize(rest)?;
+                        Step::Tagged { project, leads }
+                    }
+                    Kind::Found => {
+                        let Many { project, leads } = Many::deserialize(rest)?;
+                        Step::Found { project, leads }
+                    }
+                })
+            }
+        }
+
+        from.deserialize_map(Fields)
+    }
 }
 
 /// A lead and where it stands.
@@ -136,6 +219,58 @@ impl AttemptStep {
             tags: lead.map_or_else(Vec::new, |(before, _)| before.tags.iter().cloned().collect()),
             moved: lead
                 .map(|(before, after)| (before.progress.state.status(), after.progress.state.status())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_read_as_it_is_written() {
+        let (project, lead) = (ProjectId::new("spring").unwrap(), LeadId::new("anna").unwrap());
+        let standing = Standing { lead: lead.clone(), status: LeadStatus::Again };
+        let attempt = AttemptStep {
+            attempt: AttemptId::new("a1").unwrap(),
+            project: Some(project.clone()),
+            lead: Some(lead.clone()),
+            direction: Direction::Outbound,
+            number: PhoneNumber::parse("+79000000001").ok(),
+            peer: "+79000000001".into(),
+            started_at: UnixMillis(1),
+            answered_at: None,
+            ended_at: UnixMillis(2),
+            result: "Нет ответа".into(),
+            scenario: None,
+            keys: String::new(),
+            robot_seconds: 0,
+            talk_seconds: 0,
+            kopecks: Kopecks(0),
+            tags: Vec::new(),
+            moved: Some((LeadStatus::New, LeadStatus::Again)),
+        };
+        let moved = (LeadStatus::Unreached, LeadStatus::New);
+        for (step, begins) in [
+            (
+                Step::Added { project: project.clone(), leads: vec![lead.clone()] },
+                r#"{"is":"added","project":"spring""#,
+            ),
+            (Step::Attempt(Box::new(attempt)), r#"{"is":"attempt","attempt":"a1""#),
+            (
+                Step::Removed { project: project.clone(), leads: vec![standing.clone()] },
+                r#"{"is":"removed","project":"spring","leads":[{"lead":"anna","status":"again"}]}"#,
+            ),
+            (Step::Edited { project: project.clone(), lead: lead.clone(), moved }, r#"{"is":"edited","#),
+            (Step::Tagged { project: project.clone(), leads: vec![lead] }, r#"{"is":"tagged","#),
+            (Step::Found { project, leads: vec![standing] }, r#"{"is":"found","#),
+        ] {
+            let text = serde_json::to_string(&step).unwrap();
+            assert!(text.starts_with(begins), "{text}");
+            assert_eq!(serde_json::from_str::<Step>(&text).unwrap(), step, "{text}");
+        }
+        for text in [r#"{"project":"spring","is":"added","leads":[]}"#, r#"{"is":"eaten"}"#, "{}"] {
+            assert!(serde_json::from_str::<Step>(text).is_err(), "{text}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The projects and their leads, the telephones, and the clock on the wall.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -296,7 +296,7 @@ pub(crate) struct Exchange {
 struct State {
     log: Vec<Seen>,
     /// By tenant, project and number.
-    calls: BTreeMap<(TenantId, ProjectId, PhoneNumber), u64>,
+    calls: HashMap<(TenantId, ProjectId, PhoneNumber), u64>,
 }
 
 impl Exchange {
@@ -308,8 +308,9 @@ impl Exchange {
         self.state.lock().unwrap().log.len()
     }
 
-    pub(crate) fn log(&self) -> Vec<Seen> {
-        self.state.lock().unwrap().log.clone()
+    /// Takes what was seen: the month is over.
+    pub(crate) fn take_log(&self) -> Vec<Seen> {
+        std::mem::take(&mut self.state.lock().unwrap().log)
     }
 
     fn fate(&self, number: &PhoneNumber, call: u64) -> (Duration, CallReport) {
