@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
+use async_trait::async_trait;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use zvonar_campaign::LeadStatus;
 use zvonar_dialer::{
-    CallReport, DialerError, LeadEdit, LeadFilter, MAX_TAGS, NewLead, NewProject, Selection, StatusCounts,
-    Tables,
+    CallReport, Caller, DialRules, DialerError, Keep, LeadEdit, LeadFilter, MAX_TAGS, NewLead, NewProject,
+    NotPlaced, Order, Reserved, Selection, StatusCounts, Tables,
 };
 use zvonar_ledger::PriceList;
 use zvonar_model::{LeadId, Outcome, PhoneNumber, ProjectId, UnixMillis};
@@ -16,6 +18,7 @@ use zvonar_store::fault::{Fault, FaultStore};
 use zvonar_store::{MemoryStore, SharedStore};
 
 use crate::dialling::{Phone, answered, never};
+use crate::foreman::{leads, make};
 use crate::world::{Carrier, dialer, make_list, new_project, number, project, tenant};
 
 const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
@@ -295,6 +298,44 @@ async fn a_lead_is_not_moved_or_copied_out_of_its_call_but_may_be_tagged_and_edi
     assert_eq!(row.progress.state.status(), LeadStatus::Again, "the second number was not called yet");
     assert_eq!((row.tags, row.fields), (tag("в разговоре"), [("city".into(), "Омск".into())].into()));
     sound(&store, "edited in mid-call").await;
+}
+
+/// Lines that take their time to come free.
+struct SlowLines<C>(C);
+
+#[async_trait]
+impl<C: Caller> Caller for SlowLines<C> {
+    async fn reserve(&self, order: &Order) -> Result<Box<dyn Reserved + '_>, NotPlaced> {
+        tokio::time::sleep(Duration::from_secs(42)).await;
+        self.0.reserve(order).await
+    }
+}
+
+/// Somebody was said to live further west while an attempt waited for a line, and was called the next day all the same:
+/// the run had heard of the edit when the attempt still had the lead, and went by what the attempt knew.
+#[tokio::test(start_paused = true)]
+async fn what_is_edited_while_an_attempt_waits_for_a_line_holds_as_soon_as_it_is_over() {
+    let phone = SlowLines(Phone(|_| async { answered(1_000) }));
+    let dialer = dialer(Arc::new(MemoryStore::new()), Arc::new(phone), 1);
+    // It is 17:13:20 in Moscow.
+    let rules = DialRules { hours: "mon-fri 10:00-17:14".into(), ..DialRules::once() };
+    make(&dialer, NewProject { rules, ..new_project(project()) }, leads(0, 1)).await;
+    let tables = dialer.tables(&tenant());
+    tables.start_project(&project(), 5, dialer.now()).await.unwrap();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let whose = tenant();
+    let (kept, ()) = tokio::join!(dialer.keep(&whose, Keep::default(), stopped), async {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let fields = [("tz".to_owned(), Some("Europe/Kaliningrad".to_owned()))].into();
+        let edit = LeadEdit { fields, ..LeadEdit::default() };
+        let edited = tables.edit_lead(&project(), &lead(0), &edit).await.unwrap();
+        assert!(edited.claim.is_some(), "an attempt has it");
+        // The window of Moscow has closed over the first line; the second is used.
+        tokio::time::sleep(Duration::from_secs(80)).await;
+        assert_eq!(tables.status_counts(&project()).await.unwrap().reached, 1);
+        stop.send_replace(true);
+    });
+    assert!(kept.unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
