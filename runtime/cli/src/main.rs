@@ -6,6 +6,7 @@ mod config;
 mod desk;
 mod host;
 mod leads;
+mod listening;
 mod rows;
 
 use std::process::ExitCode;

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tracing::Instrument;
 use zvonar_api::{Server, TokenHash};
 use zvonar_campaign::{ACTIVE_PROJECTS, ProjectStatus};
-use zvonar_dialer::conversation::{Brief, Conversations, machine_settings};
+use zvonar_dialer::conversation::{Brief, Conversations, Listening, machine_settings};
 use zvonar_dialer::deployments::RolloutEvent;
 use zvonar_dialer::{CallReport, Caller, Dialer, Halted, Inbound, Keep, RunEvent, RunStep, Settled};
 use zvonar_model::{PhoneNumber, TenantId};
@@ -24,7 +24,7 @@ use zvonar_switch::{Doorway, IncomingCall, Switch, clock};
 
 use super::Failure;
 use crate::config::Config;
-use crate::host;
+use crate::{host, listening};
 
 /// What `zvonar serve` takes.
 #[derive(Debug, clap::Args)]
@@ -68,6 +68,14 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     let lists = host::read_lists(&config)?;
     let policies = host::policies(&config)?;
     let store = host::open_store(&config.node.data)?;
+    let listening = match &config.speech {
+        None => None,
+        Some(speech) => {
+            let recogniser = listening::recogniser(speech)?;
+            eprintln!("speech is recognised by {} ({})", recogniser.model(), recogniser.language());
+            Some(Listening { recogniser, answers: config.node.data.join("answers") })
+        }
+    };
     let engine = host::engine(&config.node.data.join("modules"), host::seats(&config))?;
     let (rollouts, rollouts_told) = mpsc::channel(256);
     let scenes = Arc::new(Registry::default());
@@ -82,7 +90,8 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     let machines = config.media.drop_machines.then(machine_settings);
     let grants = config.tenants.iter().map(|tenant| (tenant.id.clone(), tenant.grant));
     let conversations = Conversations::new(switch.clone(), Limits::default(), recordings, machines);
-    let conversations = Arc::new(conversations.over(scenes).with_grants(grants));
+    let conversations = conversations.over(scenes).with_grants(grants).listening(listening);
+    let conversations = Arc::new(conversations);
     let caller: Arc<dyn Caller> = conversations.clone();
     let mut dialers = BTreeMap::new();
     for (tenant, prices) in prices {

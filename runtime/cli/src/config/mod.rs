@@ -47,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) node: Node,
     pub(crate) sip: Sip,
     pub(crate) media: Media,
+    /// Recognition of speech; `None`: there is none.
+    pub(crate) speech: Option<Speech>,
     /// The HTTP interface; `None`: there is none.
     pub(crate) http: Option<SocketAddr>,
     pub(crate) tenants: Vec<Tenant>,
@@ -89,6 +91,23 @@ pub(crate) struct Media {
     pub(crate) record: bool,
     /// Hang up at once when an answering machine picks up.
     pub(crate) drop_machines: bool,
+}
+
+/// Recognition of speech.
+#[derive(Debug, Clone)]
+#[cfg_attr(
+    not(feature = "whisper"),
+    expect(dead_code, reason = "the language alone matters without a recogniser")
+)]
+pub(crate) struct Speech {
+    /// The model, by its name in `zvonar model list`.
+    pub(crate) model: String,
+    /// The language of the callers, as `ru`.
+    pub(crate) language: String,
+    /// Threads that recognise, each as quick as one core.
+    pub(crate) workers: usize,
+    /// Answers that may wait for one of them; whoever comes then is told that the recogniser is busy.
+    pub(crate) queue: usize,
 }
 
 /// One customer of the host.
@@ -214,6 +233,7 @@ fn read(mut root: Section<'_>, faults: &Faults, folder: &Path) -> Option<Config>
     let node = node(root.section("node"), folder);
     let sip = sip(root.section("sip"));
     let media = media(root.section("media"), sip.as_ref());
+    let speech = root.has("speech").then(|| speech(root.section("speech")));
     let http = root.has("http").then(|| http(root.section("http")));
     let tenants = tenants(root.sections("tenant"), faults, folder);
     let trunks = named(root.sections("trunk"), faults, trunk);
@@ -268,11 +288,15 @@ fn read(mut root: Section<'_>, faults: &Faults, folder: &Path) -> Option<Config>
     });
     root.finish();
     let (node, sip, media) = (node?, sip?, media?);
+    let speech = match speech {
+        Some(speech) => Some(speech?),
+        None => None,
+    };
     let http = match http {
         Some(listen) => Some(listen?),
         None => None,
     };
-    Some(Config { node, sip, media, http, tenants, trunks, scenarios, routes, projects })
+    Some(Config { node, sip, media, speech, http, tenants, trunks, scenarios, routes, projects })
 }
 
 fn node(section: Section<'_>, folder: &Path) -> Option<Node> {
@@ -324,6 +348,20 @@ fn media(section: Section<'_>, sip: Option<&Sip>) -> Option<Media> {
         record,
         drop_machines,
     })
+}
+
+fn speech(section: Section<'_>) -> Option<Speech> {
+    let model = section.needed_text("model", "the name of a model, as `zvonar model list` tells it");
+    let language: Option<String> = section.text("language", "a language of two letters, as ru");
+    let language = language.unwrap_or_else(|| "ru".into());
+    if language.len() != 2 || !language.chars().all(|c| c.is_ascii_lowercase()) {
+        section.fault("language", "this should be a language of two letters, as ru");
+    }
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let workers = section.number("workers", 1..=256, cores as i64) as usize;
+    let queue = section.number("queue", 1..=10_000, 64) as usize;
+    section.finish();
+    Some(Speech { model: model?, language, workers, queue })
 }
 
 fn http(section: Section<'_>) -> Option<SocketAddr> {
