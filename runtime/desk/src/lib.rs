@@ -4,14 +4,16 @@
 //! whom. Nothing here reads a clock, owns a socket or stores anything; what must outlive the program comes out as plain
 //! values, [`Presence`] by [`Presence`].
 
+mod action;
 mod caller;
 mod desk;
 mod operator;
 mod queue;
 mod settings;
 
+pub use action::{Action, GivenUp, Miss};
 pub use caller::Caller;
-pub use desk::{Action, Desk, Found, GivenUp, Miss, Talk};
+pub use desk::{Desk, Found, Talk};
 pub use operator::{Doing, Group, GroupFault, Operator, Presence, Seat, Status};
 pub use settings::{AfterMisses, Settings};
 

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zvonar_model::{AttemptId, Millis, OperatorId, UnixMillis};
 
-use crate::desk::Miss;
-use crate::{Caller, Group, Seat};
+use crate::{Caller, Group, Miss, Seat};
 
 /// One who waits, with or without a telephone that rings for him.
 #[derive(Debug, Clone)]

@@ -3,3 +3,4 @@
 mod history;
 mod rules;
 mod script;
+mod world;
