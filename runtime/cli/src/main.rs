@@ -7,6 +7,7 @@ mod desk;
 mod host;
 mod leads;
 mod listening;
+mod retention;
 mod rows;
 
 use std::process::ExitCode;

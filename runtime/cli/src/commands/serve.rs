@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -24,7 +25,7 @@ use zvonar_switch::{Doorway, IncomingCall, Switch, clock};
 
 use super::Failure;
 use crate::config::Config;
-use crate::{host, listening};
+use crate::{host, listening, retention};
 
 /// What `zvonar serve` takes.
 #[derive(Debug, clap::Args)]
@@ -76,7 +77,7 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
             Some(Listening { recogniser, answers: config.node.data.join("answers") })
         }
     };
-    let engine = host::engine(&config.node.data.join("modules"), host::seats(&config))?;
+    let engine = host::engine(&config.node.modules, host::seats(&config))?;
     let (rollouts, rollouts_told) = mpsc::channel(256);
     let scenes = Arc::new(Registry::default());
     let parts = (engine, Arc::clone(&scenes), &store, &prices);
@@ -131,6 +132,10 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
         let deployments = deployments.clone();
         tokio::spawn(async move { deployments.keep(all_over).await })
     };
+    let retention = {
+        let (config, all_over) = (Arc::clone(&host.config), over.subscribe());
+        tokio::spawn(async move { retention::keep(&config, all_over).await })
+    };
     let served = http.map(|server| {
         eprintln!("deploy at http://{}", server.address());
         let router = zvonar_api::router(deployments.clone(), host.tokens(), Arc::new(clock::wall));
@@ -138,6 +143,7 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     });
     eprintln!("listening on {}", switch.local_addr());
     let done = work(&host, doorway, once, &stop, progress).await;
+    tell_sums(&switch, &host);
     // Calls are over. What was asked over HTTP is finished, and the calls of the versions are written down.
     stop.send_replace(true);
     if let Some(served) = served {
@@ -146,10 +152,26 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     deployments.close().await;
     over.send_replace(true);
     joined(keeper.await, "the keeper of the versions");
+    joined(retention.await, "the removal of old answers");
     drop((deployments, host, caller));
     joined(teller.await, "the progress");
     host::close_store(store).await?;
     done
+}
+
+/// How the sound went, and what was recognised: the first thing to look at where callers complain.
+fn tell_sums(switch: &Switch, host: &Host) {
+    let sound = switch.media_stats();
+    eprintln!(
+        "sound: {} packets left, {} later than 20 ms, {} never",
+        sound.packets_sent, sound.late_20ms, sound.skipped
+    );
+    if host.config.speech.is_some() {
+        let heard = host.conversations.heard();
+        let [answers, busy, without_words] =
+            [&heard.answers, &heard.busy, &heard.without_words].map(|count| count.load(Ordering::Relaxed));
+        eprintln!("speech: {answers} answers, {without_words} voices without words, {busy} times busy");
+    }
 }
 
 /// A task that stopped at a broken invariant is told; whatever it did is over.

@@ -63,6 +63,8 @@ pub(crate) struct Config {
 pub(crate) struct Node {
     /// The store, recordings and compiled modules live here.
     pub(crate) data: PathBuf,
+    /// Compiled scenarios live here.
+    pub(crate) modules: PathBuf,
     /// Threads for scenarios, signalling and storage.
     pub(crate) workers: usize,
     /// Calls with a scenario at once; 0: as many as the kernel's memory maps allow.
@@ -122,6 +124,8 @@ pub(crate) struct Tenant {
     pub(crate) grant: Grant,
     /// How often one number may be called by all its projects together.
     pub(crate) caps: Caps,
+    /// For how many days the sounds of answers are kept.
+    pub(crate) answers_days: u32,
     /// Who may act for it over HTTP.
     pub(crate) tokens: Vec<TokenHash>,
 }
@@ -302,10 +306,13 @@ fn read(mut root: Section<'_>, faults: &Faults, folder: &Path) -> Option<Config>
 fn node(section: Section<'_>, folder: &Path) -> Option<Node> {
     let data =
         section.needed_text::<PathBuf>("data", "the folder for the store, recordings and compiled modules");
+    let modules = section.text::<PathBuf>("modules", "the folder for compiled scenarios");
     let workers = section.number("workers", 1..=256, 2) as usize;
     let calls = section.number("calls", 0..=100_000, 0) as usize;
     section.finish();
-    Some(Node { data: folder.join(data?), workers, calls })
+    let data = folder.join(data?);
+    let modules = modules.map_or_else(|| data.join("modules"), |modules| folder.join(modules));
+    Some(Node { data, modules, workers, calls })
 }
 
 fn sip(section: Section<'_>) -> Option<Sip> {
@@ -381,6 +388,7 @@ fn tenants(sections: Vec<Section<'_>>, faults: &Faults, folder: &Path) -> Vec<Te
         let grant = grant(section.section("limits"));
         let prepaid = prepaid(&section);
         let caps = rules::caps(&section);
+        let answers_days = section.number("answers_days", 1..=36_500, 365) as u32;
         let tokens: Vec<TokenHash> = section.texts("tokens", "what `zvonar token` prints, as \"ci:9f86d0…\"");
         for token in &tokens {
             let text = token.to_string();
@@ -397,7 +405,7 @@ fn tenants(sections: Vec<Section<'_>>, faults: &Faults, folder: &Path) -> Vec<Te
                 let place = section.place();
                 faults.add(&place, format!("`{id}` stands here a second time; names must differ"));
             }
-            tenants.push(Tenant { id, tariff, prepaid, grant, caps, tokens });
+            tenants.push(Tenant { id, tariff, prepaid, grant, caps, answers_days, tokens });
         }
         section.finish();
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -22,6 +23,7 @@ use zvonar_speech::text::normalised;
 
 use zvonar_switch::{Call, CallEvent, Closed, MediaEvent, clock};
 
+use super::Heard as Counts;
 use super::answers::Answers;
 use super::hearing::{Ear, Hearing, Noticed, Said};
 use super::prompts::Clips;
@@ -58,6 +60,8 @@ pub(super) struct Talk {
 pub(super) struct Speech {
     pub(super) ear: Ear,
     pub(super) answers: Answers,
+    /// Counts of all calls.
+    pub(super) heard: Arc<Counts>,
 }
 
 /// The session's handle of a [`Talk`].
@@ -326,6 +330,12 @@ impl Talk {
     fn take_in(&mut self, asking: &mut Asking, wanted: &mut Option<Wanted<'_>>, said: Said) {
         let (Some(wanted), Some(speech)) = (wanted, &mut self.speech) else { return };
         wanted.hearing = None;
+        let count = match &said.spoken {
+            Spoken::Words { .. } => &speech.heard.answers,
+            Spoken::Busy => &speech.heard.busy,
+            Spoken::NoWords { .. } | Spoken::Silence => &speech.heard.without_words,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
         match said.spoken {
             Spoken::Words { text, voiced } => {
                 let found = wanted.phrases.find(&text.text);

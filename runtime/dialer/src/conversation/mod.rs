@@ -12,6 +12,7 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -55,6 +56,18 @@ pub struct Conversations {
     machines: Option<MachineSettings>,
     /// `None`: nobody recognises what callers say.
     listening: Option<Listening>,
+    heard: Arc<Heard>,
+}
+
+/// What came of all that callers said so far.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// Answers in words: those that are billed.
+    pub answers: AtomicU64,
+    /// Answers that the recogniser had no time for.
+    pub busy: AtomicU64,
+    /// Voices without words: laughter, a breath, somebody in the background.
+    pub without_words: AtomicU64,
 }
 
 /// Who recognises what callers say, and where the answers that are charged are kept.
@@ -160,6 +173,7 @@ impl Conversations {
             recordings,
             machines,
             listening: None,
+            heard: Arc::default(),
         }
     }
 
@@ -181,6 +195,11 @@ impl Conversations {
         let tenant = |grant: Grant| Tenant { limits: grant.limits, calls: Calls::new(grant.calls) };
         self.tenants.extend(grants.into_iter().map(|(id, grant)| (id, tenant(grant))));
         self
+    }
+
+    /// What came of all that callers said so far.
+    pub fn heard(&self) -> &Heard {
+        &self.heard
     }
 
     /// Makes a scenario the live one of its tenant and name. Calls in progress stay on the one they began with.
@@ -352,7 +371,8 @@ impl Conversations {
         let speech = self.listening.as_ref().map(|listening| {
             let Listening { recogniser, answers } = listening.clone();
             let answers = Answers::new(answers, &brief.tenant, &brief.attempt);
-            Speech { ear: Ear { recogniser, tenant: brief.tenant.clone() }, answers }
+            let heard = Arc::clone(&self.heard);
+            Speech { ear: Ear { recogniser, tenant: brief.tenant.clone() }, answers, heard }
         });
         let talk = Talk::new(call, about, Arc::clone(&scene.clips), answered, recording.clone(), speech);
         let ports = Ports {

@@ -1,7 +1,7 @@
 //! Questions in words on a real call over the loopback: a person's recorded voice, a recogniser that hears what it is told.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::AtomicU16;
 
 use zvonar_media::event::KeyTiming;
 use zvonar_media::utterance::EndedBy;
@@ -116,7 +116,7 @@ impl Phones {
         let answers = Answers::new(folder.path().to_owned(), &tenant, &attempt);
         let model = ModelId { name: "always".into(), sha256: "0".repeat(64) };
         let ear = Ear { recogniser: Arc::new(Always(heard, model)), tenant };
-        let speech = Some(Speech { ear, answers });
+        let speech = Some(Speech { ear, answers, heard: Arc::default() });
         let talk = Talk::new(call, about, Arc::default(), started, None, speech);
         Self { talk, far, doors: [our_door, their_door], folder }
     }
