@@ -4,14 +4,12 @@ use std::{fmt::Write as _, path::Path, time::Duration};
 
 use serde_json::Value;
 use zvonar_tests::{
-    audio,
-    callgen::Callgen,
-    clock,
+    audio, clock,
     host::Host,
     http::{Token, ask},
     machine, package,
     phone::Phone,
-    project::{Config, Project, Route, leads},
+    project::{Config, Project, leads},
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
