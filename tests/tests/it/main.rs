@@ -24,5 +24,6 @@ mod reload;
 mod replay;
 mod rules;
 mod sipp;
+mod sms;
 mod tenants;
 mod torture;

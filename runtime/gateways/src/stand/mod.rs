@@ -80,6 +80,36 @@ pub enum Manner {
     Fails,
 }
 
+impl Manner {
+    /// The names of all but [`Manner::Refuses`], as people write them.
+    pub const NAMES: [(&'static str, Self); 6] = [
+        ("answers", Self::Answers),
+        ("loses-the-answer", Self::LosesTheAnswer),
+        ("answers-half", Self::AnswersHalf),
+        ("babbles", Self::Babbles),
+        ("is-silent", Self::IsSilent),
+        ("fails", Self::Fails),
+    ];
+
+    /// By its name, or the number of an error.
+    ///
+    /// # Errors
+    ///
+    /// Says which there are.
+    pub fn named(text: &str) -> Result<Self, String> {
+        if let Some((_, manner)) = Self::NAMES.iter().find(|(name, _)| *name == text) {
+            return Ok(*manner);
+        }
+        match text.parse() {
+            Ok(code @ 1..=9) => Ok(Self::Refuses(code)),
+            _ => Err(format!(
+                "`{text}` is no manner: say an error from 1 to 9, or {}",
+                Self::NAMES.map(|(name, _)| name).join(", ")
+            )),
+        }
+    }
+}
+
 /// A message that was taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Taken {
@@ -128,6 +158,7 @@ pub struct Stand {
     taken: BTreeMap<u32, Taken>,
     /// In the order of their coming.
     order: VecDeque<u32>,
+    forgotten: u64,
     /// Those whose status will still change, by when.
     moving: BTreeSet<(UnixMillis, u32)>,
     numbered: u32,
@@ -145,6 +176,7 @@ impl Stand {
             settings,
             taken: BTreeMap::new(),
             order: VecDeque::new(),
+            forgotten: 0,
             moving: BTreeSet::new(),
             numbered: 2_000_000_000,
             manner: Manner::Answers,
@@ -161,6 +193,12 @@ impl Stand {
     /// All messages that were taken, in the order of their coming.
     pub fn taken(&self) -> impl Iterator<Item = &Taken> {
         self.order.iter().filter_map(|id| self.taken.get(id))
+    }
+
+    /// Those that came after so many others.
+    pub fn taken_after(&self, others: u64) -> impl Iterator<Item = &Taken> {
+        let known = usize::try_from(others.saturating_sub(self.forgotten)).unwrap_or(usize::MAX);
+        self.order.iter().skip(known).filter_map(|id| self.taken.get(id))
     }
 
     /// What is left on the account.
@@ -292,6 +330,7 @@ impl Stand {
         if self.order.len() > REMEMBERED {
             let oldest = self.order.pop_front();
             oldest.and_then(|oldest| self.taken.remove(&oldest));
+            self.forgotten += 1;
         }
         let mut answer = json!({ "id": id, "cnt": parts });
         if wants >= 2 {

@@ -1,7 +1,7 @@
 //! The stand behind HTTP: what SMSC has, and two pages of its own for whoever watches.
 //!
-//! `GET /stand/messages` is what was taken. `POST /stand/manner?error=3&times=1` has it refuse the next question so;
-//! `manner=` names any other of [`Manner`], and `manner=answers` ends it.
+//! `GET /stand/messages` is what was taken. `POST /stand/manner?manner=3&times=1` has it refuse the next question with
+//! error 3; [`Manner::NAMES`] are the other manners, and `manner=answers` ends each.
 
 use std::io;
 use std::net::SocketAddr;
@@ -217,25 +217,9 @@ fn manner(sent: &[u8]) -> Result<(Manner, Option<u32>), String> {
         let found = fields.iter().find(|(name, _)| name == wanted);
         found.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
     };
-    let number = |name: &str| match field(name) {
-        None => Ok(None),
-        Some(text) => text.parse::<u32>().map(Some).map_err(|_| format!("`{name}={text}` is no number\n")),
-    };
-    let manner = match (field("manner").as_deref(), number("error")?) {
-        (None, Some(code)) => Manner::Refuses(code),
-        (Some("answers"), None) => Manner::Answers,
-        (Some("loses-the-answer"), None) => Manner::LosesTheAnswer,
-        (Some("answers-half"), None) => Manner::AnswersHalf,
-        (Some("babbles"), None) => Manner::Babbles,
-        (Some("is-silent"), None) => Manner::IsSilent,
-        (Some("fails"), None) => Manner::Fails,
-        _ => {
-            return Err(
-                "say error=1 to 9, or manner=answers, loses-the-answer, answers-half, babbles, is-silent \
-                        or fails; and times= for how many questions\n"
-                    .into(),
-            );
-        }
-    };
-    Ok((manner, number("times")?))
+    let times =
+        field("times").map(|text| text.parse::<u32>().map_err(|_| format!("`times={text}` is no number\n")));
+    let times = times.transpose()?;
+    let manner = Manner::named(&field("manner").unwrap_or_default()).map_err(|why| why + "\n")?;
+    Ok((manner, times))
 }
