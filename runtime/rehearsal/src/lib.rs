@@ -35,7 +35,7 @@ mod typed;
 pub use behaviour::{Behaviour, KEY_AFTER, LEAVES_AFTER, PICKS_UP_AFTER};
 pub use clock::{USUAL_NOW, VirtualClock, read_now};
 pub use farm::{Seen, Sighting, Voices, run};
-pub use gateway::{GatewayManner, SentText, segments};
+pub use gateway::{GatewayManner, SentText};
 pub use sounds::Sounds;
 pub use stage::{Rehearsed, Setup, Stage};
 pub use typed::{HELP, Typed};

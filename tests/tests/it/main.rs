@@ -22,5 +22,6 @@ mod newcomer;
 mod replay;
 mod rules;
 mod sipp;
+mod sms;
 mod tenants;
 mod torture;
