@@ -25,7 +25,6 @@ pub const READY: &str = "listening on";
 /// The binary to test: `ZVONAR_BIN`, or the one built beside the running program, after bringing it up to date.
 /// Cargo's progress goes to stderr. Built once; an error is that it does not compile.
 pub fn build() -> Result<&'static Path, String> {
-    static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let built = BINARY.get_or_init(|| {
         if let Some(path) = std::env::var_os("ZVONAR_BIN") {
             return Ok(path.into());
@@ -49,6 +48,9 @@ pub fn build() -> Result<&'static Path, String> {
     });
     built.as_deref().map_err(Clone::clone)
 }
+
+/// The binary, once it is known.
+static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
 
 /// What cargo is asked for to get the binary. All packages are selected, so that the features of shared dependencies
 /// are those of `cargo test --workspace`, and nothing heavy is compiled a second time.
@@ -114,11 +116,16 @@ pub struct Farm {
 impl Farm {
     /// Starts it on free ports and waits until it listens.
     pub fn start(folder: &Path) -> Result<Self, String> {
+        Self::start_with(folder, &[])
+    }
+
+    /// The same with more arguments.
+    pub fn start_with(folder: &Path, arguments: &[&str]) -> Result<Self, String> {
         let address = SocketAddr::from(([127, 0, 0, 1], ports::free_port()));
         let (first, last) = ports::media_range(400);
         let log = folder.join("farm.jsonl");
         let mut command = zvonar(["farm", "--listen", &address.to_string()]);
-        command.arg("--log").arg(&log).args(["--media-ports", &format!("{first}-{last}")]);
+        command.arg("--log").arg(&log).args(["--media-ports", &format!("{first}-{last}")]).args(arguments);
         let mut process = Process::spawn("zvonar farm", &mut command)?;
         process.wait_for_line(READY, START_LIMIT)?;
         Ok(Self { process, address, log })

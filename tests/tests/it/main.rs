@@ -6,7 +6,6 @@
 mod baresip;
 mod calls;
 mod chat;
-//mod compiler;
 mod compiler;
 mod config;
 mod containment;
@@ -15,6 +14,7 @@ mod demo;
 mod deploy;
 mod digest;
 mod explain;
+mod farm;
 mod kill;
 mod languages;
 mod layers;
