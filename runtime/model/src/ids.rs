@@ -112,6 +112,10 @@ id!(
     /// A scenario's name within its tenant.
     ScenarioName
 );
+id!(
+    /// A person with a telephone who takes transferred calls.
+    OperatorId
+);
 
 impl AttemptId {
     /// A fresh id that sorts by the time of its making: 12 hex digits of milliseconds, then 16 of chance.

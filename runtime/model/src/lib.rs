@@ -14,7 +14,7 @@ pub mod trace;
 pub use attempt::{
     AttemptRecord, Direction, MediaReport, Phases, RECORD_VERSION, RecognisedAnswer, ScenarioRef, Transfer,
 };
-pub use ids::{AttemptId, IdError, LeadId, ProjectId, ScenarioName, TenantId, TrunkId};
+pub use ids::{AttemptId, IdError, LeadId, OperatorId, ProjectId, ScenarioName, TenantId, TrunkId};
 pub use money::Kopecks;
 pub use outcome::{Outcome, SystemResult, TalkEnd};
 pub use phone::{PhoneError, PhoneNumber};
