@@ -23,6 +23,17 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the root").to_owned()
 }
 
+/// Where the commands of a user keep what they have compiled.
+///
+/// # Panics
+///
+/// A user without a home has no such place.
+pub fn modules() -> PathBuf {
+    let folder = |name: &str| std::env::var_os(name).filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    let cache = folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")));
+    cache.expect("a home").join("zvonar/modules")
+}
+
 /// The program `name` of the PATH (or of the places that a user's PATH leaves out).
 pub fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -57,6 +57,8 @@ pub struct Config {
     pub allow: Vec<String>,
     /// Datagrams a second that one address may send: all of a test's peers share one.
     pub per_source: u32,
+    /// Where compiled scenarios are kept; `None`: where nobody else keeps them.
+    pub modules: Option<PathBuf>,
     /// First and last port for media.
     pub media_ports: (u16, u16),
     /// Threads that carry media.
@@ -90,6 +92,7 @@ impl Config {
             listen: SocketAddr::from(([127, 0, 0, 1], ports::free_port())),
             allow: vec!["127.0.0.1/32".into()],
             per_source: 100_000,
+            modules: None,
             media_ports: ports::media_range(400),
             media_threads: 1,
             trunk,
@@ -136,12 +139,16 @@ impl Config {
         let (first, last) = self.media_ports;
         let _ = write!(
             text,
-            "[node]\ndata = \"data\"\n\n[sip]\nlisten = \"{listen}\"\nallow = {:?}\n\
+            "[node]\ndata = \"data\"\n{}\n[sip]\nlisten = \"{listen}\"\nallow = {:?}\n\
              per_source = {}\n\n\
              [media]\naddress = \"{ip}\"\nports = \"{first}-{last}\"\nthreads = {}\n\n\
              [[tenant]]\nid = \"demo\"\n{}\n\
              [[trunk]]\nid = \"farm\"\naddress = \"{}\"\nlines = {}\ncalls_per_second = {}\n\
              caller = \"+74950000000\"\n",
+            self.modules
+                .iter()
+                .map(|folder| format!("modules = \"{}\"\n", folder.display()))
+                .collect::<String>(),
             self.allow,
             self.per_source,
             self.media_threads,

@@ -42,7 +42,7 @@ pub(crate) fn test(filter: &[&str]) -> Result<(), String> {
 
 /// How many tests of one program run at once.
 fn test_threads() -> usize {
-    2 * std::thread::available_parallelism().map_or(2, usize::from)
+    4 * std::thread::available_parallelism().map_or(2, usize::from)
 }
 
 /// The test of money and manners, for longer: the same code as in `test`, killing more often.

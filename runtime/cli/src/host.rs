@@ -111,7 +111,9 @@ pub(crate) async fn deployments(
         uses: uses(config, &tenant.id),
     });
     let (clock, scratch) = (Arc::new(clock::wall), config.node.data.join("unpacked"));
-    let deployments = Deployments::new(engine, scenes, tenants.collect(), clock, scratch, Some(events))?;
+    let hears = config.speech.as_ref().map(|speech| speech.language.clone());
+    let tenants = tenants.collect();
+    let deployments = Deployments::new(engine, scenes, tenants, clock, scratch, hears, Some(events))?;
     deployments.restore().await?;
     let mut faults = Vec::new();
     for (tenant, package) in packages {

@@ -6,6 +6,8 @@ mod config;
 mod desk;
 mod host;
 mod leads;
+mod listening;
+mod retention;
 mod rows;
 
 use std::process::ExitCode;

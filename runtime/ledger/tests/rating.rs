@@ -90,7 +90,7 @@ fn record(input: &Input) -> AttemptRecord {
         machine: false,
         sip_code: None,
         keys: String::new(),
-        answers: input.answers.iter().map(|&speech| RecognisedAnswer { speech: Millis(speech) }).collect(),
+        answers: input.answers.iter().map(|&speech| RecognisedAnswer::lasting(Millis(speech))).collect(),
         transfer: input
             .kind
             .as_ref()

@@ -153,6 +153,25 @@ fn plain(error: hound::Error) -> io::Error {
     }
 }
 
+/// Writes a sound of 8 kHz as a WAV file of 16 bits, mono.
+///
+/// # Errors
+///
+/// What the writer said.
+pub fn write_wav<W: Write + Seek>(writer: W, sound: &[i16]) -> io::Result<()> {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 8000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut writer = hound::WavWriter::new(writer, spec).map_err(io::Error::other)?;
+    for sample in sound {
+        writer.write_sample(*sample).map_err(io::Error::other)?;
+    }
+    writer.finalize().map_err(io::Error::other)
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Cursor;

@@ -123,10 +123,38 @@ pub struct Phases {
 }
 
 /// One utterance that was recognised.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// What was heard is kept with what was charged for it, so that a doubt can be settled by listening. All but the length
+/// came later than the first records: of those nothing more is known.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RecognisedAnswer {
     /// From the first to the last voiced frame.
     pub speech: Millis,
+    /// As it was understood, with its case and punctuation.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
+    /// The phrase of the question that was found in it, by its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phrase: Option<String>,
+    /// How well the phrase fits, 0 to 1; without a phrase: how well the best one would have.
+    #[serde(default)]
+    pub score: f32,
+    /// How sure the recogniser was, 0 to 1.
+    #[serde(default)]
+    pub confidence: f32,
+    /// Which model heard it: its name, `@` and its SHA-256.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub model: String,
+    /// The file of its sound, within the host's folder of answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sound: Option<String>,
+}
+
+impl RecognisedAnswer {
+    /// An answer of which only the length is known.
+    pub fn lasting(speech: impl Into<Millis>) -> Self {
+        Self { speech: speech.into(), ..Self::default() }
+    }
 }
 
 /// To whom the caller was handed.

@@ -1,7 +1,7 @@
 //! The pretend line: `scenario::ports::Line` over a [`Caller`], in virtual time.
 //!
 //! It keeps the rules of `wit/line.wit` as a real line does: a prompt lasts as long as its sound, a key outside of a
-//! question is dropped, `KeyCollector` decides what answers a question, and the longest call ends the line. What a
+//! question is dropped, `Asking` decides what answers a question, and the longest call ends the line. What a
 //! telephone network would have to find out is fixed here: a machine is recognised three seconds after the pick-up, and
 //! the far end of a transfer takes five seconds unless the caller's script says otherwise.
 //!
@@ -19,10 +19,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::Value;
 use zvonar_model::{RecognisedAnswer, Transfer};
+use zvonar_scenario::asking::Asking;
 use zvonar_scenario::ports::{
     About, Destination, Line, LineError, Part, Question, TransferEnd, TransferOptions,
 };
-use zvonar_scenario::question::{Answer, Heard, KeyCollector, SpeechWanted};
+use zvonar_scenario::question::{Answer, Heard, SpeechWanted};
 
 use crate::caller::{Act, Caller, Scene};
 use crate::clock::VirtualClock;
@@ -241,7 +242,13 @@ impl Talk {
         if let Ok(answer) = &answer {
             self.note(What::Answered { answer: timeline::answer(answer) });
             if let Answer::Speech(heard) = answer {
-                self.answers.push(RecognisedAnswer { speech: heard.voiced.into() });
+                self.answers.push(RecognisedAnswer {
+                    speech: heard.voiced.into(),
+                    text: heard.text.clone(),
+                    phrase: heard.phrase.clone(),
+                    confidence: heard.confidence,
+                    ..RecognisedAnswer::default()
+                });
             }
         }
         self.caller.end(self.now(), answer.as_ref().ok());
@@ -254,11 +261,10 @@ impl Talk {
         prompt_over: Duration,
         until: Duration,
     ) -> Result<Answer, LineError> {
-        let mut open = Open::new(question, prompt_over);
+        let mut open = Open::new(question, prompt_over, self.abilities.speech);
         loop {
             let now = self.now();
-            open.handle_time(now);
-            if let Some(answer) = open.answer(now, self.abilities.speech) {
+            if let Some(answer) = open.answer(now) {
                 return Ok(answer);
             }
             let moment = open.deadline();
@@ -387,133 +393,64 @@ fn too_long() -> LineError {
 
 /// A question that is open.
 struct Open<'q> {
-    keys: Option<KeyCollector>,
-    /// A key has come: the answer will be keys.
-    keyed: bool,
+    asking: Asking,
     speech: Option<&'q SpeechWanted>,
-    /// What is being said, and when it is over.
+    hearing: Hearing,
+    /// What is being said, how long that takes, and when it is over.
     speaking: Option<(String, Duration, Duration)>,
-    voice_interrupts: bool,
     /// When the prompt is over if nobody stops it.
     prompt_ends: Duration,
-    /// When it was over.
-    prompt_over: Option<Duration>,
 }
 
 impl<'q> Open<'q> {
-    fn new(question: &'q Question, prompt_ends: Duration) -> Self {
-        Self {
-            keys: question.keys.map(|keys| KeyCollector::new(keys, question.key_interrupts)),
-            keyed: false,
-            speech: question.speech.as_ref(),
-            speaking: None,
-            voice_interrupts: question.voice_interrupts,
-            prompt_ends,
-            prompt_over: None,
-        }
+    fn new(question: &'q Question, prompt_ends: Duration, hearing: Hearing) -> Self {
+        let speech = question.speech.as_ref();
+        Self { asking: Asking::new(question), speech, hearing, speaking: None, prompt_ends }
     }
 
     fn handle_time(&mut self, now: Duration) {
         if now >= self.prompt_ends {
-            self.end_prompt(self.prompt_ends);
+            self.asking.prompt_over(self.prompt_ends);
         }
-        if let Some(keys) = &mut self.keys {
-            keys.handle_timeout(now);
-        }
-    }
-
-    fn end_prompt(&mut self, at: Duration) {
-        if self.prompt_over.is_none() {
-            self.prompt_over = Some(at);
-            if let Some(keys) = &mut self.keys {
-                keys.prompt_over(at);
-            }
+        if self.speaking.as_ref().is_some_and(|(.., end)| now >= *end) {
+            let (text, lasts, _) = self.speaking.take().expect("somebody speaks");
+            self.asking.said(match self.hearing {
+                Hearing::Busy => Answer::RecogniserBusy,
+                Hearing::Good | Hearing::Deaf => Answer::Speech(Heard {
+                    phrase: self.speech.and_then(|speech| speech::find(&text, &speech.phrases)),
+                    text: speech::normalised(&text),
+                    confidence: 1.0,
+                    voiced: lasts,
+                }),
+            });
         }
     }
 
     /// Whether the key was an answer or a part of one.
     fn press(&mut self, now: Duration, key: char) -> bool {
-        // What is too late changes nothing but the time.
         self.handle_time(now);
-        let Some(keys) = &mut self.keys else { return false };
-        let before = keys.clone();
-        keys.press(now, key);
-        let heard = *keys != before;
-        self.keyed |= heard;
-        if keys.stops_prompt() {
-            self.end_prompt(now);
-        }
-        heard
+        self.asking.press(now, key)
     }
 
     /// Whether anybody listens to what begins to be said now.
     fn hear(&mut self, now: Duration, text: &str, lasts: Duration) -> bool {
-        let Some(speech) = self.speech.filter(|_| self.listens(now)) else { return false };
+        self.handle_time(now);
+        let Some(speech) = self.speech.filter(|_| self.asking.begins(now)) else { return false };
         let lasts = lasts.min(speech.longest);
         self.speaking = Some((text.to_owned(), lasts, now.saturating_add(lasts)));
-        self.end_prompt(now);
         true
     }
 
-    /// Whether speech that begins now would be heard.
-    fn listens(&self, now: Duration) -> bool {
-        let in_time = match self.listens_until() {
-            Some(end) => now < end,
-            None => self.voice_interrupts,
-        };
-        self.speech.is_some() && !self.keyed && self.speaking.is_none() && in_time
-    }
-
-    /// When the waiting for a first word is over; `None`: not before the prompt is.
-    fn listens_until(&self) -> Option<Duration> {
-        Some(self.prompt_over?.saturating_add(self.speech?.wait))
-    }
-
-    fn answer(&self, now: Duration, hearing: Hearing) -> Option<Answer> {
-        let keys = self.keys.as_ref().map(KeyCollector::answer);
-        if let Some(Some(answer @ Answer::Keys(_))) = keys {
-            return Some(answer.clone());
-        }
-        if self.keyed {
-            return None;
-        }
-        if let Some((text, lasts, end)) = &self.speaking {
-            return (now >= *end).then(|| match hearing {
-                Hearing::Busy => Answer::RecogniserBusy,
-                Hearing::Good | Hearing::Deaf => Answer::Speech(Heard {
-                    phrase: self.phrase(text),
-                    text: speech::normalised(text),
-                    confidence: 1.0,
-                    voiced: *lasts,
-                }),
-            });
-        }
-        let keys_are_silent = keys.is_none_or(|answer| answer.is_some());
-        let speech_is_silent = self.speech.is_none() || self.listens_until().is_some_and(|end| now >= end);
-        (self.prompt_over.is_some() && keys_are_silent && speech_is_silent).then_some(Answer::Silence)
-    }
-
-    fn phrase(&self, text: &str) -> Option<String> {
-        speech::find(text, &self.speech?.phrases)
+    fn answer(&mut self, now: Duration) -> Option<Answer> {
+        self.handle_time(now);
+        self.asking.answer(now)
     }
 
     /// The next moment at which something changes by itself.
     fn deadline(&self) -> Duration {
-        let keys = self.keys.as_ref().and_then(KeyCollector::poll_timeout);
-        if self.keyed {
-            return keys.unwrap_or(self.prompt_ends);
-        }
-        if let Some((_, _, end)) = &self.speaking {
-            return *end;
-        }
-        match self.prompt_over {
-            None => self.prompt_ends,
-            Some(_) => {
-                let next = [keys, self.listens_until()].into_iter().flatten();
-                // Of two, the later one: the earlier one alone answers nothing.
-                next.max().unwrap_or(self.prompt_ends)
-            }
-        }
+        let over = self.speaking.as_ref().map(|(.., end)| *end);
+        // Keys that cannot grow any more wait for the prompt's end.
+        self.asking.poll_timeout().or(over).unwrap_or(self.prompt_ends)
     }
 }
 

@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use zvonar_scenario::question::Phrase;
+use zvonar_speech::PhraseSet;
 pub(crate) use zvonar_speech::text::contains_words;
 pub use zvonar_speech::text::normalised;
-use zvonar_speech::{PhraseFault, PhraseSet};
 
 /// How long one word takes: 150 of them a minute, as an unhurried announcer speaks.
 const WORD: Duration = Duration::from_millis(400);
@@ -21,19 +21,13 @@ pub fn lasts(text: &str) -> Duration {
     WORD.saturating_mul(words).max(SHORTEST)
 }
 
-fn set(phrases: &[Phrase]) -> Result<PhraseSet, Vec<PhraseFault>> {
-    let phrases: Vec<zvonar_speech::Phrase> = phrases
-        .iter()
-        .map(|phrase| zvonar_speech::Phrase { id: phrase.id.clone(), any_of: phrase.any_of.clone() })
-        .collect();
-    PhraseSet::new(&phrases)
+fn set(phrases: &[Phrase]) -> Result<PhraseSet, String> {
+    PhraseSet::of(phrases.iter().map(|phrase| (phrase.id.as_str(), phrase.any_of.as_slice())))
 }
 
 /// Whether a question can listen for these phrases; the error says in sentences why it cannot.
 pub(crate) fn check(phrases: &[Phrase]) -> Result<(), String> {
-    let sentences =
-        |faults: Vec<PhraseFault>| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    set(phrases).map(|_| ()).map_err(sentences)
+    set(phrases).map(|_| ())
 }
 
 /// The phrase that was said; `None`: none, or nobody knows which. The phrases are sound.

@@ -33,6 +33,8 @@ mod contract;
 #[cfg(feature = "host")]
 pub mod archive;
 #[cfg(feature = "host")]
+pub mod asking;
+#[cfg(feature = "host")]
 mod cache;
 #[cfg(feature = "host")]
 pub mod card;

@@ -8,6 +8,8 @@
 //! source = "../../guest-examples/rust-menu"   # where the code is; absent: beside this file
 //! component = "menu.wasm"       # what is run
 //! prompts = "prompts"           # a folder of *.wav
+//! speech = "ru"                 # the language of its questions in words; absent: it asks for keys alone
+//! speech-needed = false         # a host that recognises no speech may run it too: there it asks for keys alone
 //! hours = "ru-default"          # when it may call: any, ru-default (9–21 there) or fz230 (debts); absent: any
 //! operator-script = "Клиент просил перезвонить"   # what an operator reads when a call is handed to him
 //!
@@ -68,6 +70,8 @@ pub struct Manifest {
     pub component: PathBuf,
     /// The folder of prompts, relative to the package and inside it.
     pub prompts: PathBuf,
+    /// What it needs to hear; `None`: keys alone.
+    pub speech: Option<Speech>,
     /// When it may call.
     pub hours: Hours,
     /// What an operator reads when a call is handed to him.
@@ -82,6 +86,40 @@ pub struct Manifest {
     pub limits: WantedLimits,
     /// What a caller hears when it fails.
     pub fallback: Fallback,
+}
+
+/// That a scenario asks questions in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Speech {
+    /// The language of the answers, as `ru`.
+    pub language: String,
+    /// Whether it is of no use without: `false` if it asks for keys alone where its question is refused.
+    pub needed: bool,
+}
+
+impl Manifest {
+    /// Whether a host can hear what the scenario listens for. `hears`: the language that the host recognises, if any.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what to do.
+    pub fn check_speech(&self, hears: Option<&str>) -> Result<(), String> {
+        let Some(Speech { language, needed: true }) = &self.speech else { return Ok(()) };
+        match hears {
+            Some(hears) if hears == language => Ok(()),
+            Some(hears) => Err(format!(
+                "scenario {} listens for words in `{language}`, and this host recognises `{hears}`: deploy it where \
+                 [speech] has `language = \"{language}\"`",
+                self.name
+            )),
+            None => Err(format!(
+                "scenario {} listens for words (`speech = \"{language}\"`), and this host recognises none: fetch a model \
+                 (`zvonar model fetch base`) and name it in [speech] of the host's configuration; or, if keys alone will \
+                 do, write `speech-needed = false` into scenario.toml",
+                self.name
+            )),
+        }
+    }
 }
 
 /// A result that a scenario may set.
@@ -254,6 +292,8 @@ impl Reader<'_> {
             "source",
             "component",
             "prompts",
+            "speech",
+            "speech-needed",
             "hours",
             "operator-script",
             "texts",
@@ -282,6 +322,7 @@ impl Reader<'_> {
             self.required(root, "component", 0).and_then(|path| self.inside(root, "component", path));
         let prompts = self.text_of(root, "prompts").unwrap_or_else(|| "prompts".into());
         let prompts = self.inside(root, "prompts", prompts);
+        let speech = self.speech(root);
         let hours = match self.text_of(root, "hours").as_deref() {
             None | Some("any") => Hours::Any,
             Some("ru-default") => Hours::RuDefault,
@@ -306,6 +347,7 @@ impl Reader<'_> {
             source,
             component: component?,
             prompts: prompts?,
+            speech,
             hours,
             operator_script,
             texts,
@@ -314,6 +356,24 @@ impl Reader<'_> {
             limits,
             fallback,
         })
+    }
+
+    fn speech(&mut self, root: &DeTable<'_>) -> Option<Speech> {
+        let needed = root
+            .get("speech-needed")
+            .and_then(|value| self.expect("speech-needed", value, "true or false", |value| value.as_bool()));
+        let Some(language) = self.text_of(root, "speech") else {
+            if needed.is_some() && !root.contains_key("speech") {
+                let fault = "`speech-needed` says nothing without `speech`, the language of the answers";
+                self.fault_at(root, "speech-needed", fault.into());
+            }
+            return None;
+        };
+        if language.len() != 2 || !language.chars().all(|c| c.is_ascii_lowercase()) {
+            let fault = format!("`speech` is a language of two letters as `ru` or `en`, not `{language}`");
+            self.fault_at(root, "speech", fault);
+        }
+        Some(Speech { language, needed: needed.unwrap_or(true) })
     }
 
     fn prompt_texts(&mut self, root: &DeTable<'_>) -> BTreeMap<Arc<str>, String> {

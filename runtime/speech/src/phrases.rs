@@ -222,6 +222,19 @@ impl PhraseSet {
         if faults.is_empty() { Ok(Self { ids, ways }) } else { Err(faults) }
     }
 
+    /// The same from pairs of a name and its ways.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with them, in one line.
+    pub fn of<'p>(phrases: impl IntoIterator<Item = (&'p str, &'p [String])>) -> Result<Self, String> {
+        let phrases =
+            phrases.into_iter().map(|(id, ways)| Phrase { id: id.to_owned(), any_of: ways.to_vec() });
+        let phrases: Vec<Phrase> = phrases.collect();
+        Self::new(&phrases)
+            .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    }
+
     /// Whether there is nothing to look for.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()

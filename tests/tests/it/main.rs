@@ -3,12 +3,12 @@
 //! `./zv test` installs the peers and builds the guests first, and lets nothing be skipped. A bare `cargo test` runs
 //! what it can and says aloud what it cannot.
 
+mod alone;
 mod baresip;
 mod calls;
 mod chat;
 mod compiler;
 mod config;
-mod containment;
 mod conversations;
 mod demo;
 mod deploy;
@@ -20,7 +20,6 @@ mod languages;
 mod layers;
 mod lists;
 mod newcomer;
-mod reload;
 mod replay;
 mod rules;
 mod sipp;

@@ -119,7 +119,9 @@ fn ship(newcomer: &mut Newcomer) {
     let place = newcomer.folder.parent().expect("a folder in a folder").to_owned();
     let token = Token::new("demo");
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
-    let config = Config::new(nowhere).with_http(&token);
+    let mut config = Config::new(nowhere).with_http(&token);
+    // What `test .` and `chat .` have compiled is not compiled again.
+    config.modules = Some(machine::modules());
     let host = Host::serve(&config, &place.join("host")).expect("the host starts");
     newcomer.host = vec![("ZVONAR_HOST", config.url()), ("ZVONAR_TOKEN", token.secret.clone())];
     assert_eq!(newcomer.run(&["deploy", "."], true), "hello: v1 live\n");

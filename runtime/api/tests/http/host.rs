@@ -117,6 +117,7 @@ impl Host {
             Arc::new(|| NOW),
             folder.path().join("unpacked"),
             None,
+            None,
         )
         .unwrap();
         deployments.restore().await.unwrap();

@@ -316,6 +316,25 @@ async fn a_version_that_does_not_take_a_projects_settings_is_refused() {
 }
 
 #[tokio::test]
+async fn a_scenario_that_listens_for_words_is_refused_by_a_host_that_hears_none() {
+    let host = Host::fresh().await;
+    let folder = tempfile::tempdir().unwrap();
+    let upload = |more: &str| {
+        let (head, tail) =
+            manifest("listens", 1).split_once('\n').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        let manifest = format!("{head}\n{more}\n{tail}");
+        zvonar_scenario::archive::pack(&write_package(folder.path(), &manifest, &component(1))).unwrap()
+    };
+    let refused = host.of("a").post("/v1/scenarios", upload("speech = \"ru\"")).await;
+    assert_eq!(refused.status, 422, "{refused:?}");
+    let fault = refused.json()["faults"][0].to_string();
+    assert!(fault.contains("listens for words") && fault.contains("zvonar model fetch base"), "{fault}");
+    // One that can do with keys alone is taken.
+    host.of("a").post("/v1/scenarios", upload("speech = \"ru\"\nspeech-needed = false")).await.good();
+    host.end().await;
+}
+
+#[tokio::test]
 async fn uploads_above_the_grant_are_told_when_to_come_again_and_a_neighbour_is_not() {
     let grant = Grant { uploads_per_minute: 2, ..Grant::default() };
     let host = Host::start(Arc::new(MemoryStore::new()), grant).await;

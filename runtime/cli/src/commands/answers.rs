@@ -1,5 +1,7 @@
 //! `zvonar answers`: what a caller's recorded answer comes to, word by word and kopeck by kopeck.
 
+mod export;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,17 +12,21 @@ use zvonar_media::{Clip, Codec, g711};
 use zvonar_model::{
     AttemptId, AttemptRecord, Direction, Outcome, RecognisedAnswer, SystemResult, TenantId, UnixMillis,
 };
+use zvonar_speech::PhraseSet;
 use zvonar_speech::answer::{self, NoWords, Spoken};
 use zvonar_speech::text::normalised;
-use zvonar_speech::{PhraseSet, Recognizer};
 
 use super::{Failure, phrases, say};
+use crate::config::Speech;
+use crate::listening;
 
 /// What `zvonar answers` takes.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     /// Hear recordings as a call would: where somebody speaks, what he says, which phrase it is, what it costs.
     Try(Try),
+    /// Write what callers said into a folder: the sounds, and what was understood and charged.
+    Export(export::Export),
 }
 
 /// What `zvonar answers try` takes.
@@ -50,7 +56,13 @@ pub(crate) struct Try {
 }
 
 pub(crate) fn run(command: Command) -> Result<(), Failure> {
-    let Command::Try(arguments) = command;
+    match command {
+        Command::Try(arguments) => try_files(&arguments),
+        Command::Export(asked) => export::run(&asked),
+    }
+}
+
+fn try_files(arguments: &Try) -> Result<(), Failure> {
     let set = match &arguments.phrases {
         Some(file) => phrases::read(file)?,
         None => PhraseSet::new(&[]).map_err(|_| "an empty set is sound")?,
@@ -59,7 +71,9 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Some(file) => read_tariff(file)?,
         None => Tariff::standard(),
     };
-    let recogniser = recogniser(&arguments.model, &arguments.language)?;
+    let Try { model, language, .. } = arguments;
+    let speech = Speech { model: model.clone(), language: language.clone(), workers: 1, queue: 4 };
+    let recogniser = listening::recogniser(&speech)?;
     let runtime = super::runtime(1)?;
     for file in &arguments.files {
         let clip = Clip::load(file)?;
@@ -147,7 +161,7 @@ fn price(tariff: &Tariff, voiced: Duration) -> i64 {
     let record = AttemptRecord {
         answered_at: Some(UnixMillis(0)),
         outcome: Outcome::answered(SystemResult::Connected),
-        answers: vec![RecognisedAnswer { speech: voiced.into() }],
+        answers: vec![RecognisedAnswer::lasting(voiced)],
         ..AttemptRecord::begun(attempt, tenant, Direction::Outbound, UnixMillis(0))
     };
     let charge = rate_by(tariff, &record);
@@ -161,19 +175,4 @@ fn read_tariff(file: &Path) -> Result<Tariff, Failure> {
     let list = if json { PriceList::from_json(&text) } else { PriceList::from_toml(&text) };
     let list = list.map_err(|why| format!("{}: {why}", file.display()))?;
     Ok(list.tariffs()[0].clone())
-}
-
-#[cfg(feature = "whisper")]
-fn recogniser(model: &str, language: &str) -> Result<Box<dyn Recognizer>, Failure> {
-    let shelf = super::model::shelf()?;
-    let settings = zvonar_speech::PoolSettings { workers: 1, queue: 4 };
-    let clock = std::sync::Arc::new(zvonar_switch::clock::now);
-    Ok(Box::new(zvonar_speech::whisper::start(&shelf, model, language, settings, clock)?))
-}
-
-#[cfg(not(feature = "whisper"))]
-fn recogniser(_: &str, _: &str) -> Result<Box<dyn Recognizer>, Failure> {
-    Err("this zvonar was compiled without speech recognition: compile it with `--features whisper` (cmake and a C++ \
-         compiler are needed)"
-        .into())
 }

@@ -6,15 +6,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
-use zvonar_dialer::conversation::{Brief, Conversations, Outbound, machine_settings};
+use zvonar_dialer::conversation::{Brief, Conversations, Listening, Outbound, machine_settings};
 use zvonar_dialer::{CallReport, rate_report};
 use zvonar_ledger::Tariff;
-use zvonar_model::{AttemptId, ScenarioName, TenantId, TrunkId};
+use zvonar_model::{AttemptId, RecognisedAnswer, ScenarioName, TenantId, TrunkId};
 use zvonar_scenario::Limits;
 use zvonar_switch::{MediaConfig, Switch, SwitchConfig, Target, TrunkConfig, clock};
 
 use super::{Failure, pair};
-use crate::host;
+use crate::config::Speech;
+use crate::{host, listening};
 
 /// What `zvonar call` takes.
 #[derive(Debug, clap::Args)]
@@ -49,6 +50,12 @@ pub(crate) struct Arguments {
     /// A field of the person who is called; may be repeated.
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     field: Vec<(String, String)>,
+    /// Recognise what is said, with this model (`zvonar model list`).
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+    /// The language that is spoken, as ru, en.
+    #[arg(long, default_value = "ru")]
+    language: String,
     /// Hang up when an answering machine picks up.
     #[arg(long)]
     detect_machine: bool,
@@ -72,6 +79,7 @@ struct Told {
     robot_s: u64,
     kopecks: i64,
     recording: Option<PathBuf>,
+    answers: Vec<RecognisedAnswer>,
     notes: Vec<String>,
     fields: BTreeMap<String, String>,
 }
@@ -86,6 +94,16 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let package = host::open_package(&arguments.scenario)?;
     let name = ScenarioName::new(&package.manifest.name)?;
+    let heard = tempfile::tempdir()?;
+    let listening = match &arguments.model {
+        None => None,
+        Some(model) => {
+            let (model, language) = (model.clone(), arguments.language.clone());
+            let recogniser = listening::recogniser(&Speech { model, language, workers: 1, queue: 4 })?;
+            Some(Listening { recogniser, answers: heard.path().to_owned() })
+        }
+    };
+    package.manifest.check_speech(listening.as_ref().map(|listening| listening.recogniser.language()))?;
     let recordings = arguments.record.as_ref().map(|_| tempfile::tempdir()).transpose()?;
     let told = super::runtime(2)?.block_on(async {
         let listen = match arguments.listen {
@@ -115,7 +133,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         let (switch, doorway) = Switch::start(config).await?;
         let machines = arguments.detect_machine.then(machine_settings);
         let folder = recordings.as_ref().map(|folder| folder.path().to_owned());
-        let conversations = Conversations::new(switch, Limits::default(), folder, machines);
+        let conversations =
+            Conversations::new(switch, Limits::default(), folder, machines).listening(listening);
         conversations.publish(&tenant, host::scene(&engine, &package)?);
         let attempt = AttemptId::fresh(clock::wall(), rand::random());
         let order = Outbound {
@@ -176,6 +195,11 @@ fn tell(report: CallReport, recording: Option<PathBuf>) -> Told {
         robot_s: report.phases.robot.seconds_up(),
         kopecks,
         recording,
+        answers: report
+            .answers
+            .into_iter()
+            .map(|answer| RecognisedAnswer { sound: None, ..answer })
+            .collect(),
         notes: report.effects.notes,
         fields: report.effects.set_fields,
     }
@@ -192,6 +216,10 @@ fn print(told: &Told, json: bool) -> Result<(), Failure> {
     }
     if !told.keys.is_empty() {
         println!("Нажато: {}", told.keys);
+    }
+    for answer in &told.answers {
+        let phrase = answer.phrase.as_deref().unwrap_or("—");
+        println!("Сказано: «{}» [{phrase} {:.2}]", answer.text, answer.score);
     }
     println!("Робот: {} с, {} коп.", told.robot_s, told.kopecks);
     println!(

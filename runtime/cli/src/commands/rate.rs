@@ -108,7 +108,7 @@ fn charge(tariff: &Tariff, call: &Call) -> Charge {
         answered_at: call.answered.then_some(UnixMillis(0)),
         outcome: if call.answered { talked } else { Outcome::NoAnswer },
         phases: Phases { robot: Millis(call.robot), wait: Millis(call.wait), talk: Millis(call.talk) },
-        answers: call.answers.iter().map(|speech| RecognisedAnswer { speech: Millis(*speech) }).collect(),
+        answers: call.answers.iter().map(|speech| RecognisedAnswer::lasting(Millis(*speech))).collect(),
         transfer: call.kind.map(|to| Transfer { to_operator: to == To::Employee, connected: call.connected }),
         sms: call.sms.clone(),
         ..begun

@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -14,7 +15,7 @@ use tokio::task::JoinSet;
 use tracing::Instrument;
 use zvonar_api::{Server, TokenHash};
 use zvonar_campaign::{ACTIVE_PROJECTS, ProjectStatus};
-use zvonar_dialer::conversation::{Brief, Conversations, machine_settings};
+use zvonar_dialer::conversation::{Brief, Conversations, Listening, machine_settings};
 use zvonar_dialer::deployments::RolloutEvent;
 use zvonar_dialer::{CallReport, Caller, Dialer, Halted, Inbound, Keep, RunEvent, RunStep, Settled};
 use zvonar_model::{PhoneNumber, TenantId};
@@ -24,7 +25,7 @@ use zvonar_switch::{Doorway, IncomingCall, Switch, clock};
 
 use super::Failure;
 use crate::config::Config;
-use crate::host;
+use crate::{host, listening, retention};
 
 /// What `zvonar serve` takes.
 #[derive(Debug, clap::Args)]
@@ -68,7 +69,15 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     let lists = host::read_lists(&config)?;
     let policies = host::policies(&config)?;
     let store = host::open_store(&config.node.data)?;
-    let engine = host::engine(&config.node.data.join("modules"), host::seats(&config))?;
+    let listening = match &config.speech {
+        None => None,
+        Some(speech) => {
+            let recogniser = listening::recogniser(speech)?;
+            eprintln!("speech is recognised by {} ({})", recogniser.model(), recogniser.language());
+            Some(Listening { recogniser, answers: config.node.data.join("answers") })
+        }
+    };
+    let engine = host::engine(&config.node.modules, host::seats(&config))?;
     let (rollouts, rollouts_told) = mpsc::channel(256);
     let scenes = Arc::new(Registry::default());
     let parts = (engine, Arc::clone(&scenes), &store, &prices);
@@ -82,7 +91,8 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     let machines = config.media.drop_machines.then(machine_settings);
     let grants = config.tenants.iter().map(|tenant| (tenant.id.clone(), tenant.grant));
     let conversations = Conversations::new(switch.clone(), Limits::default(), recordings, machines);
-    let conversations = Arc::new(conversations.over(scenes).with_grants(grants));
+    let conversations = conversations.over(scenes).with_grants(grants).listening(listening);
+    let conversations = Arc::new(conversations);
     let caller: Arc<dyn Caller> = conversations.clone();
     let mut dialers = BTreeMap::new();
     for (tenant, prices) in prices {
@@ -122,6 +132,10 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
         let deployments = deployments.clone();
         tokio::spawn(async move { deployments.keep(all_over).await })
     };
+    let retention = {
+        let (config, all_over) = (Arc::clone(&host.config), over.subscribe());
+        tokio::spawn(async move { retention::keep(&config, all_over).await })
+    };
     let served = http.map(|server| {
         eprintln!("deploy at http://{}", server.address());
         let router = zvonar_api::router(deployments.clone(), host.tokens(), Arc::new(clock::wall));
@@ -129,6 +143,7 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     });
     eprintln!("listening on {}", switch.local_addr());
     let done = work(&host, doorway, once, &stop, progress).await;
+    tell_sums(&switch, &host);
     // Calls are over. What was asked over HTTP is finished, and the calls of the versions are written down.
     stop.send_replace(true);
     if let Some(served) = served {
@@ -137,10 +152,26 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     deployments.close().await;
     over.send_replace(true);
     joined(keeper.await, "the keeper of the versions");
+    joined(retention.await, "the removal of old answers");
     drop((deployments, host, caller));
     joined(teller.await, "the progress");
     host::close_store(store).await?;
     done
+}
+
+/// How the sound went, and what was recognised: the first thing to look at where callers complain.
+fn tell_sums(switch: &Switch, host: &Host) {
+    let sound = switch.media_stats();
+    eprintln!(
+        "sound: {} packets left, {} later than 20 ms, {} never",
+        sound.packets_sent, sound.late_20ms, sound.skipped
+    );
+    if host.config.speech.is_some() {
+        let heard = host.conversations.heard();
+        let [answers, busy, without_words] =
+            [&heard.answers, &heard.busy, &heard.without_words].map(|count| count.load(Ordering::Relaxed));
+        eprintln!("speech: {answers} answers, {without_words} voices without words, {busy} times busy");
+    }
 }
 
 /// A task that stopped at a broken invariant is told; whatever it did is over.

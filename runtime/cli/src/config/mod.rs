@@ -47,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) node: Node,
     pub(crate) sip: Sip,
     pub(crate) media: Media,
+    /// Recognition of speech; `None`: there is none.
+    pub(crate) speech: Option<Speech>,
     /// The HTTP interface; `None`: there is none.
     pub(crate) http: Option<SocketAddr>,
     pub(crate) tenants: Vec<Tenant>,
@@ -61,6 +63,8 @@ pub(crate) struct Config {
 pub(crate) struct Node {
     /// The store, recordings and compiled modules live here.
     pub(crate) data: PathBuf,
+    /// Compiled scenarios live here.
+    pub(crate) modules: PathBuf,
     /// Threads for scenarios, signalling and storage.
     pub(crate) workers: usize,
     /// Calls with a scenario at once; 0: as many as the kernel's memory maps allow.
@@ -91,6 +95,23 @@ pub(crate) struct Media {
     pub(crate) drop_machines: bool,
 }
 
+/// Recognition of speech.
+#[derive(Debug, Clone)]
+#[cfg_attr(
+    not(feature = "whisper"),
+    expect(dead_code, reason = "the language alone matters without a recogniser")
+)]
+pub(crate) struct Speech {
+    /// The model, by its name in `zvonar model list`.
+    pub(crate) model: String,
+    /// The language of the callers, as `ru`.
+    pub(crate) language: String,
+    /// Threads that recognise, each as quick as one core.
+    pub(crate) workers: usize,
+    /// Answers that may wait for one of them; whoever comes then is told that the recogniser is busy.
+    pub(crate) queue: usize,
+}
+
 /// One customer of the host.
 #[derive(Debug)]
 pub(crate) struct Tenant {
@@ -103,6 +124,8 @@ pub(crate) struct Tenant {
     pub(crate) grant: Grant,
     /// How often one number may be called by all its projects together.
     pub(crate) caps: Caps,
+    /// For how many days the sounds of answers are kept.
+    pub(crate) answers_days: u32,
     /// Who may act for it over HTTP.
     pub(crate) tokens: Vec<TokenHash>,
 }
@@ -214,6 +237,7 @@ fn read(mut root: Section<'_>, faults: &Faults, folder: &Path) -> Option<Config>
     let node = node(root.section("node"), folder);
     let sip = sip(root.section("sip"));
     let media = media(root.section("media"), sip.as_ref());
+    let speech = root.has("speech").then(|| speech(root.section("speech")));
     let http = root.has("http").then(|| http(root.section("http")));
     let tenants = tenants(root.sections("tenant"), faults, folder);
     let trunks = named(root.sections("trunk"), faults, trunk);
@@ -268,20 +292,27 @@ fn read(mut root: Section<'_>, faults: &Faults, folder: &Path) -> Option<Config>
     });
     root.finish();
     let (node, sip, media) = (node?, sip?, media?);
+    let speech = match speech {
+        Some(speech) => Some(speech?),
+        None => None,
+    };
     let http = match http {
         Some(listen) => Some(listen?),
         None => None,
     };
-    Some(Config { node, sip, media, http, tenants, trunks, scenarios, routes, projects })
+    Some(Config { node, sip, media, speech, http, tenants, trunks, scenarios, routes, projects })
 }
 
 fn node(section: Section<'_>, folder: &Path) -> Option<Node> {
     let data =
         section.needed_text::<PathBuf>("data", "the folder for the store, recordings and compiled modules");
+    let modules = section.text::<PathBuf>("modules", "the folder for compiled scenarios");
     let workers = section.number("workers", 1..=256, 2) as usize;
     let calls = section.number("calls", 0..=100_000, 0) as usize;
     section.finish();
-    Some(Node { data: folder.join(data?), workers, calls })
+    let data = folder.join(data?);
+    let modules = modules.map_or_else(|| data.join("modules"), |modules| folder.join(modules));
+    Some(Node { data, modules, workers, calls })
 }
 
 fn sip(section: Section<'_>) -> Option<Sip> {
@@ -326,6 +357,20 @@ fn media(section: Section<'_>, sip: Option<&Sip>) -> Option<Media> {
     })
 }
 
+fn speech(section: Section<'_>) -> Option<Speech> {
+    let model = section.needed_text("model", "the name of a model, as `zvonar model list` tells it");
+    let language: Option<String> = section.text("language", "a language of two letters, as ru");
+    let language = language.unwrap_or_else(|| "ru".into());
+    if language.len() != 2 || !language.chars().all(|c| c.is_ascii_lowercase()) {
+        section.fault("language", "this should be a language of two letters, as ru");
+    }
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let workers = section.number("workers", 1..=256, cores as i64) as usize;
+    let queue = section.number("queue", 1..=10_000, 64) as usize;
+    section.finish();
+    Some(Speech { model: model?, language, workers, queue })
+}
+
 fn http(section: Section<'_>) -> Option<SocketAddr> {
     let listen = section.needed_text("listen", "an address with a port, as 127.0.0.1:8080");
     section.finish();
@@ -343,6 +388,7 @@ fn tenants(sections: Vec<Section<'_>>, faults: &Faults, folder: &Path) -> Vec<Te
         let grant = grant(section.section("limits"));
         let prepaid = prepaid(&section);
         let caps = rules::caps(&section);
+        let answers_days = section.number("answers_days", 1..=36_500, 365) as u32;
         let tokens: Vec<TokenHash> = section.texts("tokens", "what `zvonar token` prints, as \"ci:9f86d0…\"");
         for token in &tokens {
             let text = token.to_string();
@@ -359,7 +405,7 @@ fn tenants(sections: Vec<Section<'_>>, faults: &Faults, folder: &Path) -> Vec<Te
                 let place = section.place();
                 faults.add(&place, format!("`{id}` stands here a second time; names must differ"));
             }
-            tenants.push(Tenant { id, tariff, prepaid, grant, caps, tokens });
+            tenants.push(Tenant { id, tariff, prepaid, grant, caps, answers_days, tokens });
         }
         section.finish();
     }

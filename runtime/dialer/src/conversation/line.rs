@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -9,12 +10,22 @@ use futures::FutureExt;
 use tokio::sync::Mutex;
 use tokio::time::sleep_until;
 use zvonar_call::{Ended, Side};
-use zvonar_media::Prompt;
 use zvonar_media::amd::{Verdict, Who};
+use zvonar_media::utterance::Settings;
+use zvonar_media::{PlayId, Prompt};
+use zvonar_model::RecognisedAnswer;
+use zvonar_scenario::asking::Asking;
 use zvonar_scenario::ports::{About, Line, LineError, Part, Question};
-use zvonar_scenario::question::{Answer, KeyCollector};
+use zvonar_scenario::question::{Answer, Heard, SpeechWanted};
+use zvonar_speech::PhraseSet;
+use zvonar_speech::answer::{NoWords, Spoken};
+use zvonar_speech::text::normalised;
+
 use zvonar_switch::{Call, CallEvent, Closed, MediaEvent, clock};
 
+use super::Heard as Counts;
+use super::answers::Answers;
+use super::hearing::{Ear, Hearing, Noticed, Said};
 use super::prompts::Clips;
 
 /// Keys that are kept for the record; a caller who presses more is leaning on the telephone.
@@ -33,6 +44,8 @@ pub(super) struct Talk {
     /// `recordings/<attempt>`, to which a running number is added; `None`: nothing is recorded.
     voice_path: Option<PathBuf>,
     voices: u32,
+    /// `None`: nobody recognises what is said.
+    speech: Option<Speech>,
     pub(super) keys: String,
     /// Something of a prompt has left.
     pub(super) played: bool,
@@ -42,16 +55,40 @@ pub(super) struct Talk {
     over: Option<Ended>,
 }
 
+/// Who recognises what is said on a call, and what he has recognised.
+#[derive(Debug)]
+pub(super) struct Speech {
+    pub(super) ear: Ear,
+    pub(super) answers: Answers,
+    /// Counts of all calls.
+    pub(super) heard: Arc<Counts>,
+}
+
 /// The session's handle of a [`Talk`].
 pub(super) struct SharedLine {
     talk: Arc<Mutex<Talk>>,
     about: About,
+    hears_speech: bool,
 }
 
-/// Why the waiting ended without the thing waited for.
+/// What the waiting came to.
 enum Waited {
     Event(CallEvent),
     Deadline,
+}
+
+/// What the waiting for an answer came to.
+enum Answered {
+    Event(CallEvent),
+    Said(Said),
+    Deadline,
+}
+
+/// Words that a question wants, and the listening for them, while there is one.
+struct Wanted<'q> {
+    speech: &'q SpeechWanted,
+    phrases: PhraseSet,
+    hearing: Option<Hearing>,
 }
 
 impl Talk {
@@ -61,6 +98,7 @@ impl Talk {
         clips: Arc<Clips>,
         started: Instant,
         voice_path: Option<PathBuf>,
+        speech: Option<Speech>,
     ) -> Arc<Mutex<Self>> {
         Arc::new(Mutex::new(Self {
             call,
@@ -69,6 +107,7 @@ impl Talk {
             started,
             voice_path,
             voices: 0,
+            speech,
             keys: String::new(),
             played: false,
             machine: None,
@@ -78,20 +117,36 @@ impl Talk {
 
     /// The session's side of it.
     pub(super) fn line(talk: &Arc<Mutex<Self>>) -> SharedLine {
-        let about =
-            talk.try_lock().expect("the session has not begun, so nobody else holds it").about.clone();
-        SharedLine { talk: Arc::clone(talk), about }
+        let known = talk.try_lock().expect("the session has not begun, so nobody else holds it");
+        let (about, hears_speech) = (known.about.clone(), known.speech.is_some());
+        SharedLine { talk: Arc::clone(talk), about, hears_speech }
     }
 
     /// Waits for the next event, at most until then, and keeps what the record wants to know.
     async fn next(&mut self, until: Instant) -> Waited {
+        match self.next_or_said(until, None).await {
+            Answered::Event(event) => Waited::Event(event),
+            // Nothing can be said where nobody listens.
+            Answered::Said(_) | Answered::Deadline => Waited::Deadline,
+        }
+    }
+
+    /// The same, or until somebody has said all that he has to say.
+    async fn next_or_said(&mut self, until: Instant, hearing: Option<&mut Hearing>) -> Answered {
+        let said = async {
+            match hearing {
+                Some(hearing) => hearing.said().await,
+                None => std::future::pending().await,
+            }
+        };
         let event = tokio::select! {
             biased;
             event = self.call.next() => event,
-            () = sleep_until(until.into()) => return Waited::Deadline,
+            said = said => return Answered::Said(said),
+            () = sleep_until(until.into()) => return Answered::Deadline,
         };
         self.notice(&event).await;
-        Waited::Event(event)
+        Answered::Event(event)
     }
 
     async fn notice(&mut self, event: &CallEvent) {
@@ -162,41 +217,148 @@ impl Talk {
     async fn ask(&mut self, question: &Question, until: Duration) -> Result<Answer, LineError> {
         self.catch_up().await?;
         let prompt = self.prompt(&question.prompt)?;
-        // Without a recogniser the session lets no question through that does not want keys.
-        let Some(keys) = question.keys else {
+        let wanted = question.speech.as_ref().map(|speech| self.wanted(speech)).transpose()?;
+        let answer = self.answer(question, prompt, wanted, until).await;
+        self.call.media().stop_listening();
+        answer
+    }
+
+    /// The words of a question, ready to be looked for.
+    fn wanted<'q>(&self, speech: &'q SpeechWanted) -> Result<Wanted<'q>, LineError> {
+        // The session lets no such question through on a line that does not hear.
+        if self.speech.is_none() {
             return Err(LineError::Refused("this host has no speech recogniser: ask for keys".into()));
-        };
-        let mut collector = KeyCollector::new(keys, question.key_interrupts);
-        let playing = prompt.map(|prompt| self.call.media().play(prompt, question.key_interrupts));
+        }
+        let phrases = speech.phrases.iter().map(|phrase| (phrase.id.as_str(), phrase.any_of.as_slice()));
+        let phrases = PhraseSet::of(phrases).map_err(LineError::Refused)?;
+        Ok(Wanted { speech, phrases, hearing: None })
+    }
+
+    async fn answer(
+        &mut self,
+        question: &Question,
+        prompt: Option<Prompt>,
+        mut wanted: Option<Wanted<'_>>,
+        until: Duration,
+    ) -> Result<Answer, LineError> {
+        let mut asking = Asking::new(question);
+        let mut playing = prompt.map(|prompt| self.call.media().play(prompt, question.key_interrupts));
         if playing.is_none() {
-            collector.prompt_over(self.elapsed(clock::now()));
+            asking.prompt_over(self.elapsed(clock::now()));
         }
         loop {
-            if let Some(answer) = collector.answer() {
-                return Ok(answer.clone());
+            let now = self.elapsed(clock::now());
+            if let Some(answer) = asking.answer(now) {
+                return Ok(answer);
             }
-            let deadline = collector.poll_timeout().unwrap_or(Duration::MAX);
-            match self.next(self.at(deadline.min(until))).await {
-                Waited::Event(CallEvent::Key { digit, at }) => {
-                    let playing = collector.poll_timeout().is_none();
-                    collector.press(self.elapsed(at), digit);
+            if let Some(wanted) = &mut wanted {
+                self.listen_while(&asking, wanted, now)?;
+            }
+            let hearing = wanted.as_mut().and_then(|wanted| wanted.hearing.as_mut());
+            let give_up = hearing.as_ref().and_then(|hearing| hearing.give_up());
+            let deadline = [asking.poll_timeout(), give_up.map(|at| self.elapsed(at)), Some(until)];
+            let deadline = deadline.into_iter().flatten().min().unwrap_or(until);
+            match self.next_or_said(self.at(deadline), hearing).await {
+                Answered::Event(CallEvent::Key { digit, at }) => {
+                    asking.press(self.elapsed(at), digit);
                     // A key in the sound's own stream has stopped the prompt already; one by INFO has not.
-                    if playing && collector.stops_prompt() {
-                        self.call.media().stop();
-                    }
+                    self.stop_prompt(&asking, &mut playing);
                 }
-                Waited::Event(CallEvent::Media(
+                Answered::Event(CallEvent::Media(
                     MediaEvent::Played { id, .. } | MediaEvent::Stopped { id, .. },
                 )) if Some(id) == playing => {
-                    collector.prompt_over(self.elapsed(clock::now()));
+                    playing = None;
+                    asking.prompt_over(self.elapsed(clock::now()));
                 }
-                Waited::Event(CallEvent::Ended { .. }) => {
+                Answered::Event(CallEvent::Media(MediaEvent::Speech { listening, step })) => {
+                    let hearing = wanted.as_mut().and_then(|wanted| wanted.hearing.as_mut());
+                    // What is still on its way from a listening before is nobody's.
+                    let Some(hearing) = hearing.filter(|hearing| hearing.listening == listening) else {
+                        continue;
+                    };
+                    let at = clock::now();
+                    match hearing.take(step, at) {
+                        Noticed::Begins => drop(asking.begins(self.elapsed(at))),
+                        Noticed::Nothing => asking.said_nothing(),
+                        Noticed::More => {}
+                    }
+                    self.stop_prompt(&asking, &mut playing);
+                }
+                Answered::Event(CallEvent::Ended { .. }) => {
                     self.standing()?;
                 }
-                Waited::Event(_) => {}
-                Waited::Deadline if deadline <= until => collector.handle_timeout(self.elapsed(clock::now())),
-                Waited::Deadline => return Err(self.too_long()),
+                Answered::Event(_) => {}
+                Answered::Said(said) => self.take_in(&mut asking, &mut wanted, said),
+                Answered::Deadline => {
+                    if self.elapsed(clock::now()) >= until {
+                        return Err(self.too_long());
+                    }
+                    let hearing = wanted.as_mut().and_then(|wanted| wanted.hearing.as_mut());
+                    let late = hearing.filter(|_| give_up.is_some_and(|at| clock::now() >= at));
+                    if let Some(said) = late.and_then(Hearing::cut_short) {
+                        self.take_in(&mut asking, &mut wanted, said);
+                    }
+                }
             }
+        }
+    }
+
+    /// Listens from when words count until they no longer do.
+    fn listen_while(&self, asking: &Asking, wanted: &mut Wanted<'_>, now: Duration) -> Result<(), LineError> {
+        let Some(speech) = &self.speech else { return Ok(()) };
+        if wanted.hearing.is_some() && asking.is_deaf(now) {
+            wanted.hearing = None;
+            self.call.media().stop_listening();
+        }
+        if wanted.hearing.is_none() && asking.listens(now) {
+            let settings = Settings { longest: wanted.speech.longest, ..Settings::default() };
+            let listening = self.call.media().listen(settings);
+            let listening =
+                listening.map_err(|why| LineError::Refused(format!("nobody can listen: {why}")))?;
+            wanted.hearing = Some(Hearing::new(speech.ear.clone(), listening));
+        }
+        Ok(())
+    }
+
+    fn stop_prompt(&self, asking: &Asking, playing: &mut Option<PlayId>) {
+        if asking.stops_prompt() && playing.take().is_some() {
+            self.call.media().stop();
+        }
+    }
+
+    /// What somebody has said, as the question's answer; only words are kept and charged.
+    fn take_in(&mut self, asking: &mut Asking, wanted: &mut Option<Wanted<'_>>, said: Said) {
+        let (Some(wanted), Some(speech)) = (wanted, &mut self.speech) else { return };
+        wanted.hearing = None;
+        let count = match &said.spoken {
+            Spoken::Words { .. } => &speech.heard.answers,
+            Spoken::Busy => &speech.heard.busy,
+            Spoken::NoWords { .. } | Spoken::Silence => &speech.heard.without_words,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        match said.spoken {
+            Spoken::Words { text, voiced } => {
+                let found = wanted.phrases.find(&text.text);
+                let phrase = found.phrase.map(str::to_owned);
+                let heard = RecognisedAnswer {
+                    speech: voiced.into(),
+                    text: text.text.clone(),
+                    phrase: phrase.clone(),
+                    score: found.score,
+                    confidence: text.confidence,
+                    model: speech.ear.recogniser.model().to_string(),
+                    sound: None,
+                };
+                speech.answers.add(heard, said.sound);
+                let (text, confidence) = (normalised(&text.text), text.confidence);
+                asking.said(Answer::Speech(Heard { phrase, text, confidence, voiced }));
+            }
+            Spoken::Busy => asking.said(Answer::RecogniserBusy),
+            Spoken::NoWords { why: NoWords::Failed(why), .. } => {
+                tracing::error!(%why, "the recogniser failed");
+                asking.said(Answer::RecogniserBusy);
+            }
+            Spoken::NoWords { .. } | Spoken::Silence => asking.said_nothing(),
         }
     }
 
@@ -261,10 +423,14 @@ impl Talk {
                 }
             }
         }
-        let Self { call, keys, mut played, machine, over, .. } = self;
+        let Self { call, keys, mut played, machine, over, speech, .. } = self;
         // A prompt that was still playing tells now how much of it left.
         let closed = call.close(|event| played |= left_sound(&event)).await;
-        (Finished { keys, played, machine, over }, closed)
+        let answers = match speech {
+            Some(speech) => speech.answers.finish().await,
+            None => Vec::new(),
+        };
+        (Finished { keys, answers, played, machine, over }, closed)
     }
 }
 
@@ -281,6 +447,7 @@ fn left_sound(event: &MediaEvent) -> bool {
 #[derive(Debug)]
 pub(super) struct Finished {
     pub(super) keys: String,
+    pub(super) answers: Vec<RecognisedAnswer>,
     pub(super) played: bool,
     pub(super) machine: Option<Verdict>,
     pub(super) over: Option<Ended>,
@@ -290,6 +457,10 @@ pub(super) struct Finished {
 impl Line for SharedLine {
     fn about(&self) -> About {
         self.about.clone()
+    }
+
+    fn hears_speech(&self) -> bool {
+        self.hears_speech
     }
 
     async fn play(&mut self, prompt: &[Part], until: Duration) -> Result<(), LineError> {
@@ -317,3 +488,6 @@ impl Line for SharedLine {
         self.talk.lock().await.call.hang_up().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,8 @@
 //! Whatever happens is a report. A scenario that traps, a trunk that is down, a far end that leaves in mid-word: each has
 //! its outcome, and a person on the line hears the fallback rather than silence.
 
+mod answers;
+mod hearing;
 mod line;
 mod prompts;
 mod scene;
@@ -10,6 +12,7 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -17,19 +20,22 @@ use async_trait::async_trait;
 use zvonar_call::{Ended, Side};
 use zvonar_media::amd::MachineSettings;
 use zvonar_model::{
-    AttemptId, Direction, MediaReport, Millis, Outcome, Phases, ScenarioName, SystemResult, TalkEnd,
-    TenantId, Trace, TrunkId,
+    AttemptId, Direction, MediaReport, Millis, Outcome, Phases, RecognisedAnswer, ScenarioName, SystemResult,
+    TalkEnd, TenantId, Trace, TrunkId,
 };
 use zvonar_scenario::LeadCard;
 use zvonar_scenario::ports::{About, Line, NoSms, Part, Ports};
 use zvonar_scenario::rollout::{Sample, draw};
 use zvonar_scenario::{Ending, Fallback, Limits, OnCall, Registry, Seat, Slot, Start};
+use zvonar_speech::Recognizer;
 use zvonar_switch::media_io::Recorded;
 use zvonar_switch::{Call, CallEvent, DialError, IncomingCall, Reservation, Switch, Target, clock};
 
 use crate::caller::{CallReport, Caller, Effects, NotPlaced, Order, Reserved};
 use crate::grant::{Calls, Grant, Place};
-use line::{Finished, Talk};
+use answers::Answers;
+use hearing::Ear;
+use line::{Finished, Speech, Talk};
 pub use prompts::Clips;
 pub use scene::{Scene, load_clips};
 
@@ -48,6 +54,29 @@ pub struct Conversations {
     recordings: Option<PathBuf>,
     /// By which numbers answering machines are told from people; `None`: nobody looks.
     machines: Option<MachineSettings>,
+    /// `None`: nobody recognises what callers say.
+    listening: Option<Listening>,
+    heard: Arc<Heard>,
+}
+
+/// What came of all that callers said so far.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// Answers in words: those that are billed.
+    pub answers: AtomicU64,
+    /// Answers that the recogniser had no time for.
+    pub busy: AtomicU64,
+    /// Voices without words: laughter, a breath, somebody in the background.
+    pub without_words: AtomicU64,
+}
+
+/// Who recognises what callers say, and where the answers that are charged are kept.
+#[derive(Debug, Clone)]
+pub struct Listening {
+    /// Who does.
+    pub recogniser: Arc<dyn Recognizer>,
+    /// The folder of their sounds: a folder for each tenant, and in it `<attempt>-<n>.wav`.
+    pub answers: PathBuf,
 }
 
 /// The numbers by which the calls to leads are listened to. Ours speak at once, so silence from the answer on is no
@@ -136,7 +165,22 @@ impl Conversations {
         recordings: Option<PathBuf>,
         machines: Option<MachineSettings>,
     ) -> Self {
-        Self { switch, scenes: Arc::default(), limits, tenants: BTreeMap::new(), recordings, machines }
+        Self {
+            switch,
+            scenes: Arc::default(),
+            limits,
+            tenants: BTreeMap::new(),
+            recordings,
+            machines,
+            listening: None,
+            heard: Arc::default(),
+        }
+    }
+
+    /// The same, with somebody who recognises what callers say.
+    #[must_use]
+    pub fn listening(self, listening: Option<Listening>) -> Self {
+        Self { listening, ..self }
     }
 
     /// The same, running the scenarios that somebody else puts there.
@@ -151,6 +195,11 @@ impl Conversations {
         let tenant = |grant: Grant| Tenant { limits: grant.limits, calls: Calls::new(grant.calls) };
         self.tenants.extend(grants.into_iter().map(|(id, grant)| (id, tenant(grant))));
         self
+    }
+
+    /// What came of all that callers said so far.
+    pub fn heard(&self) -> &Heard {
+        &self.heard
     }
 
     /// Makes a scenario the live one of its tenant and name. Calls in progress stay on the one they began with.
@@ -287,7 +336,7 @@ impl Conversations {
             machine: talked.machine,
             sip_code: Some(200),
             keys: talked.keys,
-            answers: Vec::new(),
+            answers: talked.answers,
             transfer: None,
             sms: Vec::new(),
             scenario,
@@ -319,7 +368,13 @@ impl Conversations {
             call.media().detect_machine(settings);
         }
         let card = Arc::new(Mutex::new(LeadCard::new(brief.fields.clone())));
-        let talk = Talk::new(call, about, Arc::clone(&scene.clips), answered, recording.clone());
+        let speech = self.listening.as_ref().map(|listening| {
+            let Listening { recogniser, answers } = listening.clone();
+            let answers = Answers::new(answers, &brief.tenant, &brief.attempt);
+            let heard = Arc::clone(&self.heard);
+            Speech { ear: Ear { recogniser, tenant: brief.tenant.clone() }, answers, heard }
+        });
+        let talk = Talk::new(call, about, Arc::clone(&scene.clips), answered, recording.clone(), speech);
         let ports = Ports {
             line: Box::new(Talk::line(&talk)),
             lead: Box::new(Arc::clone(&card)),
@@ -352,6 +407,7 @@ impl Conversations {
             result,
             machine: finished.machine.is_some(),
             keys: finished.keys,
+            answers: finished.answers,
             recording: closed.recording.and_then(kept),
             media: media_report(&closed.report),
             trace,
@@ -365,6 +421,7 @@ struct Talked {
     result: TalkEnd,
     machine: bool,
     keys: String,
+    answers: Vec<RecognisedAnswer>,
     recording: Option<String>,
     media: MediaReport,
     trace: Trace,

@@ -49,6 +49,10 @@ impl Inner {
     ) -> Result<()> {
         let name = &deployment.scenario;
         let live = self.code(tenant, shop, name, deployment.live).await?;
+        // It was refused when it was deployed: since then the host has lost its recogniser. Keys still work.
+        if let Err(why) = live.what().module.manifest().check_speech(self.hears.as_deref()) {
+            tracing::error!(%tenant, "{why}");
+        }
         let baseline = match deployment.previous().filter(|_| deployment.on_probation) {
             Some(previous) => {
                 let release = shop.tables.release(name, previous).await?;
@@ -75,7 +79,8 @@ impl Inner {
     ) -> Result<Changed> {
         let shop = self.shop(tenant)?;
         let name = scenario_name(&package.manifest)?;
-        let wrong = shop.check_uses(&package.manifest);
+        let mut wrong = shop.check_uses(&package.manifest);
+        wrong.extend(package.manifest.check_speech(self.hears.as_deref()).err());
         if !wrong.is_empty() {
             return Err(DeployError::Refused(wrong));
         }
@@ -262,7 +267,9 @@ impl Inner {
             _ => before.row.live,
         };
         let code = self.code(tenant, shop, &name, after.live).await?;
-        let wrong = shop.check_uses(code.what().module.manifest());
+        let manifest = code.what().module.manifest();
+        let mut wrong = shop.check_uses(manifest);
+        wrong.extend(manifest.check_speech(self.hears.as_deref()).err());
         if !wrong.is_empty() {
             return Err(DeployError::Refused(wrong));
         }

@@ -62,6 +62,8 @@ struct Inner {
     shops: BTreeMap<TenantId, Arc<Shop>>,
     clock: WallClock,
     scratch: PathBuf,
+    /// The language that this host recognises, if any.
+    hears: Option<String>,
     compiling: Semaphore,
     events: Option<mpsc::Sender<RolloutEvent>>,
     tasks: Mutex<JoinSet<()>>,
@@ -148,12 +150,14 @@ pub struct Changed {
 
 impl Deployments {
     /// For these tenants. `scratch`: a private folder for what is being unpacked; what a crash left there is removed.
+    /// `hears`: the language that this host recognises, if any; what listens for another is refused.
     pub fn new(
         engine: Engine,
         scenes: Arc<Registry<Scene>>,
         tenants: Vec<TenantSetup>,
         clock: WallClock,
         scratch: PathBuf,
+        hears: Option<String>,
         events: Option<mpsc::Sender<RolloutEvent>>,
     ) -> Result<Self> {
         make_scratch(&scratch).map_err(|source| DeployError::Scratch { folder: scratch.clone(), source })?;
@@ -176,6 +180,7 @@ impl Deployments {
             shops: tenants.into_iter().map(shop).collect(),
             clock,
             scratch,
+            hears,
             compiling: Semaphore::new(1),
             events,
             tasks: Mutex::default(),

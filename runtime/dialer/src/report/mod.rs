@@ -12,8 +12,10 @@ pub mod sheet;
 
 use serde::Serialize;
 use zvonar_campaign::LeadState;
-use zvonar_ledger::Charge;
-use zvonar_model::{AttemptId, AttemptRecord, Kopecks, LeadId, PhoneNumber, ProjectId, Trace, UnixMillis};
+use zvonar_ledger::{Charge, Kind};
+use zvonar_model::{
+    AttemptId, AttemptRecord, Kopecks, LeadId, PhoneNumber, ProjectId, RecognisedAnswer, Trace, UnixMillis,
+};
 use zvonar_store::Key;
 
 use crate::tables::{Lead, Scope, StatRow, Tables};
@@ -99,8 +101,12 @@ pub struct ReportRow {
     pub result: String,
     /// All keys that were pressed.
     pub keys: String,
+    /// What was said and recognised; each is charged.
+    pub answers: Vec<RecognisedAnswer>,
     /// Started seconds with the robot.
     pub robot_seconds: u64,
+    /// What recognition costs, of the whole.
+    pub recognition: Kopecks,
     /// What the attempt costs.
     pub kopecks: Kopecks,
     /// The sum of its ledger lines: the same, or the books are wrong.
@@ -212,7 +218,14 @@ impl Tables {
             answered: record.answered_at.is_some(),
             result: record.outcome.title().to_owned(),
             keys: record.keys,
+            answers: record.answers,
             robot_seconds: charge.robot_seconds,
+            recognition: charge
+                .lines
+                .iter()
+                .filter(|line| line.kind == Kind::Recognition)
+                .map(|line| line.sum)
+                .sum(),
             kopecks: charge.total,
             lines_sum: charge.lines.iter().map(|line| line.sum).sum(),
         })

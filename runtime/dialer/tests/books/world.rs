@@ -86,7 +86,7 @@ impl Carrier {
                     };
                 }
                 for _ in 0..dice.random_range(0..3) {
-                    report.answers.push(RecognisedAnswer { speech: Millis(dice.random_range(0..40_000)) });
+                    report.answers.push(RecognisedAnswer::lasting(Millis(dice.random_range(0..40_000))));
                 }
                 if dice.random_bool(0.2) {
                     report.sms.push((dice.random_range(1..4), Kopecks(180)));

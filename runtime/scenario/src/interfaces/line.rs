@@ -203,6 +203,12 @@ impl State {
                 between: ms(between).min(LONGEST_WAIT),
             }),
         };
+        if q.speech.is_some() && self.module.manifest().speech.is_none() {
+            return refused(
+                "scenario.toml says nothing of speech: write the language of the answers into it (`speech = \"ru\"`)"
+                    .into(),
+            );
+        }
         if q.speech.is_some() && !self.ports.line.hears_speech() {
             return refused("this host has no speech recogniser: ask for keys".into());
         }

@@ -31,6 +31,43 @@ fn a_sound_package_says_what_it_is() {
 }
 
 #[test]
+fn a_package_says_whether_it_listens_and_a_host_that_cannot_hear_it_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("prompts")).unwrap();
+    fs::copy(scenarios().join("menu/menu.wasm"), folder.path().join("x.wasm")).unwrap();
+    let write = |more: &str| {
+        let manifest = format!("name = \"x\"\nversion = \"1\"\ncomponent = \"x.wasm\"\n{more}");
+        fs::write(folder.path().join("scenario.toml"), manifest).unwrap();
+    };
+    for (more, hears, refused) in [
+        ("", None, ""),
+        ("speech = \"ru\"", Some("ru"), ""),
+        ("speech = \"ru\"", Some("en"), "[speech] has `language = \"ru\"`"),
+        ("speech = \"ru\"", None, "`zvonar model fetch base`"),
+        ("speech = \"ru\"\nspeech-needed = false", None, ""),
+    ] {
+        write(more);
+        let package = Package::open(folder.path()).unwrap_or_else(|faults| panic!("\n{faults}\n"));
+        let told = package.manifest.check_speech(hears).err().unwrap_or_default();
+        assert!(told.contains(refused) && told.is_empty() == refused.is_empty(), "{more} {hears:?}: {told}");
+    }
+    for (more, fault) in [
+        (
+            "speech = \"Russian\"",
+            "scenario.toml:4: `speech` is a language of two letters as `ru` or `en`, not `Russian`",
+        ),
+        (
+            "speech-needed = true",
+            "scenario.toml:4: `speech-needed` says nothing without `speech`, the language of the answers",
+        ),
+        ("speech = \"ru\"\nspeech-needed = 1", "scenario.toml:5: `speech-needed` must be true or false"),
+    ] {
+        write(more);
+        assert_eq!(faults(folder.path()), [fault]);
+    }
+}
+
+#[test]
 fn all_faults_come_at_once_each_with_its_line() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = r#"name = "my menu"
@@ -71,7 +108,7 @@ prompt = "sorry"
         [
             "scenario.toml:1: `name` is 1 to 64 letters a-z A-Z, digits, `-` and `_`, not `my menu`",
             "scenario.toml:1: `version` is missing",
-            "scenario.toml:2: a manifest has no key `zzz`; there are `name`, `version`, `title`, `language`, `source`, `component`, `prompts`, `hours`, `operator-script`, `texts`, `results`, `settings`, `limits`, `fallback`",
+            "scenario.toml:2: a manifest has no key `zzz`; there are `name`, `version`, `title`, `language`, `source`, `component`, `prompts`, `speech`, `speech-needed`, `hours`, `operator-script`, `texts`, `results`, `settings`, `limits`, `fallback`",
             "scenario.toml:3: a manifest has no key `verison`, do you mean `version`?",
             "scenario.toml:4: `component` must be a path inside the package, not `../elsewhere.wasm`",
             "scenario.toml:5: `prompts` must be a text in quotes",

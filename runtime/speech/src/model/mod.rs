@@ -59,6 +59,12 @@ pub struct ModelId {
     pub sha256: String,
 }
 
+impl std::fmt::Display for ModelId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}@{}", self.name, self.sha256)
+    }
+}
+
 /// A model on the shelf.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Card {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::json;
 use zvonar_dialer::{ReportRow, Tables};
-use zvonar_model::Kopecks;
+use zvonar_model::{Kopecks, RecognisedAnswer};
 
 use super::Failure;
 use crate::config::Config;
@@ -60,6 +60,8 @@ fn print_json(rows: &[ReportRow]) -> Result<(), Failure> {
             "number": row.number,
             "result": row.result,
             "keys": row.keys,
+            "answers": row.answers,
+            "recognition_kopecks": row.recognition.0,
             "answered": row.answered,
             "robot_s": row.robot_seconds,
             "kopecks": row.kopecks.0,
@@ -79,13 +81,24 @@ fn print_json(rows: &[ReportRow]) -> Result<(), Failure> {
 fn print_table(rows: &[ReportRow]) -> Result<(), Failure> {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["Контакт", "Номер", "Результат", "Робот, с", "Копеек", "По книге"]);
+    table.set_header([
+        "Контакт",
+        "Номер",
+        "Результат",
+        "Сказано",
+        "Робот, с",
+        "Ответы, коп.",
+        "Копеек",
+        "По книге",
+    ]);
     for row in rows {
         table.add_row([
             row.lead.as_ref().map_or("–".into(), ToString::to_string),
             row.number.clone(),
             row.result.clone(),
+            said(&row.answers),
             row.robot_seconds.to_string(),
+            row.recognition.0.to_string(),
             row.kopecks.0.to_string(),
             row.lines_sum.0.to_string(),
         ]);
@@ -95,16 +108,25 @@ fn print_table(rows: &[ReportRow]) -> Result<(), Failure> {
         format!("Всего: {}", rows.len()),
         String::new(),
         totals.kopecks.to_string(),
+        format!("ответов: {}", rows.iter().map(|row| row.answers.len()).sum::<usize>()),
         totals.robot_seconds.to_string(),
+        rows.iter().map(|row| row.recognition.0).sum::<i64>().to_string(),
         totals.kopecks.0.to_string(),
         totals.lines.0.to_string(),
     ]);
-    for column in 3..6 {
+    for column in 4..8 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
     super::say(table)
+}
+
+/// What was said, a line each: `«Да, приду.» да`, and which phrase it was; `–` where it was none of the question.
+fn said(answers: &[RecognisedAnswer]) -> String {
+    let one =
+        |answer: &RecognisedAnswer| format!("«{}» {}", answer.text, answer.phrase.as_deref().unwrap_or("–"));
+    answers.iter().map(one).collect::<Vec<_>>().join("\n")
 }
 
 struct Totals {
