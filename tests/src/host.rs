@@ -52,6 +52,12 @@ pub fn build() -> Result<&'static Path, String> {
 /// The binary, once it is known.
 static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
 
+/// Uses this binary, which the caller has just compiled with features of his own, instead of building one; too late once one
+/// was built.
+pub fn adopt(binary: PathBuf) {
+    let _ = BINARY.set(Ok(binary));
+}
+
 /// What cargo is asked for to get the binary. All packages are selected, so that the features of shared dependencies
 /// are those of `cargo test --workspace`, and nothing heavy is compiled a second time.
 const BUILD: [&str; 4] = ["build", "--workspace", "--bin", "zvonar"];
@@ -154,6 +160,19 @@ pub struct Row {
     pub kopecks: i64,
     /// What the ledger's lines for it add up to.
     pub sum_of_ledger_lines: i64,
+    /// What was said and is charged for, in order.
+    pub answers: Vec<Answer>,
+    /// What of the kopecks is for the answers.
+    pub recognition_kopecks: i64,
+}
+
+/// One spoken answer of a [`Row`].
+#[derive(Debug, Clone, Deserialize)]
+pub struct Answer {
+    /// As it was understood.
+    pub text: String,
+    /// Which of the question's phrases it was.
+    pub phrase: Option<String>,
 }
 
 /// `zvonar report --json`, taken apart.

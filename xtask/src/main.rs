@@ -13,6 +13,7 @@ mod prompts;
 mod shell;
 mod speech;
 mod suite;
+mod table;
 mod toolchain;
 
 use std::process::ExitCode;
@@ -20,9 +21,11 @@ use std::process::ExitCode;
 const HELP: &str = "\
 ./zv COMMAND
 
-  demo [--json] [--keep]      a host calls a farm of twelve pretend callees; ends by itself within 90 s
+  demo [--json] [--keep] [--no-speech]
+                              a host calls a farm of twenty pretend callees; ends by itself within 90 s
                               --json: one JSON object per attempt, then the totals
                               --keep: leave the configuration, the store and the farm's log in place
+                              --no-speech: only the twelve that press keys, without a recogniser
   test [FILTER]               everything that must be true: peers, guests, unit and end-to-end tests
   setup                       install what the tests need (SIPp and baresip from Debian)
   guests                      build the example scenarios, in every language whose tools can be had
