@@ -14,6 +14,7 @@ mod demo;
 mod deploy;
 mod digest;
 mod explain;
+mod farm;
 mod kill;
 mod languages;
 mod layers;
