@@ -58,7 +58,7 @@ fn main() -> ExitCode {
         Some((&"bench", ["leads"])) => leads::bench(false),
         Some((&"bench", ["leads", "--quick"])) => leads::bench(true),
         Some((&"speech", [])) => speech::run(),
-        Some((&"speech", [&"crowd"])) => crowd::run(20),
+        Some((&"speech", ["crowd"])) => crowd::run(20),
         Some((&"abuse", rest)) => costs::abuse(rest),
         Some((&"bench", rest)) => bench::run(rest),
         Some((&"kill-soak", rest)) => suite::kill_soak(rest),
