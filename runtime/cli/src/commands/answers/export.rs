@@ -57,7 +57,7 @@ impl Export {
 pub(super) fn run(asked: &Export) -> Result<(), Failure> {
     let config = Config::load(&asked.config)?;
     let prices = host::price_lists(&config)?;
-    if let Some(tenant) = asked.tenant.as_ref().filter(|tenant| !prices.contains_key(tenant)) {
+    if let Some(tenant) = asked.tenant.as_ref().filter(|tenant| !prices.contains_key(*tenant)) {
         let all: Vec<String> = prices.keys().map(ToString::to_string).collect();
         return Err(format!("the configuration has no tenant {tenant}; it has: {}", all.join(", ")).into());
     }

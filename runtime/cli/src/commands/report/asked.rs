@@ -159,7 +159,7 @@ pub(super) fn run(config: &Config, report: Report, json: bool) -> Result<(), Fai
         Report::Calls(asked) | Report::Last(asked) => asked.filter.tenant.clone(),
         Report::Contacts(asked) => asked.tenant.clone(),
     };
-    if let Some(tenant) = wanted.as_ref().filter(|tenant| !prices.contains_key(tenant)) {
+    if let Some(tenant) = wanted.as_ref().filter(|tenant| !prices.contains_key(*tenant)) {
         let all: Vec<String> = prices.keys().map(ToString::to_string).collect();
         return Err(format!("the configuration has no tenant {tenant}; it has: {}", all.join(", ")).into());
     }
