@@ -201,7 +201,18 @@ fn open_sled(folder: &Path, database: &Path, options: &SledOptions) -> Result<sl
         .cache_capacity(options.cache_bytes)
         .mode(sled::Mode::HighThroughput)
         .flush_every_ms(None);
-    let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| config.open()));
+    let open = || std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| config.open()));
+    let mut opened = open();
+    // Its own lock is left by others in the same moments as ours.
+    for _ in 0..LOCK_TRIES {
+        match &opened {
+            Ok(Err(sled::Error::Io(error))) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                std::thread::sleep(LOCK_PAUSE);
+                opened = open();
+            }
+            _ => break,
+        }
+    }
     match opened {
         Ok(Ok(db)) => Ok(db),
         Ok(Err(error)) => Err(told(folder, error)),
