@@ -36,7 +36,7 @@ pub struct Settings {
     pub longest: Duration,
     /// The longest part that is recognised in one go.
     pub piece: Duration,
-    /// Less voice than this is no answer but a cough, a click, a key.
+    /// Less voice than this, from the first to the last voiced block, is no answer but a cough, a click, a key.
     pub least_voice: Duration,
     /// Quieter than this is no voice, in dBFS.
     pub least_dbfs: f32,
@@ -102,6 +102,8 @@ const STILL_VOICE: f32 = 0.35;
 const BEGIN_BLOCKS: u32 = 2;
 /// See [`BEGIN_BLOCKS`].
 const BEGIN_WITHIN: usize = 3;
+/// Fewer voiced blocks than these are no answer, however far apart: two clicks are not a word.
+const LEAST_BLOCKS: usize = 5;
 /// So many blocks of nothing but tones are no voice, whatever the network says. One alone may be a pure vowel.
 const TONE_BLOCKS: u32 = 2;
 /// A piece is cut in the last part of it, so that pieces are not needlessly short.
@@ -293,9 +295,11 @@ impl Listener {
         if long { self.settings.long_hang_over } else { self.settings.hang_over }
     }
 
-    /// Whether there was enough voice to be an answer.
+    /// Whether there was enough voice to be an answer. What counts is its length from the first to the last voiced block, as
+    /// in what is billed: the closure before the «т» of a short «нет» is silence to any detector.
     fn is_speech(&self) -> bool {
-        self.voiced_blocks * BLOCK >= samples(self.settings.least_voice)
+        let voice = self.last_voiced - self.first_voiced;
+        voice >= samples(self.settings.least_voice) && self.voiced_blocks >= LEAST_BLOCKS
     }
 
     /// Where the last part ends: a little silence behind the last word helps a recogniser to hear that it was the last.
