@@ -1,4 +1,5 @@
-// «Запись на приём»: the person confirms the appointment, moves it, asks for an operator, or wants no more calls.
+// «Запись на приём»: the person confirms the appointment, cancels or moves it, wants to be called later or to talk to an
+// operator, or wants no more calls.
 //
 // The same scenario stands beside this one in Rust, JavaScript and Python; all four pass the conversations of
 // `scenarios/appointment`. What each branch says and sets is listed in that folder's README.
@@ -8,15 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum choice { CONFIRM, MOVE, OPERATOR, STOP, UNCLEAR, SILENCE };
+// The first six are said as well as pressed.
+enum choice { CONFIRM, CANCEL, MOVE, LATER, OPERATOR, STOP, UNCLEAR, SILENCE };
 
 // The ways of saying each choice.
 static const struct {
     const char *id;
     const char *ways[5];
-} PHRASES[] = {
+} PHRASES[UNCLEAR] = {
     [CONFIRM] = { "confirm", { "да", "подтверждаю", "приду", "конечно" } },
+    [CANCEL] = { "cancel", { "нет", "не приду", "не смогу", "отмените" } },
     [MOVE] = { "move", { "перенести", "перенесите", "другой день", "другое время" } },
+    [LATER] = { "later", { "перезвоните", "позвоните позже", "не сейчас", "неудобно говорить" } },
     [OPERATOR] = { "operator", { "оператор", "оператора", "с человеком" } },
     [STOP] = { "stop", { "не звоните", "больше не звоните", "удалите мой номер" } },
 };
@@ -25,17 +29,17 @@ static const struct {
 static bool speech = true;
 
 static zvonar_scenario_line_option_speech_wanted_t speech_wanted(void) {
-    static zvonar_scenario_line_phrase_t phrases[4];
-    static scenario_string_t ways[4][5];
+    static zvonar_scenario_line_phrase_t phrases[UNCLEAR];
+    static scenario_string_t ways[UNCLEAR][5];
     zvonar_scenario_line_option_speech_wanted_t wanted = { .is_some = speech };
     if (!speech) return wanted;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < UNCLEAR; i++) {
         size_t count = 0;
         for (; PHRASES[i].ways[count] != NULL; count++) ways[i][count] = text(PHRASES[i].ways[count]);
         phrases[i].id = text(PHRASES[i].id);
         phrases[i].any_of = (scenario_list_string_t){ ways[i], count };
     }
-    wanted.val.phrases = (zvonar_scenario_line_list_phrase_t){ phrases, 4 };
+    wanted.val.phrases = (zvonar_scenario_line_list_phrase_t){ phrases, UNCLEAR };
     wanted.val.wait = 8000;
     wanted.val.longest = 10000;
     return wanted;
@@ -63,12 +67,14 @@ static bool ask_menu(part_t *prompt, size_t parts, enum choice *choice) {
         switch (*words(answer.val.keys)) {
         case '1': *choice = CONFIRM; break;
         case '2': *choice = MOVE; break;
+        case '3': *choice = CANCEL; break;
+        case '4': *choice = LATER; break;
         case '0': *choice = OPERATOR; break;
         case '9': *choice = STOP; break;
         }
     } else if (answer.tag == ZVONAR_SCENARIO_LINE_ANSWER_SPEECH && answer.val.speech.phrase.is_some) {
         const char *phrase = words(answer.val.speech.phrase.val);
-        for (int i = 0; i < 4; i++) {
+        for (int i = 0; i < UNCLEAR; i++) {
             if (strcmp(phrase, PHRASES[i].id) == 0) *choice = (enum choice)i;
         }
     }
@@ -109,6 +115,17 @@ static void confirm(void) {
     if (error.tag == ZVONAR_SCENARIO_SMS_SMS_ERROR_REFUSED) why = words(error.val.refused);
     note(joined("СМС не отправлено: ", why, NULL));
     bye("confirmed", "goodbye", NULL);
+}
+
+static void cancel(void) {
+    if (!set_result("Отменил") || !set_field("confirmed", "no")) return;
+    bye("cancelled", "goodbye", NULL);
+}
+
+static void later(void) {
+    if (!set_result("Перезвонить")) return;
+    note("Просил перезвонить позже");
+    bye("we-will-call", "goodbye", NULL);
 }
 
 static int two_digits(const char *keys) {
@@ -205,8 +222,10 @@ void talk(void) {
     scenario_string_t attempt = text(joined("attempt ", decimal(about.attempt), NULL));
     zvonar_scenario_host_log(ZVONAR_SCENARIO_HOST_LEVEL_DEBUG, &attempt);
 
-    part_t prompt[6] = { clip(greeting(now())), clip("reminder") };
-    size_t parts = 2;
+    // Apart from the question: the «алло» of whoever picks up is no answer to it.
+    if (!play(greeting(now()), NULL)) return;
+    part_t prompt[5] = { clip("reminder") };
+    size_t parts = 1;
     char *date = digits_of("date"), *time = digits_of("time");
     if (*date != 0 && *time != 0) {
         prompt[parts++] = digits(date);
@@ -219,7 +238,9 @@ void talk(void) {
         if (!ask_menu(prompt, parts, &choice)) return;
         switch (choice) {
         case CONFIRM: return confirm();
+        case CANCEL: return cancel();
         case MOVE: return change();
+        case LATER: return later();
         case OPERATOR: return operator();
         case STOP: return stop();
         case UNCLEAR: prompt[0] = clip("wrong-key"); break;

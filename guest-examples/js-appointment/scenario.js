@@ -1,4 +1,5 @@
-// «Запись на приём»: the person confirms the appointment, moves it, asks for an operator, or wants no more calls.
+// «Запись на приём»: the person confirms the appointment, cancels or moves it, wants to be called later or to talk to an
+// operator, or wants no more calls.
 //
 // The same scenario stands beside this one in Rust, C and Python; all four pass the conversations of
 // `scenarios/appointment`. What each branch says and sets is listed in that folder's README.
@@ -22,19 +23,23 @@ export function run() {
     }
 }
 
-const CHOICES = { 1: "confirm", 2: "move", 0: "operator", 9: "stop" };
+const CHOICES = { 1: "confirm", 2: "move", 3: "cancel", 4: "later", 0: "operator", 9: "stop" };
 
 /** The ways of saying each choice. */
 const PHRASES = [
     { id: "confirm", anyOf: ["да", "подтверждаю", "приду", "конечно"] },
+    { id: "cancel", anyOf: ["нет", "не приду", "не смогу", "отмените"] },
     { id: "move", anyOf: ["перенести", "перенесите", "другой день", "другое время"] },
+    { id: "later", anyOf: ["перезвоните", "позвоните позже", "не сейчас", "неудобно говорить"] },
     { id: "operator", anyOf: ["оператор", "оператора", "с человеком"] },
     { id: "stop", anyOf: ["не звоните", "больше не звоните", "удалите мой номер"] },
 ];
 
 function talk() {
     host.log("debug", `attempt ${line.about().attempt}`);
-    let prompt = [clip(greeting(host.now())), clip("reminder")];
+    // Apart from the question: the «алло» of whoever picks up is no answer to it.
+    play(greeting(host.now()));
+    let prompt = [clip("reminder")];
     const [date, time] = [digitsOf("date"), digitsOf("time")];
     if (date && time) {
         prompt.push({ tag: "digits", val: date }, clip("at"), { tag: "digits", val: time });
@@ -43,7 +48,9 @@ function talk() {
     for (let round = 0; round <= repeats(); round++) {
         switch (askMenu(prompt)) {
             case "confirm": return confirm();
+            case "cancel": return cancel();
             case "move": return change();
+            case "later": return later();
             case "operator": return operator();
             case "stop": return stop();
             case "silence": prompt = [clip("again"), clip("menu")]; break;
@@ -98,6 +105,18 @@ function confirm() {
         return bye("confirmed", "goodbye");
     }
     bye("confirmed", "sms-sent", "goodbye");
+}
+
+function cancel() {
+    outcome.setResult("Отменил");
+    lead.setField("confirmed", "no");
+    bye("cancelled", "goodbye");
+}
+
+function later() {
+    outcome.setResult("Перезвонить");
+    lead.note("Просил перезвонить позже");
+    bye("we-will-call", "goodbye");
 }
 
 /** Asks for another day, as four digits and `#`. `*` begins anew. */

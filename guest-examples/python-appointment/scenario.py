@@ -1,4 +1,5 @@
-"""«Запись на приём»: the person confirms the appointment, moves it, asks for an operator, or wants no more calls.
+"""«Запись на приём»: the person confirms the appointment, cancels or moves it, wants to be called later or to talk to an
+operator, or wants no more calls.
 
 The same scenario stands beside this one in Rust, C and JavaScript; all four pass the conversations of
 `scenarios/appointment`. What each branch says and sets is listed in that folder's README.
@@ -27,12 +28,14 @@ class WitWorld(wit_world.WitWorld):
                     raise
 
 
-CHOICES = {"1": "confirm", "2": "move", "0": "operator", "9": "stop"}
+CHOICES = {"1": "confirm", "2": "move", "3": "cancel", "4": "later", "0": "operator", "9": "stop"}
 
 # The ways of saying each choice.
 PHRASES = [
     line.Phrase("confirm", ["да", "подтверждаю", "приду", "конечно"]),
+    line.Phrase("cancel", ["нет", "не приду", "не смогу", "отмените"]),
     line.Phrase("move", ["перенести", "перенесите", "другой день", "другое время"]),
+    line.Phrase("later", ["перезвоните", "позвоните позже", "не сейчас", "неудобно говорить"]),
     line.Phrase("operator", ["оператор", "оператора", "с человеком"]),
     line.Phrase("stop", ["не звоните", "больше не звоните", "удалите мой номер"]),
 ]
@@ -41,7 +44,9 @@ PHRASES = [
 def talk() -> None:
     host.log(host.Level.DEBUG, f"attempt {line.about().attempt}")
     menu = Menu()
-    prompt = clips(greeting(host.now()), "reminder")
+    # Apart from the question: the «алло» of whoever picks up is no answer to it.
+    play(greeting(host.now()))
+    prompt = clips("reminder")
     date, time = digits_of("date"), digits_of("time")
     if date and time:
         prompt += [types.Part_Digits(date), *clips("at"), types.Part_Digits(time)]
@@ -50,8 +55,12 @@ def talk() -> None:
         match menu.ask(prompt):
             case "confirm":
                 return confirm()
+            case "cancel":
+                return cancel()
             case "move":
                 return change()
+            case "later":
+                return later()
             case "operator":
                 return operator()
             case "stop":
@@ -118,6 +127,18 @@ def confirm() -> None:
         lead.note(f"СМС не отправлено: {why}")
         return bye("confirmed", "goodbye")
     bye("confirmed", "sms-sent", "goodbye")
+
+
+def cancel() -> None:
+    outcome.set_result("Отменил")
+    lead.set_field("confirmed", "no")
+    bye("cancelled", "goodbye")
+
+
+def later() -> None:
+    outcome.set_result("Перезвонить")
+    lead.note("Просил перезвонить позже")
+    bye("we-will-call", "goodbye")
 
 
 def change() -> None:

@@ -25,7 +25,6 @@ pub const READY: &str = "listening on";
 /// The binary to test: `ZVONAR_BIN`, or the one built beside the running program, after bringing it up to date.
 /// Cargo's progress goes to stderr. Built once; an error is that it does not compile.
 pub fn build() -> Result<&'static Path, String> {
-    static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let built = BINARY.get_or_init(|| {
         if let Some(path) = std::env::var_os("ZVONAR_BIN") {
             return Ok(path.into());
@@ -48,6 +47,15 @@ pub fn build() -> Result<&'static Path, String> {
         }
     });
     built.as_deref().map_err(Clone::clone)
+}
+
+/// The binary, once it is known.
+static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+
+/// Uses this binary, which the caller has just compiled with features of his own, instead of building one; too late once one
+/// was built.
+pub fn adopt(binary: PathBuf) {
+    let _ = BINARY.set(Ok(binary));
 }
 
 /// What cargo is asked for to get the binary. All packages are selected, so that the features of shared dependencies
@@ -114,11 +122,16 @@ pub struct Farm {
 impl Farm {
     /// Starts it on free ports and waits until it listens.
     pub fn start(folder: &Path) -> Result<Self, String> {
+        Self::start_with(folder, &[])
+    }
+
+    /// The same with more arguments.
+    pub fn start_with(folder: &Path, arguments: &[&str]) -> Result<Self, String> {
         let address = SocketAddr::from(([127, 0, 0, 1], ports::free_port()));
         let (first, last) = ports::media_range(400);
         let log = folder.join("farm.jsonl");
         let mut command = zvonar(["farm", "--listen", &address.to_string()]);
-        command.arg("--log").arg(&log).args(["--media-ports", &format!("{first}-{last}")]);
+        command.arg("--log").arg(&log).args(["--media-ports", &format!("{first}-{last}")]).args(arguments);
         let mut process = Process::spawn("zvonar farm", &mut command)?;
         process.wait_for_line(READY, START_LIMIT)?;
         Ok(Self { process, address, log })
@@ -147,6 +160,19 @@ pub struct Row {
     pub kopecks: i64,
     /// What the ledger's lines for it add up to.
     pub sum_of_ledger_lines: i64,
+    /// What was said and is charged for, in order.
+    pub answers: Vec<Answer>,
+    /// What of the kopecks is for the answers.
+    pub recognition_kopecks: i64,
+}
+
+/// One spoken answer of a [`Row`].
+#[derive(Debug, Clone, Deserialize)]
+pub struct Answer {
+    /// As it was understood.
+    pub text: String,
+    /// Which of the question's phrases it was.
+    pub phrase: Option<String>,
 }
 
 /// `zvonar report --json`, taken apart.

@@ -18,9 +18,11 @@ use crate::{prompts, shell, toolchain};
 /// they belong to. All are in Rust.
 const BASIC: [(&str, &str); 3] =
     [("rust-menu", "menu"), ("rust-bench", "bench"), ("rust-naughty", "naughty")];
+/// The one that understands speech, in Rust too.
+const HEARS: (&str, &str) = ("rust-appointment", SHARED);
 /// The others. A guest's name begins with its language.
 const OTHERS: [(&str, &str); 9] = [
-    ("rust-appointment", "appointment"),
+    HEARS,
     ("rust-table", "table"),
     ("rust-debt", "debt"),
     ("rust-reception", "reception"),
@@ -39,6 +41,14 @@ const RECIPE: &str = "2";
 pub(crate) fn build_basic() -> Result<(), String> {
     build(&BASIC)?;
     prompts::make_tones()
+}
+
+/// Builds the one that understands speech, with its prompts.
+pub(crate) fn build_hearing() -> Result<(), String> {
+    if !prompts::speak(&[HEARS.1])? {
+        return Err("no voice could be installed that speaks the robot's part".into());
+    }
+    build(&[HEARS])
 }
 
 /// Builds every guest and puts it, with the prompts that are made rather than recorded, into its package. A language whose

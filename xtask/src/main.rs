@@ -6,6 +6,7 @@
 mod apt;
 mod bench;
 mod costs;
+mod crowd;
 mod demo;
 mod guest;
 mod leads;
@@ -13,6 +14,7 @@ mod prompts;
 mod shell;
 mod speech;
 mod suite;
+mod table;
 mod toolchain;
 
 use std::process::ExitCode;
@@ -20,9 +22,11 @@ use std::process::ExitCode;
 const HELP: &str = "\
 ./zv COMMAND
 
-  demo [--json] [--keep]      a host calls a farm of twelve pretend callees; ends by itself within 90 s
+  demo [--json] [--keep] [--no-speech]
+                              a host calls a farm of twenty pretend callees; ends by itself within 90 s
                               --json: one JSON object per attempt, then the totals
                               --keep: leave the configuration, the store and the farm's log in place
+                              --no-speech: only the twelve that press keys, without a recogniser
   test [FILTER]               everything that must be true: peers, guests, unit and end-to-end tests
   setup                       install what the tests need (SIPp and baresip from Debian)
   guests                      build the example scenarios, in every language whose tools can be had
@@ -31,6 +35,7 @@ const HELP: &str = "\
   bench guests [--quick]      what each example scenario costs, beside an embedded QuickJS
   bench leads [--quick]       a million contacts: import, start, claims at 100 calls/s, reports, beside SQLite
   speech                      get what speech recognition needs, and hear thirty sentences and noises with it
+  speech crowd                twenty callers talk at once: is the sound late, is each answer understood or told as busy
   abuse [SECONDS]             what stops each misdeed of a scenario, and what fifty neighbours lose by it
   kill-soak [KILLS [LEADS]]   kill -9 of a dialling host at random moments of its list: 50 2000
   month [SEED]                a month of 50 projects and 200,000 leads on a pretend clock, against an oracle
@@ -53,6 +58,7 @@ fn main() -> ExitCode {
         Some((&"bench", ["leads"])) => leads::bench(false),
         Some((&"bench", ["leads", "--quick"])) => leads::bench(true),
         Some((&"speech", [])) => speech::run(),
+        Some((&"speech", [&"crowd"])) => crowd::run(20),
         Some((&"abuse", rest)) => costs::abuse(rest),
         Some((&"bench", rest)) => bench::run(rest),
         Some((&"kill-soak", rest)) => suite::kill_soak(rest),

@@ -15,9 +15,9 @@ use crate::{
     shell,
 };
 
-/// Speaks the prompts of these packages (folders below `scenarios/`) that have a text and no sound. A machine that cannot
-/// be given a voice is told so in a sentence: only real calls need sounds.
-pub(crate) fn speak(packages: &[&str]) -> Result<(), String> {
+/// Speaks the prompts of these packages (folders below `scenarios/`) that have a text and no sound; says whether all have a
+/// sound now. A machine that cannot be given a voice is told so in a sentence: only real calls need sounds.
+pub(crate) fn speak(packages: &[&str]) -> Result<bool, String> {
     let mut wanted = Vec::new();
     for package in packages {
         let folder = machine::root().join("scenarios").join(package);
@@ -29,13 +29,13 @@ pub(crate) fn speak(packages: &[&str]) -> Result<(), String> {
         }
     }
     if wanted.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     if Voice::find().is_none() {
         let installed = apt::ensure(&[Package { name: "espeak-ng", program: "espeak-ng" }]);
         if let Err(why) = installed {
             eprintln!("{} prompts stay without a sound, {}: {why}", wanted.len(), voice::MISSING);
-            return Ok(());
+            return Ok(false);
         }
     }
     let voice = Voice::find().ok_or("espeak-ng was installed and is not there")?;
@@ -53,7 +53,8 @@ pub(crate) fn speak(packages: &[&str]) -> Result<(), String> {
         let speakers: Vec<_> = (0..speakers).map(|_| scope.spawn(speaker)).collect();
         let bug = |_| Err("a thread that spoke prompts stopped at a bug".to_owned());
         speakers.into_iter().try_for_each(|speaker| speaker.join().unwrap_or_else(bug))
-    })
+    })?;
+    Ok(true)
 }
 
 /// The `[texts]` of a package's manifest.

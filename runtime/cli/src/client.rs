@@ -1,7 +1,7 @@
 //! The HTTP interface of a running host, from the side of the commands.
 //!
 //! Plain HTTP: a host listens on its own machine, and what comes from elsewhere comes through a tunnel or a proxy that
-//! speaks TLS. So the binary carries no TLS library.
+//! speaks TLS.
 
 use std::io::{BufRead, BufReader};
 use std::time::Duration;

@@ -61,6 +61,9 @@ enum Command {
     /// Answer calls as a farm of pretend callees, for demonstrations and tests.
     #[command(after_help = commands::farm::table())]
     Farm(commands::farm::Arguments),
+    /// Take text messages as a pretend SMSC, for demonstrations and tests.
+    #[command(after_help = commands::smsc_stand::table())]
+    SmscStand(commands::smsc_stand::Arguments),
     /// Make projects, edit, start, pause and finish them.
     #[command(subcommand)]
     Project(commands::project::Command),
@@ -134,6 +137,7 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => commands::serve::run(arguments),
         Command::Call(arguments) => commands::call::run(arguments),
         Command::Farm(arguments) => commands::farm::run(arguments),
+        Command::SmscStand(arguments) => commands::smsc_stand::run(arguments),
         Command::Project(command) => commands::project::run(command),
         Command::Lead(command) => commands::lead::run(command),
         Command::Import(arguments) => commands::import::run(&arguments),

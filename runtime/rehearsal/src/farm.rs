@@ -1,21 +1,21 @@
 //! The farm: callees on a real line, for demonstrations and tests. Each call is a task of its own that plays one
 //! [`Behaviour`]; what happened goes to a log that tests read.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use serde::Serialize;
 use tokio::task::JoinSet;
+use zvonar_media::Prompt;
 use zvonar_media::event::KeyTiming;
-use zvonar_media::{Clip, ClipError, Part, Prompt};
+use zvonar_media::utterance::{EndedBy, Settings};
 use zvonar_model::UnixMillis;
+use zvonar_switch::media_io::SpeechStep;
 use zvonar_switch::{Call, CallEvent, Doorway, IncomingCall, MediaEvent, clock};
 
-use crate::behaviour::{Behaviour, KEY_AFTER, LEAVES_AFTER, PICKS_UP_AFTER};
-
-/// No call of the farm lasts longer: a caller that crashed must not keep a callee busy for ever.
-const LONGEST: Duration = Duration::from_secs(300);
+use crate::behaviour::{Behaviour, PICKS_UP_AFTER};
+use crate::manners::{Act, Hears, LONGEST, Manners, SILENT_FOR};
+use crate::voices::Voices;
 
 /// What the farm saw, one line of its log.
 #[derive(Debug, Clone, Serialize)]
@@ -46,6 +46,11 @@ pub enum Seen {
         /// Which.
         digit: char,
     },
+    /// Something was said by the callee.
+    Said {
+        /// The words; of an answer of the user's own the name of its file; empty for a cough.
+        words: String,
+    },
     /// It was over.
     End {
         /// Seconds since the answer; `None`: never answered.
@@ -53,28 +58,6 @@ pub enum Seen {
         /// RTP packets of the caller that were taken.
         packets_heard: u64,
     },
-}
-
-/// The voices of the callees, ready to play.
-#[derive(Debug)]
-pub struct Voices {
-    hello: Prompt,
-    mailbox: Prompt,
-}
-
-impl Voices {
-    /// Encodes the clips that come with the farm (`assets/README.md` names their makers).
-    pub fn load() -> Result<Self, ClipError> {
-        let clip = |name: &str, bytes: &[u8]| {
-            Clip::from_wav(bytes, Path::new(name)).map(|clip| Part::Clip(Arc::new(clip)))
-        };
-        let hello = clip("hello.wav", include_bytes!("../assets/hello.wav"))?;
-        let person = clip("vm-theperson.wav", include_bytes!("../assets/vm-theperson.wav"))?;
-        let away = clip("vm-isunavail.wav", include_bytes!("../assets/vm-isunavail.wav"))?;
-        let leave = clip("vm-intro.wav", include_bytes!("../assets/vm-intro.wav"))?;
-        let beep = clip("beep.wav", include_bytes!("../assets/beep.wav"))?;
-        Ok(Self { hello: Prompt::new([hello]), mailbox: Prompt::new([person, away, leave, beep]) })
-    }
 }
 
 /// Answers calls until the switch stops. `log` is called for each thing that happens, in order.
@@ -113,7 +96,8 @@ impl<L: Fn(Sighting)> Callee<L> {
 
     async fn live(self, mut incoming: IncomingCall) {
         self.saw(Seen::Invite);
-        let behaviour = Behaviour::of(&self.number);
+        let own = self.voices.own(&self.number);
+        let behaviour = if own.is_some() { Behaviour::SaysOwn } else { Behaviour::of(&self.number) };
         let refusal = match behaviour {
             Behaviour::Busy => Some((486, "Busy Here")),
             Behaviour::Declines => Some((603, "Decline")),
@@ -129,30 +113,31 @@ impl<L: Fn(Sighting)> Callee<L> {
         if tokio::time::timeout(patience, incoming.given_up()).await.is_ok() {
             return self.saw(Seen::End { seconds: None, packets_heard: 0 });
         }
+        let says = match behaviour {
+            Behaviour::Says(saying) | Behaviour::Interrupts(saying) => {
+                Some((saying.words().to_owned(), self.voices.saying(saying)))
+            }
+            _ => own.map(|(ending, prompt)| (format!("{ending}.wav"), prompt)),
+        };
         match incoming.answer().await {
-            Ok(call) => self.talk(call, behaviour).await,
+            Ok(call) => self.talk(call, behaviour, says).await,
             Err(fault) => tracing::warn!(%fault, "a callee could not pick up"),
         }
     }
 
-    async fn talk(&self, mut call: Call, behaviour: Behaviour) {
+    async fn talk(&self, mut call: Call, behaviour: Behaviour, says: Option<(String, &Prompt)>) {
         let mut answered = None;
-        let mut deadline = clock::now() + LONGEST;
-        let mut pressed = false;
+        let mut manners = None;
         let ended = loop {
+            while let Some(act) = manners.as_mut().and_then(Manners::poll_act) {
+                self.act(&call, act, says.as_ref()).await;
+            }
+            let due = manners.as_ref().and_then(Manners::poll_timeout);
             let event = tokio::select! {
                 event = call.next() => event,
-                () = tokio::time::sleep_until(deadline.into()) => {
-                    match behaviour {
-                        Behaviour::Presses(digit) if !pressed => {
-                            pressed = true;
-                            deadline = clock::now() + LONGEST;
-                            match call.media().send_keys(&digit.to_string(), KeyTiming::default()) {
-                                Ok(()) => self.saw(Seen::Key { digit }),
-                                Err(fault) => tracing::warn!(%fault, "a callee could not press a key"),
-                            }
-                        }
-                        _ => call.hang_up().await,
+                () = until(due) => {
+                    if let Some(manners) = &mut manners {
+                        manners.handle_timeout(clock::now());
                     }
                     continue;
                 }
@@ -167,14 +152,20 @@ impl<L: Fn(Sighting)> Callee<L> {
                         &self.voices.hello
                     };
                     call.media().play(voice.clone(), false);
-                    deadline = at
-                        + match behaviour {
-                            Behaviour::Presses(_) => KEY_AFTER,
-                            Behaviour::HangsUp => LEAVES_AFTER,
-                            _ => LONGEST,
-                        };
+                    manners = Some(Manners::new(behaviour, at));
                 }
                 CallEvent::Media(MediaEvent::FirstPacketHeard { .. }) => self.saw(Seen::Heard),
+                CallEvent::Media(MediaEvent::Speech { step, .. }) => {
+                    let hears = match step {
+                        SpeechStep::Began => Hears::Voice,
+                        SpeechStep::Ended { by: EndedBy::Silence, .. } => Hears::Silence,
+                        SpeechStep::Ended { .. } => Hears::More,
+                        _ => continue,
+                    };
+                    if let Some(manners) = &mut manners {
+                        manners.handle(clock::now(), hears);
+                    }
+                }
                 CallEvent::Ended { at, .. } => break at,
                 _ => {}
             }
@@ -182,5 +173,43 @@ impl<L: Fn(Sighting)> Callee<L> {
         let packets_heard = call.close(|_| ()).await.report.packets_heard;
         let seconds = answered.map(|since| ended.saturating_duration_since(since).as_secs_f64());
         self.saw(Seen::End { seconds, packets_heard });
+    }
+
+    async fn act(&self, call: &Call, act: Act, says: Option<&(String, &Prompt)>) {
+        match act {
+            Act::Press(digit) => match call.media().send_keys(&digit.to_string(), KeyTiming::default()) {
+                Ok(()) => self.saw(Seen::Key { digit }),
+                Err(fault) => tracing::warn!(%fault, "a callee could not press a key"),
+            },
+            Act::Say => {
+                if let Some((words, prompt)) = says {
+                    call.media().play((*prompt).clone(), false);
+                    self.saw(Seen::Said { words: words.clone() });
+                }
+            }
+            Act::Listen => {
+                // Only where the far end pauses matters here, so nothing is told before that, and nothing in pieces.
+                let usual = Settings::default();
+                let settings = Settings {
+                    provisional: SILENT_FOR,
+                    hang_over: SILENT_FOR,
+                    long_hang_over: SILENT_FOR,
+                    piece: usual.longest,
+                    ..usual
+                };
+                if let Err(fault) = call.media().listen(settings) {
+                    tracing::warn!(%fault, "a callee cannot listen");
+                }
+            }
+            Act::Leave => call.hang_up().await,
+        }
+    }
+}
+
+/// `None`: never.
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
     }
 }

@@ -53,58 +53,10 @@ impl Sms for Gateway {
             GatewayManner::Refuses(why) => Err(SmsError::Refused(why.clone())),
             GatewayManner::Takes => {
                 let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-                let (to, segments) = (to.map(str::to_owned), segments(text));
+                let (to, segments) = (to.map(str::to_owned), zvonar_gateways::segments(text).parts);
                 sent.push(SentText { to, text: text.to_owned(), segments });
                 Ok(format!("sms-{}", sent.len()))
             }
-        }
-    }
-}
-
-/// The letters of GSM 03.38 that take one unit, and those that take two.
-const GSM: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
-const GSM_EXTENSION: &str = "^{}\\[~]|€";
-
-/// How many parts a text is sent in: 160 or 153 units of GSM 03.38 each, or 70 and 67 of UCS-2 as soon as one letter, as
-/// every Cyrillic one, is not in that alphabet.
-pub fn segments(text: &str) -> u32 {
-    let gsm = text.chars().try_fold(0, |units: u32, c| {
-        let unit = if GSM.contains(c) {
-            1
-        } else if GSM_EXTENSION.contains(c) {
-            2
-        } else {
-            return None;
-        };
-        Some(units + unit)
-    });
-    let (units, alone, each) = match gsm {
-        Some(units) => (units, 160, 153),
-        None => (u32::try_from(text.encode_utf16().count()).unwrap_or(u32::MAX), 70, 67),
-    };
-    if units <= alone { 1 } else { units.div_ceil(each) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_is_sent_in_as_many_parts_as_the_network_makes_of_it() {
-        for (letter, count, more, parts) in [
-            ("д", 70, "", 1),
-            ("д", 71, "", 2),
-            ("д", 134, "", 2),
-            ("д", 135, "", 3),
-            ("x", 160, "", 1),
-            ("x", 161, "", 2),
-            ("x", 306, "", 2),
-            ("x", 307, "", 3),
-            ("x", 159, "€", 2),
-            ("x", 69, "😀", 2),
-            ("", 0, "", 1),
-        ] {
-            assert_eq!(segments(&(letter.repeat(count) + more)), parts, "{count} × {letter} {more}");
         }
     }
 }

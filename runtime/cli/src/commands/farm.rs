@@ -20,6 +20,9 @@ pub(crate) struct Arguments {
     /// Write what happened to each callee, one JSON object a line.
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
+    /// A folder of WAV files that callees say: 21.wav by those whose number ends in 21, whatever the table below says.
+    #[arg(long, value_name = "FOLDER")]
+    answers: Option<PathBuf>,
     /// The ports for sound.
     #[arg(long, value_name = "FIRST-LAST", default_value = "30000-39998", value_parser = crate::config::parse_ports)]
     media_ports: std::ops::RangeInclusive<u16>,
@@ -47,7 +50,10 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
             "--listen: give an address that callers can reach; 0.0.0.0 would stand in our SIP and SDP".into(),
         );
     }
-    let voices = Voices::load()?;
+    let mut voices = Voices::load()?;
+    if let Some(folder) = &arguments.answers {
+        voices = voices.with_answers(folder)?;
+    }
     super::runtime(2)?.block_on(async {
         let config = SwitchConfig {
             listen: arguments.listen,

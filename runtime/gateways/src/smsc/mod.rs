@@ -1,0 +1,14 @@
+//! SMSC (smsc.ru): its requests, answers, statuses and callbacks, and the client that puts them on the wire.
+
+mod account;
+mod answer;
+mod callback;
+mod client;
+mod code;
+mod request;
+
+pub use account::{Account, Secret, SecretFault};
+pub(crate) use callback::signatures;
+pub use callback::{Callback, CallbackFault};
+pub use client::{HOSTS, Patience, Smsc, SmscFault, SmscSettings};
+pub use code::{Class, Code};
