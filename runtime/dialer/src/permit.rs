@@ -1,5 +1,5 @@
 //! Whether a lead may be called right now, by what its tenant has stored: the blacklist, consents, calls of the last
-//! month. The rules themselves are in `campaign`; when it is looked at is in `run`.
+//! month. The rules themselves are in `campaign`; when it is looked at is in `errand`.
 
 use std::time::Duration;
 

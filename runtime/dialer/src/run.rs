@@ -26,7 +26,7 @@ use crate::foreman::Desk;
 use crate::hours::Hours;
 use crate::lease::{Lease, Whose};
 use crate::recovery::Abandoned;
-use crate::tables::{Lead, Project, Read, Tables, decode};
+use crate::tables::{Lead, Project, Read, Tables, decode, named};
 use crate::{Counts, Dialer, DialerError, Finished, NotPlaced, Result, RunEvent, RunStep, Settled};
 
 /// The longest sleep until a lead is due: the clock of the world may be set meanwhile.
@@ -186,8 +186,10 @@ impl Run {
         self.tables
             .glance(&self.project.project, |glance, item| {
                 counts.leads += 1;
-                // Its attempt brings it back, and counts it. A lead's id is its token.
-                if let Some(changed) = mine.get_mut(item.key.last()) {
+                // Its attempt brings it back, and counts it.
+                if !mine.is_empty()
+                    && let Some(changed) = mine.get_mut(&named(item)?)
+                {
                     *changed = true;
                     return Ok(());
                 }

@@ -1,6 +1,5 @@
 //! Ids are types, never bare strings: a lead cannot be looked up by a project's id.
 
-use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -97,13 +96,6 @@ macro_rules! id {
                 }
 
                 from.deserialize_str(Text)
-            }
-        }
-
-        /// So that what is kept by id can be looked up by a key's token.
-        impl Borrow<str> for $name {
-            fn borrow(&self) -> &str {
-                &self.0
             }
         }
 

@@ -13,7 +13,7 @@ use zvonar_store::{Cursor, Item, Key};
 
 use super::Place;
 use crate::tables::{
-    AttemptStep, Scope, StatCursor, StatRow, StatusCounts, Step, TRIES, Tables, Tally, decode,
+    AttemptStep, Scope, StatCursor, StatRow, StatusCounts, Step, TRIES, Tables, Tally, decode, named,
 };
 use crate::verify::{BookFault, Verified};
 use crate::{Day, DialerError, Result};
@@ -135,20 +135,19 @@ impl Tables {
             let (cursor, stored) = self.total_snapshot(project).await?;
             let mut counted = StatusCounts::default();
             // Leads that were written after that place, and how they were counted.
-            let mut fresh: BTreeMap<Box<str>, LeadStatus> = BTreeMap::new();
+            let mut fresh: BTreeMap<LeadId, LeadStatus> = BTreeMap::new();
             self.glance(project, |glance, item| {
                 let status = glance.state().status();
                 counted.add(status, 1);
                 if item.revision > cursor.cursor {
-                    // A lead's id is its token.
-                    fresh.insert(item.key.last().into(), status);
+                    fresh.insert(named(item)?, status);
                 }
                 Ok(())
             })
             .await?;
             let Some(before) = self.statuses_before(project, cursor.cursor).await? else { continue };
             for (lead, status) in fresh {
-                if let Some(before) = before.get(&*lead) {
+                if let Some(before) = before.get(&lead) {
                     counted.add(status, -1);
                     before.iter().for_each(|before| counted.add(*before, 1));
                 }

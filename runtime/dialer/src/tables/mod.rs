@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zvonar_ledger::PriceList;
-use zvonar_model::{ProjectId, TenantId};
+use zvonar_model::{LeadId, ProjectId, TenantId};
 use zvonar_store::{Commit, Cursor, Item, Key, SharedStore, Write, commit_surely};
 
 pub use keys::TenantKeys;
@@ -94,6 +94,13 @@ fn open<T: DeserializeOwned>(item: &Item, known: u16) -> Result<T> {
             _ => DialerError::Unreadable { key: item.key.clone(), what: error.to_string() },
         }),
     }
+}
+
+/// The lead that an item is of.
+pub(crate) fn named(item: &Item) -> Result<LeadId> {
+    // Ids are in keys as they are.
+    LeadId::new(item.key.last())
+        .map_err(|error| DialerError::Unreadable { key: item.key.clone(), what: error.to_string() })
 }
 
 impl Tables {
