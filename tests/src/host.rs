@@ -31,8 +31,8 @@ pub fn build() -> Result<&'static Path, String> {
         }
         let path = built();
         let profile = path.parent().expect("a program lies in the folder of its profile");
-        let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        build.current_dir(machine::root()).args(BUILD);
+        let mut build = machine::cargo();
+        build.args(BUILD);
         if profile.ends_with("release") {
             build.arg("--release");
         }

@@ -43,6 +43,28 @@ pub fn program(name: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
+/// What cargo tells its children of the package that it runs. A cargo among them passes it on to build scripts, and
+/// ring's is run anew, and all that stands on ring compiled anew, whenever it differs from the last time.
+const OF_THE_PARENT: [&str; 7] = [
+    "CARGO_MANIFEST_DIR",
+    "CARGO_MANIFEST_LINKS",
+    "CARGO_PKG_NAME",
+    "CARGO_PKG_VERSION_MAJOR",
+    "CARGO_PKG_VERSION_MINOR",
+    "CARGO_PKG_VERSION_PATCH",
+    "CARGO_PKG_VERSION_PRE",
+];
+
+/// Cargo, at the root of the repository, as if nobody but the user had called it.
+pub fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root());
+    for name in OF_THE_PARENT {
+        cargo.env_remove(name);
+    }
+    cargo
+}
+
 /// Whether we are root.
 pub fn is_root() -> bool {
     // SAFETY: geteuid has no arguments, cannot fail and touches no memory.

@@ -14,8 +14,8 @@ pub(crate) fn step(text: &str) {
 
 /// Cargo, the one that built us, in the root of the repository.
 pub(crate) fn cargo_command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(machine::root()).args(arguments);
+    let mut command = machine::cargo();
+    command.args(arguments);
     command
 }
 
