@@ -68,7 +68,7 @@ pub(crate) fn kill_soak(arguments: &[&str]) -> Result<(), String> {
 pub(crate) fn month(arguments: &[&str]) -> Result<(), String> {
     step("a month of 50 projects of 10 tenants, 200,000 leads in 11 zones");
     let mut command =
-        cargo_command(&["test", "--workspace", "--test", "books", "month", "--", "--nocapture"]);
+        cargo_command(&["test", "--release", "--workspace", "--test", "books", "month", "--", "--nocapture"]);
     match arguments {
         [] => {}
         [seed] => drop(command.env("ZVONAR_SEED", seed)),

@@ -240,6 +240,9 @@ async fn a_second_source_is_not_heard() {
     let (port, mut events) = engine.open().expect("a port");
     let (mut phone, mut stranger) = (Phone::new(port.local_addr()), Phone::new(port.local_addr()));
     port.start(plan(phone.socket.local_addr().expect("bound")));
+    // What is sent before the socket knows its far end is nobody's.
+    port.play(tone(400.0, 1_000), false);
+    phone.receive();
     phone.send(8, true, &[0xd5; 160]);
     until(&mut events, |event| matches!(event, MediaEvent::FirstPacketHeard { .. }).then_some(())).await;
     for _ in 0..20 {
