@@ -177,7 +177,7 @@ impl World {
                 self.ends(call);
             }
             Action::Save { operator, presence } => {
-                drop(self.stored.insert(operator.clone(), presence.clone()))
+                self.stored.insert(operator.clone(), presence.clone());
             }
             Action::TellPosition { call, position, .. } => {
                 assert_eq!(self.rings_for(call), None);
