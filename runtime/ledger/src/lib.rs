@@ -15,5 +15,5 @@
 mod charge;
 mod tariff;
 
-pub use charge::{Balance, CHARGE_VERSION, Charge, Kind, Line, Unit, rate, rate_by};
+pub use charge::{Balance, CHARGE_VERSION, Charge, Kind, Line, Unit, charge_text, rate, rate_by};
 pub use tariff::{External, PriceList, PriceListError, Recognition, Tariff, TariffFault, Wrong};

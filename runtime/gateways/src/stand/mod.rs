@@ -7,8 +7,10 @@
 //! What becomes of a message is said by the last two digits of its number: `07` and `08` are refused (errors 7 and 8),
 //! `03` expires, `20` cannot be delivered, all others are delivered.
 
+mod direct;
 mod server;
 
+pub use direct::Direct;
 pub use server::{Running, StandFault, serve};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
