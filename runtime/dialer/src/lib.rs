@@ -40,6 +40,7 @@ pub mod report;
 mod run;
 mod stats;
 mod tables;
+mod texts;
 mod turnstile;
 mod verify;
 mod why;
@@ -72,7 +73,12 @@ pub use run::Stop;
 pub use stats::StatFault;
 pub use tables::{
     AttemptStep, BalanceRow, Blocked, Deployment, DialRules, Edit, Epoch, Intent, Lead, Project, Release,
-    Scope, Stage, Standing, StatusCounts, Step, Tables, Tally, TenantKeys, Withdrawn,
+    Scope, Stage, Standing, StatusCounts, Step, Tables, Tally, TenantKeys, TextTally,
+    Withdrawn,
+};
+pub use texts::{
+    CallTexts, DecidedTexts, Fate, OutboxState, Post, PostBox, Text, TextDecision, TextId, TextInfo, TextOffice,
+    TextPage, TextRules, TextStatus, TextStep, Texts, Whose,
 };
 pub use verify::{BookFault, Verified};
 pub use why::{Hold, NumberStory, PLANNED, Plan, Planned, Why};
