@@ -55,7 +55,7 @@ mod shard;
 mod stats;
 mod wheel;
 
-pub use engine::{MediaEngine, MediaPort};
+pub use engine::{MediaEngine, MediaPlace, MediaPort};
 pub use outlet::MediaEvents;
 pub use stats::MediaStats;
 
@@ -139,6 +139,9 @@ pub enum MediaError {
     /// A thread, an epoll or an eventfd could not be made.
     #[error("the media threads did not start")]
     Threads(#[source] std::io::Error),
+    /// The sound of two calls that were to be joined is carried by different threads, or is one and the same.
+    #[error("these two calls cannot be joined: open the second in the place of the first")]
+    Apart,
     /// What should be sent as keys is none.
     #[error("only the keys 0-9, *, #, A-D can be sent, and at most 32 at once")]
     NoKeys,

@@ -1,5 +1,6 @@
 //! The handles: the engine that owns the threads, and a port for each call.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -115,6 +116,24 @@ impl MediaEngine {
     ///
     /// Every port is taken, no more files may be open, or the engine has stopped.
     pub fn open(&self) -> Result<(MediaPort, MediaEvents), MediaError> {
+        let quietest = self.inner.shards.iter().min_by_key(|shard| shard.live.load(Ordering::Relaxed));
+        self.open_on(quietest.expect("there is at least one thread"))
+    }
+
+    /// The same, on the thread of another call, so that the two can be bridged. A thread has room for as many calls as
+    /// there are ports, so it is never full before they are; whether its core can carry them, [`MediaStats`] tells.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`], and [`MediaError::Apart`] for a place of another engine.
+    pub fn open_in(&self, place: &MediaPlace) -> Result<(MediaPort, MediaEvents), MediaError> {
+        if !self.inner.shards.iter().any(|shard| Arc::ptr_eq(shard, &place.shard)) {
+            return Err(MediaError::Apart);
+        }
+        self.open_on(&place.shard)
+    }
+
+    fn open_on(&self, shard: &Arc<Handle>) -> Result<(MediaPort, MediaEvents), MediaError> {
         let inner = &self.inner;
         if inner.stopped.load(Ordering::SeqCst) {
             return Err(MediaError::Stopped);
@@ -122,8 +141,7 @@ impl MediaEngine {
         let (socket, lease) = inner.ports.bind()?;
         let local =
             socket.local_addr().map_err(|source| MediaError::Socket { address: lease.address(), source })?;
-        let quietest = inner.shards.iter().min_by_key(|shard| shard.live.load(Ordering::Relaxed));
-        let shard = Arc::clone(quietest.expect("there is at least one thread"));
+        let shard = Arc::clone(shard);
         // As many places as ports, so a port in hand means that a place is free or about to be.
         let place = loop {
             match shard.place() {
@@ -275,6 +293,18 @@ impl Keys {
     }
 }
 
+/// Which thread carries a call: another that shall be bridged with it is opened in the same place. Outlives the call.
+#[derive(Clone)]
+pub struct MediaPlace {
+    shard: Arc<Handle>,
+}
+
+impl fmt::Debug for MediaPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MediaPlace").finish_non_exhaustive()
+    }
+}
+
 /// The sound of one call, as its owner holds it. Dropped, it closes the stream; [`super::MediaEvent::Closed`] follows.
 ///
 /// No method fails once the port is open, and none loses a command: when a shard has 4096 commands waiting, the
@@ -296,6 +326,11 @@ impl MediaPort {
     /// Where the far end should send to: what goes into our SDP.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Where another call must be opened to be bridged with this one.
+    pub fn place(&self) -> MediaPlace {
+        MediaPlace { shard: Arc::clone(&self.shard) }
     }
 
     /// Begins, or follows a re-INVITE. What was played before waits and begins now.

@@ -487,3 +487,14 @@ async fn what_is_said_is_noticed_with_its_sound_and_its_end_and_a_tone_is_not() 
         assert!(!matches!(event, MediaEvent::Speech { .. }));
     }
 }
+
+#[tokio::test]
+async fn a_call_is_not_opened_in_the_place_of_another_engines_call() {
+    let (first, second) = (engine(), engine());
+    let (port, _events) = first.open().expect("a port");
+    let place = port.place();
+    assert!(first.open_in(&place).is_ok());
+    assert!(matches!(second.open_in(&place), Err(MediaError::Apart)));
+    drop(port);
+    assert!(first.open_in(&place).is_ok(), "a place outlives its call");
+}
