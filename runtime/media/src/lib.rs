@@ -27,7 +27,7 @@ pub mod sequence;
 pub mod stream;
 #[cfg(test)]
 mod testing;
-mod tones;
+mod tonal;
 pub mod utterance;
 pub mod voice;
 

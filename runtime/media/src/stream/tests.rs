@@ -3,8 +3,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::Clip;
 use crate::testing::{Noise, pitch_hz, sine, start};
+use crate::{Clip, level};
 
 const US: &str = "10.0.0.1:4000";
 const THEM: &str = "10.0.0.2:5000";
