@@ -28,6 +28,7 @@ pub mod stream;
 #[cfg(test)]
 mod testing;
 mod tonal;
+pub mod tones;
 pub mod utterance;
 pub mod voice;
 

@@ -50,7 +50,7 @@ impl Stream {
         let Some(codec) = self.plan.as_ref().map(|plan| plan.codec) else { return };
         if there && let Some(recording) = self.recording {
             let at = samples(at.saturating_duration_since(recording.since));
-            let frame = RecordingFrame { side: Side::FarEnd, codec, at, sound: *sound };
+            let frame = RecordingFrame::whole(Side::FarEnd, codec, at, sound);
             self.report.frames_dropped += u64::from(!tap.call(frame));
         }
         if self.hearing {
@@ -71,7 +71,7 @@ impl Stream {
         }
         if let Some(voice) = &mut self.voice {
             let dbfs = if there { level::dbfs(&linear) } else { level::SILENCE_DBFS };
-            let frame = RecordingFrame { side: Side::FarEnd, codec, at: voice.at(), sound: *sound };
+            let frame = RecordingFrame::whole(Side::FarEnd, codec, voice.at(), sound);
             let end = voice.handle(dbfs);
             if there {
                 self.report.frames_dropped += u64::from(!tap.voice(frame));
