@@ -212,9 +212,27 @@ impl Call {
                 self.port.start(media);
                 None
             }
-            Event::Key { digit, .. } => Some(CallEvent::Key { digit, at: clock::now() }),
+            Event::Key { digit, .. } => {
+                // One in the sound reaches the other party of a bridge by itself.
+                self.port.pass_key(digit);
+                Some(CallEvent::Key { digit, at: clock::now() })
+            }
             Event::Incoming(_) | Event::Confirmed | Event::Ended(_) => None,
         }
+    }
+
+    /// Joins the sound of this call and another: see [`MediaPort::bridge`]. The calls go on being two; whoever hangs up
+    /// ends his own. It may be done before the far end answers, once sound flows.
+    ///
+    /// # Errors
+    /// The other was not placed or answered beside this one.
+    pub fn bridge(&self, other: &Self) -> Result<(), MediaError> {
+        self.port.bridge(&other.port)
+    }
+
+    /// Parts them again. Without a bridge, nothing happens.
+    pub fn unbridge(&self) {
+        self.port.unbridge();
     }
 
     /// Hangs up, or gives up if it only rings. [`CallEvent::Ended`] follows.

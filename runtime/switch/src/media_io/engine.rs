@@ -164,6 +164,7 @@ impl MediaEngine {
             file: None,
             voice_file: None,
             listening: None,
+            peer: None,
             closing: false,
         });
         let port = MediaPort {
@@ -344,6 +345,39 @@ impl MediaPort {
         let id = PlayId(self.plays.fetch_add(1, Ordering::Relaxed));
         self.command(Command::Play { slot: self.slot, id, prompt, stop_on_key });
         id
+    }
+
+    /// Plays a prompt again and again, without a gap, until [`Self::stop`], another prompt, or a bridge: the music of
+    /// waiting. A key does not stop it. `Stopped` follows.
+    pub fn play_loop(&self, prompt: Prompt) -> PlayId {
+        self.play(prompt.repeated(), false)
+    }
+
+    /// Joins this call with another: from now on each far end hears the other, both ways, as soon as each packet comes.
+    /// Keys reach the other and are told here as well; recordings go on, with the other party on our side. A prompt that
+    /// repeats until it is stopped ends; any other is heard in place of the other party, now and later, and the bridge
+    /// goes on after it. A call has one other party: with whom each was joined before, he is let go.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaError::Apart`]: the other is carried by another thread, since it was not opened in this one's
+    /// [`Self::place`]; or it is this one itself.
+    pub fn bridge(&self, other: &Self) -> Result<(), MediaError> {
+        if !Arc::ptr_eq(&self.shard, &other.shard) || self.slot == other.slot {
+            return Err(MediaError::Apart);
+        }
+        self.command(Command::Bridge { slot: self.slot, other: other.slot });
+        Ok(())
+    }
+
+    /// Ends the bridge, for both. Without one, nothing happens.
+    pub fn unbridge(&self) {
+        self.command(Command::Unbridge { slot: self.slot });
+    }
+
+    /// A key of this call's far end that came by the signalling: it is sent to the other party, if there is one.
+    pub fn pass_key(&self, digit: char) {
+        self.command(Command::PassKey { slot: self.slot, digit });
     }
 
     /// Stops what plays.

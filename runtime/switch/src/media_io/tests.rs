@@ -1,6 +1,8 @@
 //! The engine over real loopback sockets. What is asserted is order, counts and timestamps; wall time only where it is
 //! the point, and then with room for a busy machine.
 
+mod bridges;
+
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
