@@ -1,7 +1,8 @@
 //! The only place where keys are built: no caller can name another tenant's.
 
 use zvonar_gateways::SmsId;
-use zvonar_model::{AttemptId, LeadId, PhoneNumber, ProjectId, ScenarioName, TenantId};
+use zvonar_ledger::Month;
+use zvonar_model::{AttemptId, LeadId, OperatorId, PhoneNumber, ProjectId, ScenarioName, TenantId};
 use zvonar_store::{Key, Shard};
 
 use super::stats::Scope;
@@ -31,6 +32,8 @@ use crate::texts::TextId;
 /// | `<tenant>.balance.total` | the fold of the charges |
 /// | `<tenant>.payment.<id>` | a payment of a prepaid tenant |
 /// | `<tenant>.balance.paid` | the fold of the payments |
+/// | `<tenant>.fee.<month>=<operator>` | the subscription fee of an operator's place |
+/// | `<tenant>.balance.fees` | the fold of the fees |
 /// | `<tenant>.sms.<attempt>=<n>` | the n-th text message of an attempt: what was decided; the journal of them |
 /// | `<tenant>.smsopen.<attempt>=<n>` | where it is, as long as something is to be done about it |
 /// | `<tenant>.smsdone.<attempt>=<n>` | the same from then on |
@@ -41,6 +44,10 @@ use crate::texts::TextId;
 /// | `=sms.<account>.numbers` | the numbers that messages of an account at a gateway had, whosever they were |
 /// | `<tenant>.deployment.<scenario>` | which versions of a scenario are in use |
 /// | `<tenant>.release.<scenario>.<number>` | one version; its archive is a blob |
+/// | `<tenant>.operator.<operator>` | an operator |
+/// | `<tenant>.quota.operators` | the roster: who there is, by which extension |
+/// | `<tenant>.presence.<operator>` | what outlives the program of an operator's presence |
+/// | `<tenant>.verdict.<attempt>` | what an operator said came of a talk |
 #[derive(Debug, Clone)]
 pub struct TenantKeys {
     root: Key,
@@ -108,6 +115,18 @@ impl TenantKeys {
 
     pub(crate) fn charge(&self, attempt: &AttemptId) -> Key {
         self.charges().then(attempt.as_str())
+    }
+
+    pub(crate) fn fees(&self) -> Key {
+        self.root.then("fee")
+    }
+
+    pub(crate) fn fee(&self, month: Month, operator: &OperatorId) -> Key {
+        self.fees().then(&format!("{month}={operator}"))
+    }
+
+    pub(crate) fn fees_sum(&self) -> Key {
+        self.root.then("balance").then("fees")
     }
 
     pub(crate) fn steps(&self) -> Key {
@@ -302,6 +321,30 @@ impl TenantKeys {
 
     pub(crate) fn release(&self, scenario: &ScenarioName, number: u32) -> Key {
         self.releases(scenario).then(&format!("{number:08}"))
+    }
+
+    pub(crate) fn operators(&self) -> Key {
+        self.root.then("operator")
+    }
+
+    pub(crate) fn operator(&self, operator: &OperatorId) -> Key {
+        self.operators().then(operator.as_str())
+    }
+
+    pub(crate) fn roster(&self) -> Key {
+        self.root.then("quota").then("operators")
+    }
+
+    pub(crate) fn presences(&self) -> Key {
+        self.root.then("presence")
+    }
+
+    pub(crate) fn presence(&self, operator: &OperatorId) -> Key {
+        self.presences().then(operator.as_str())
+    }
+
+    pub(crate) fn verdict(&self, attempt: &AttemptId) -> Key {
+        self.root.then("verdict").then(attempt.as_str())
     }
 }
 

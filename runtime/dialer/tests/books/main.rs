@@ -4,11 +4,13 @@
 
 mod adding;
 mod dialling;
+mod fees;
 mod foreman;
 mod killed;
 mod leads;
 mod life;
 mod month;
+mod operators;
 mod purse;
 mod rehearsal;
 mod reports;
