@@ -20,7 +20,7 @@ use zvonar_model::{ProjectId, TenantId};
 use crate::auth::{Caller, Tokens};
 use crate::error::ApiError;
 use crate::token::TokenHash;
-use crate::{balance, blacklist, leads, projects, reports};
+use crate::{balance, blacklist, leads, projects, reports, sms};
 
 /// The largest body that the desk takes: a thousand leads of a few kilobytes each.
 pub(crate) const MAX_BODY: usize = 8 << 20;
@@ -80,6 +80,9 @@ impl Desk {
             .route("/v1/blacklist", get(blacklist::list).post(blacklist::change))
             .route("/v1/consents", get(blacklist::consents).post(blacklist::add_consents))
             .route("/v1/balance", get(balance::one))
+            .route("/v1/sms", get(sms::list))
+            .route("/v1/sms/try", post(sms::try_now))
+            .route("/v1/sms/{id}", get(sms::one))
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(self)
     }

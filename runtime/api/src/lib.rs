@@ -31,6 +31,7 @@ mod projects;
 mod reports;
 mod scenarios;
 mod server;
+mod sms;
 mod token;
 mod views;
 
@@ -59,8 +60,9 @@ pub use leads::{
 pub use projects::{
     CopyTo, LeadCounts, ProjectInfo, ProjectList, ProjectParts, Redialled, RetryInfo, RulesInfo,
 };
-pub use reports::{CallRow, CallRows, CallSums, ProjectCalls, ProjectsReport, ResultCalls};
+pub use reports::{CallRow, CallRows, CallSums, ProjectCalls, ProjectsReport, ResultCalls, TextSums};
 pub use server::{Server, ServerError};
+pub use sms::{TextList, TextView, Tried};
 pub use token::{Token, TokenError, TokenHash};
 pub use views::{Deployed, ScenarioInfo, ScenarioList, VersionInfo, VersionList};
 
@@ -153,6 +155,9 @@ pub fn document() -> utoipa::openapi::OpenApi {
         blacklist::consents,
         blacklist::add_consents,
         balance::one,
+        sms::list,
+        sms::one,
+        sms::try_now,
         openapi,
         healthz
     ),

@@ -10,6 +10,7 @@ mod listening;
 mod retention;
 mod rows;
 mod seats;
+mod texts;
 
 use std::process::ExitCode;
 
@@ -65,6 +66,9 @@ enum Command {
     /// Take text messages as a pretend SMSC, for demonstrations and tests.
     #[command(after_help = commands::smsc_stand::table())]
     SmscStand(commands::smsc_stand::Arguments),
+    /// Look after text messages.
+    #[command(subcommand)]
+    Sms(commands::sms::Command),
     /// Make projects, edit, start, pause and finish them.
     #[command(subcommand)]
     Project(commands::project::Command),
@@ -139,6 +143,7 @@ fn main() -> ExitCode {
         Command::Call(arguments) => commands::call::run(arguments),
         Command::Farm(arguments) => commands::farm::run(arguments),
         Command::SmscStand(arguments) => commands::smsc_stand::run(arguments),
+        Command::Sms(command) => commands::sms::run(command),
         Command::Project(command) => commands::project::run(command),
         Command::Lead(command) => commands::lead::run(command),
         Command::Import(arguments) => commands::import::run(&arguments),

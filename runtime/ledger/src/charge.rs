@@ -179,6 +179,7 @@ pub fn charge_text(attempt: &AttemptId, ordinal: u32, parts: u32, cost: Kopecks)
         attempt: attempt.clone(),
         tariff: NO_TARIFF,
         robot_seconds: 0,
+        externals: 0,
         lines: text.into_iter().collect(),
         total: cost,
     }

@@ -293,8 +293,12 @@ impl TenantKeys {
         self.steps().then(&format!("text={}={}={nth}", id.attempt, id.ordinal))
     }
 
+    pub(crate) fn outboxes(&self) -> Key {
+        self.root.then("outbox")
+    }
+
     pub(crate) fn outbox(&self) -> Key {
-        self.root.then("outbox").then("state")
+        self.outboxes().then("state")
     }
 
     pub(crate) fn texted(&self, number: &PhoneNumber) -> Key {

@@ -155,6 +155,38 @@ impl Tables {
         Ok(OutboxState { trouble: row.gate.trouble(), until, today })
     }
 
+    /// Somebody says that what keeps the messages is over: one is tried at once, also by a host that runs. `false`: nothing
+    /// keeps them.
+    pub async fn try_texts_now(&self, now: UnixMillis) -> Result<bool> {
+        let key = self.keys.outbox();
+        for _ in 0..TRIES {
+            let Some(Read { row: before, revision }) = self.get::<OutboxRow>(&key).await? else {
+                return Ok(false);
+            };
+            let mut row = before.clone();
+            row.gate.try_now(now);
+            if row == before {
+                return Ok(row.gate.trouble().is_some());
+            }
+            let write = Write::replace(key.clone(), revision, encode(&row));
+            if let Commit::Done(_) = self.commit(vec![write], 0).await? {
+                return Ok(true);
+            }
+        }
+        Err(DialerError::Contended(key))
+    }
+
+    /// How many messages were decided and not given to the gateway yet.
+    pub async fn texts_waiting(&self) -> Result<u64> {
+        let mut waiting = 0;
+        self.each(&self.keys.open_texts(), |read: Read<Fate>| {
+            let status = TextStatus::of(&read.row.life.state);
+            waiting += u64::from(matches!(status, TextStatus::Queued | TextStatus::Sending));
+        })
+        .await?;
+        Ok(waiting)
+    }
+
     /// Stores messages; those that are stored stay as they are.
     pub(crate) async fn store_texts(&self, texts: &[Text]) -> Result<()> {
         for batch in texts.chunks(BATCH) {

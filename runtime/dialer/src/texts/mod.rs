@@ -154,12 +154,4 @@ impl Texts {
         office.send(Wanted::News { number, phone, delivery, cost, known }).await.map_err(|_| closed(()))?;
         told.await.map_err(|_| closed(()))
     }
-
-    /// Somebody says that what kept a tenant's messages is over: one is tried at once. `false`: it sends none.
-    pub async fn try_now(&self, tenant: &TenantId) -> bool {
-        match self.offices.get(tenant) {
-            Some(office) => office.send(Wanted::TryNow).await.is_ok(),
-            None => false,
-        }
-    }
 }

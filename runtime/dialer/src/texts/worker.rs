@@ -23,7 +23,7 @@ use super::outbox::{Job, Outbox};
 use super::rows::{Fate, NumberRow, OutboxRow, Text, TextId, TextStatus, TextStep, TextedRow, reason};
 use crate::purse::{Held, Hold};
 use crate::run::told;
-use crate::tables::{Read, Tables, TenantKeys, decode, encode};
+use crate::tables::{Read, TRIES, Tables, TenantKeys, encode};
 use crate::{Day, Dialer, DialerError, Result};
 
 /// How many numbers are taken at once. Those that a crash leaves over are never given.
@@ -51,8 +51,6 @@ pub(super) enum Wanted {
         /// Whether it is one of this tenant's; told once it is stored.
         known: oneshot::Sender<bool>,
     },
-    /// Somebody says that the trouble is over.
-    TryNow,
 }
 
 /// What came back from the gateway.
@@ -130,7 +128,7 @@ impl Worker {
                     None => asked_for = false,
                 },
                 change = changes.next() => match change {
-                    Some(Ok(Event { key, value: Some(_), .. })) => self.load(&key).await?,
+                    Some(Ok(event)) if event.value.is_some() => self.heard(event).await?,
                     Some(Ok(_)) => {}
                     // Too slow: what was missed is in the store.
                     Some(Err(_)) | None => {
@@ -158,9 +156,30 @@ impl Worker {
         Duration::from_millis(until.max(1).unsigned_abs()).min(LONGEST_SLEEP)
     }
 
+    /// What changes of the messages, and of the outbox by other hands.
     async fn changes(&self) -> Result<BoxStream<'static, zvonar_store::Result<Event>>> {
         let keys = &self.tables.keys;
-        Ok(self.tables.store.watch(keys.shard(), &keys.open_texts(), NEWS).await?)
+        let texts = self.tables.store.watch(keys.shard(), &keys.open_texts(), NEWS).await?;
+        let state = self.tables.store.watch(keys.shard(), &keys.outboxes(), NEWS).await?;
+        Ok(futures::stream::select(texts, state).boxed())
+    }
+
+    /// Takes up what others have stored.
+    async fn heard(&mut self, event: Event) -> Result<()> {
+        if event.key != self.tables.keys.outbox() {
+            return self.load(&event.key).await;
+        }
+        if self.state_revision.is_none_or(|known| event.revision > known) {
+            self.read_state().await?;
+        }
+        Ok(())
+    }
+
+    async fn read_state(&mut self) -> Result<()> {
+        if let Some(Read { row, revision }) = self.tables.get::<OutboxRow>(&self.tables.keys.outbox()).await? {
+            (self.outbox.state, self.state_revision) = (row, Some(revision));
+        }
+        Ok(())
     }
 
     /// Takes in all messages about which something is to be done.
@@ -395,11 +414,15 @@ impl Worker {
     }
 
     async fn store_state(&mut self, state: OutboxRow) -> Result<()> {
-        if let Commit::Done(revisions) = self.tables.commit(vec![self.state_write(&state)], 0).await? {
-            self.state_revision = revisions.first().copied();
+        match self.tables.commit(vec![self.state_write(&state)], 0).await? {
+            Commit::Done(revisions) => {
+                self.state_revision = revisions.first().copied();
+                self.outbox.state = state;
+                Ok(())
+            }
+            // Somebody has just said that it is over: that counts.
+            Commit::Conflict => self.read_state().await,
         }
-        self.outbox.state = state;
-        Ok(())
     }
 
     fn alarm(&self, alarm: Option<Alarm>) {
@@ -412,24 +435,28 @@ impl Worker {
     }
 
     async fn sent(&mut self, id: &TextId, answer: &std::result::Result<Accepted, GatewayError>) -> Result<()> {
-        let now = self.dialer.now();
-        let mut state = self.outbox.state.clone();
-        self.alarm(state.gate.heard(now, answer));
-        let state = Some(state).filter(|state| *state != self.outbox.state);
-        match self.outbox.get(id) {
-            Some(open) => {
-                let mut fate = open.fate.clone();
-                fate.life.sent(now, answer);
-                self.change(id, now, fate, state, Vec::new()).await?;
-            }
-            // News was quicker than the answer, and all is told.
-            None => {
-                if let Some(state) = state {
-                    self.store_state(state).await?;
-                }
+        // An answer comes once: it is stored whoever else changes the outbox at that moment.
+        for _ in 0..TRIES {
+            let now = self.dialer.now();
+            let mut state = self.outbox.state.clone();
+            let alarm = state.gate.heard(now, answer);
+            let state = Some(state).filter(|state| *state != self.outbox.state);
+            // News may have been quicker than the answer, and all is told.
+            let known = self.outbox.get(id).filter(|open| !open.fate.is_over()).map(|open| open.fate.clone());
+            let Some(mut fate) = known else {
+                self.alarm(alarm);
+                return match state {
+                    Some(state) => self.store_state(state).await,
+                    None => Ok(()),
+                };
+            };
+            fate.life.sent(now, answer);
+            if self.change(id, now, fate, state, Vec::new()).await? {
+                self.alarm(alarm);
+                return Ok(());
             }
         }
-        Ok(())
+        Err(DialerError::Contended(self.tables.keys.open_text(id)))
     }
 
     async fn asked(
@@ -464,13 +491,6 @@ impl Worker {
                 let is_known = self.news(number, &phone, delivery, cost).await?;
                 // Whoever asked may have gone.
                 let _ = known.send(is_known);
-            }
-            Wanted::TryNow => {
-                let mut state = self.outbox.state.clone();
-                state.gate.try_now(self.dialer.now());
-                if state != self.outbox.state {
-                    self.store_state(state).await?;
-                }
             }
         }
         Ok(())
@@ -553,7 +573,7 @@ impl Worker {
                 Ok(true)
             }
             Commit::Conflict => {
-                tracing::error!(text = %id, "somebody else has changed a text message: it is read again");
+                tracing::info!(text = %id, "somebody else has changed a text message or the outbox: both are read again");
                 self.read_again(id).await?;
                 Ok(false)
             }
@@ -604,11 +624,7 @@ impl Worker {
     }
 
     async fn read_again(&mut self, id: &TextId) -> Result<()> {
-        let key = self.tables.keys.outbox();
-        if let Some(item) = self.tables.store.get(self.tables.keys.shard(), &key).await? {
-            let Read { row, revision } = decode::<OutboxRow>(&item)?;
-            (self.outbox.state, self.state_revision) = (row, Some(revision));
-        }
+        self.read_state().await?;
         let Some(open) = self.outbox.get(id).cloned() else { return Ok(()) };
         if let Some((fate, false)) = self.tables.fate(id).await? {
             self.outbox.put(open.text, fate.row, fate.revision);

@@ -63,6 +63,7 @@ fn print_json(rows: &[ReportRow]) -> Result<(), Failure> {
             "answers": row.answers,
             "recognition_kopecks": row.recognition.0,
             "answered": row.answered,
+            "texts": row.texts,
             "robot_s": row.robot_seconds,
             "kopecks": row.kopecks.0,
             "sum_of_ledger_lines": row.lines_sum.0,
