@@ -126,7 +126,8 @@ pub struct Verifier {
     realm: String,
     key: [u8; 32],
     lifetime: Duration,
-    began: Instant,
+    /// When the first challenge was given: times in nonces count from here.
+    began: Option<Instant>,
     /// Counts the nonces: no two are the same.
     count: u64,
     /// Nonces before this one are stale.
@@ -144,12 +145,12 @@ impl std::fmt::Debug for Verifier {
 
 impl Verifier {
     /// `key`: the secret that signs; random, and never stored. `lifetime`: how long a nonce may be used.
-    pub fn new(realm: &str, key: [u8; 32], lifetime: Duration, now: Instant) -> Self {
+    pub fn new(realm: &str, key: [u8; 32], lifetime: Duration) -> Self {
         Self {
             realm: realm.to_owned(),
             key,
             lifetime,
-            began: now,
+            began: None,
             count: 0,
             oldest: 0,
             used: BTreeMap::new(),
@@ -165,6 +166,7 @@ impl Verifier {
     /// The values of two `WWW-Authenticate` headers, the better algorithm first (RFC 8760 §2.4).
     pub fn challenge(&mut self, now: Instant, source: IpAddr, is_stale: bool) -> [String; 2] {
         self.count += 1;
+        self.began.get_or_insert(now);
         let mut nonce = [0; 16];
         nonce[..8].copy_from_slice(&self.millis(now).to_be_bytes());
         nonce[8..].copy_from_slice(&self.count.to_be_bytes());
@@ -227,7 +229,8 @@ impl Verifier {
     }
 
     fn millis(&self, now: Instant) -> u64 {
-        u64::try_from(now.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX)
+        let passed = self.began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
+        u64::try_from(passed.as_millis()).unwrap_or(u64::MAX)
     }
 
     fn lifetime_ms(&self) -> u64 {

@@ -19,7 +19,7 @@ impl Desk {
     fn new() -> Self {
         #[expect(clippy::disallowed_methods, reason = "any instant does to count from")]
         let now = Instant::now();
-        let verifier = Verifier::new(REALM, [7; 32], Duration::from_secs(300), now);
+        let verifier = Verifier::new(REALM, [7; 32], Duration::from_secs(300));
         Self { verifier, now, source: "192.0.2.7".parse().unwrap() }
     }
 
