@@ -1,5 +1,5 @@
-//! `./zv speech crowd`: twenty callers talk at once, to a host whose recogniser has two cores and the sound of all of them to
-//! carry besides.
+//! `./zv speech crowd`: twenty callers talk at once, to a host whose recogniser has all cores and the sound of all of them to
+//! carry besides; and once more to one whose recogniser is far too small for them.
 
 use std::fs;
 use std::path::Path;
@@ -20,13 +20,19 @@ const LIMIT: Duration = Duration::from_secs(600);
 /// The most packets that may leave later than 20 ms.
 const LATE: f64 = 0.001;
 
-/// `callers` talk at once, three times as many in all.
+/// A recogniser that has no time for a crowd.
+const SMALL: &str = "workers = 1\nqueue = 1\n";
+
+/// `callers` talk at once, three times as many in all; then so many again, of whom some must be told that it is busy.
 pub(crate) fn run(callers: u32) -> Result<(), String> {
     guest::build_hearing()?;
     host::adopt(speech::prepare(&[])?);
     let folder = std::env::temp_dir().join(format!("zvonar-crowd-{}", std::process::id()));
     fs::create_dir_all(&folder).map_err(|why| format!("{}: {why}", folder.display()))?;
-    let done = talk(callers, &folder);
+    let done = talk(callers, "", &folder.join("usual")).and_then(|_| {
+        let busy = talk(callers, SMALL, &folder.join("small"))?;
+        if busy == 0 { Err("a recogniser with room for two was never busy".into()) } else { Ok(()) }
+    });
     match &done {
         Ok(()) => drop(fs::remove_dir_all(&folder)),
         Err(_) => eprintln!("configuration, store, sounds and the farm's log: {}", folder.display()),
@@ -34,17 +40,21 @@ pub(crate) fn run(callers: u32) -> Result<(), String> {
     done
 }
 
-fn talk(callers: u32, folder: &Path) -> Result<(), String> {
+/// Gives how often somebody was told that the recogniser is busy. `recogniser`: more lines of `[speech]`.
+fn talk(callers: u32, recogniser: &str, folder: &Path) -> Result<u64, String> {
+    fs::create_dir_all(folder).map_err(|why| format!("{}: {why}", folder.display()))?;
     let lead = |n: u32| {
         let (suffix, _) = SAY[n as usize % SAY.len()];
         Lead { id: format!("caller-{n:03}"), phone: format!("+7916{n:05}{suffix}") }
     };
     let leads: Vec<Lead> = (0..callers * ROUNDS).map(lead).collect();
-    step(&format!("{callers} callers at once, {} in all", leads.len()));
+    let with =
+        if recogniser.is_empty() { "" } else { ", and a recogniser with one thread and room for one more" };
+    step(&format!("{callers} callers at once, {} in all{with}", leads.len()));
     let mut farm = Farm::start(folder)?;
     let mut config = Config::new(farm.address).scenario("appointment");
     config.calls_per_second = 50;
-    config.more = "[speech]\nmodel = \"base\"\nlanguage = \"ru\"\n".into();
+    config.more = format!("[speech]\nmodel = \"base\"\nlanguage = \"ru\"\n{recogniser}");
     config.projects = vec![Project {
         id: "crowd".into(),
         scenario: "appointment".into(),
@@ -97,7 +107,7 @@ fn talk(callers: u32, folder: &Path) -> Result<(), String> {
     if share > LATE {
         return Err(format!("more than {} % of the sound was late", LATE * 100.0));
     }
-    Ok(())
+    Ok(busy)
 }
 
 /// The three numbers of a line of sums.

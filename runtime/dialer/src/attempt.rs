@@ -417,7 +417,7 @@ fn record(tenant: &TenantId, begun: Begun, report: CallReport) -> AttemptRecord 
         sip_code: report.sip_code,
         keys: report.keys,
         answers: report.answers,
-        transfer: report.transfer,
+        transfers: report.transfers,
         sms: report.sms,
         scenario: report.scenario,
         media: report.media,

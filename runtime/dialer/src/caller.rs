@@ -94,8 +94,8 @@ pub struct CallReport {
     pub keys: String,
     /// Answers in words that were recognised.
     pub answers: Vec<RecognisedAnswer>,
-    /// The transfer, if one was tried.
-    pub transfer: Option<Transfer>,
+    /// The transfers that were tried.
+    pub transfers: Vec<Transfer>,
     /// Texts that were sent: segments and the price of one.
     pub sms: Vec<(u32, zvonar_model::Kopecks)>,
     /// Which scenario ran.
@@ -124,7 +124,7 @@ impl CallReport {
             sip_code: None,
             keys: String::new(),
             answers: Vec::new(),
-            transfer: None,
+            transfers: Vec::new(),
             sms: Vec::new(),
             scenario: None,
             media: MediaReport::default(),

@@ -1,7 +1,7 @@
 //! What one attempt costs, line by line.
 
 use serde::{Deserialize, Serialize};
-use zvonar_model::{AttemptId, AttemptRecord, Kopecks, Millis, Outcome, SystemResult};
+use zvonar_model::{AttemptId, AttemptRecord, Kopecks, Millis, Outcome, SystemResult, Transfer};
 
 use crate::{PriceList, Tariff};
 
@@ -126,7 +126,11 @@ pub fn rate_by(tariff: &Tariff, record: &AttemptRecord) -> Charge {
     }
     charge.robot_seconds = robot.seconds_up();
     charge.lines.extend(robot_line(tariff, record, charge.robot_seconds));
-    charge.lines.extend(transfer_line(tariff, record));
+    for transfer in record.transfers.iter().filter(|transfer| transfer.connected) {
+        // The first records have the length of their only talk here alone.
+        let talk = if record.transfers.len() == 1 { record.phases.talk } else { transfer.talk };
+        charge.lines.extend(transfer_line(tariff, transfer, talk));
+    }
     let recognition = tariff.recognition;
     for (index, answer) in record.answers.iter().enumerate() {
         let heard = answer.speech.0.min(u64::from(recognition.cut_s) * 1000);
@@ -154,24 +158,26 @@ fn robot_line(tariff: &Tariff, record: &AttemptRecord, quantity: u64) -> Option<
         let why = format!("Робот: {quantity} с на автоответчике, по тарифу бесплатно");
         return line(Kind::Robot, quantity, Unit::Second, Kopecks::ZERO, why);
     }
-    let until = match &record.transfer {
-        Some(transfer) if transfer.connected && transfer.to_operator => "до ответа сотрудника",
-        Some(transfer) if transfer.connected => "до ответа внешнего номера",
-        Some(_) => "до конца звонка, ожидание перевода включено",
-        None => "до конца звонка",
+    let until = match &*record.transfers {
+        [] => "до конца звонка",
+        [only] if only.connected && only.to_operator => "до ответа сотрудника",
+        [only] if only.connected => "до ответа внешнего номера",
+        several if several.iter().any(|transfer| transfer.connected) => {
+            "до конца звонка, без разговоров после перевода"
+        }
+        _ => "до конца звонка, ожидание перевода включено",
     };
     let why = format!("Робот: {quantity} с по {}, от ответа {until}", tariff.robot_per_second);
     line(Kind::Robot, quantity, Unit::Second, tariff.robot_per_second, why)
 }
 
-fn transfer_line(tariff: &Tariff, record: &AttemptRecord) -> Option<Line> {
-    let transfer = record.transfer.as_ref().filter(|transfer| transfer.connected)?;
+fn transfer_line(tariff: &Tariff, transfer: &Transfer, talk: Millis) -> Option<Line> {
     let (to, unit, price) = if transfer.to_operator {
         ("с сотрудником", Unit::Second, tariff.employee_per_second)
     } else {
         ("с внешним номером", tariff.external.per, tariff.external.price)
     };
-    let quantity = unit.started(record.phases.talk);
+    let quantity = unit.started(talk);
     let why = format!("Разговор {to}: {quantity} {} по {price}, от его ответа до конца", unit.short());
     line(Kind::Transfer, quantity, unit, price, why)
 }

@@ -91,10 +91,17 @@ fn record(input: &Input) -> AttemptRecord {
         sip_code: None,
         keys: String::new(),
         answers: input.answers.iter().map(|&speech| RecognisedAnswer::lasting(Millis(speech))).collect(),
-        transfer: input
+        transfers: input
             .kind
-            .as_ref()
-            .map(|kind| Transfer { to_operator: kind == "employee", connected: input.connected }),
+            .iter()
+            .map(|kind| Transfer {
+                to_operator: kind == "employee",
+                connected: input.connected,
+                wait: Millis(input.wait),
+                talk: Millis(input.talk),
+                ..Transfer::default()
+            })
+            .collect(),
         sms: input.sms.iter().map(|&(segments, price)| (segments, Kopecks(price))).collect(),
         scenario: None,
         media: MediaReport::default(),
@@ -215,6 +222,59 @@ fn a_call_over_the_turn_of_tariffs_is_rated_by_its_pick_up() {
     record.answered_at = Some(UnixMillis(4_999));
     let charge = rate(&prices, &record);
     assert_eq!((charge.tariff, charge.total), (1, Kopecks(10 * 4 + 61 * 3)));
+}
+
+/// Two talks of a quarter of a second are two started seconds, and the robot's time between and around them is counted
+/// once.
+#[test]
+fn each_talk_of_a_call_is_charged_for_itself() {
+    let input = Input {
+        answered: true,
+        robot: 10_500,
+        wait: 2_600,
+        talk: 1_750,
+        kind: None,
+        connected: false,
+        ext_kop_per_s: 3,
+        answers: vec![],
+        sms: vec![],
+    };
+    let mut record = record(&input);
+    let talked = |to_operator, talk| Transfer {
+        to_operator,
+        connected: true,
+        talk: Millis(talk),
+        ..Transfer::default()
+    };
+    record.transfers = vec![talked(false, 250), Transfer::default(), talked(true, 1_250), talked(false, 250)];
+    let charge = rate(&prices(3), &record);
+    let sums: Vec<_> = charge.lines.iter().map(|line| (line.quantity, line.sum.0)).collect();
+    assert_eq!(sums, [(14, 56), (1, 3), (2, 0), (1, 3)]);
+}
+
+/// A record of the time when a call had one transfer at most.
+#[test]
+fn the_transfer_of_an_old_record_is_read_and_charged() {
+    let input = Input {
+        answered: true,
+        robot: 25_000,
+        wait: 12_000,
+        talk: 60_000,
+        kind: Some("external".into()),
+        connected: true,
+        ext_kop_per_s: 3,
+        answers: vec![],
+        sms: vec![],
+    };
+    let mut old = serde_json::to_value(record(&input)).unwrap();
+    let fields = old.as_object_mut().unwrap();
+    fields.remove("transfers");
+    fields.insert("transfer".into(), serde_json::json!({"to_operator": false, "connected": true}));
+    let read: AttemptRecord = serde_json::from_value(old.clone()).unwrap();
+    assert_eq!(rate(&prices(3), &read).total, Kopecks(328));
+    old["transfer"] = serde_json::Value::Null;
+    let read: AttemptRecord = serde_json::from_value(old).unwrap();
+    assert!(read.transfers.is_empty());
 }
 
 /// Counts the call through, millisecond by millisecond and answer by answer, the way one would by hand.

@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AttemptId, LeadId, Millis, Outcome, PhoneNumber, ProjectId, TenantId, Trace, TrunkId, UnixMillis,
+    AttemptId, LeadId, Millis, OperatorId, Outcome, PhoneNumber, ProjectId, TenantId, Trace, TrunkId,
+    UnixMillis,
 };
 
 /// The shape of [`AttemptRecord`] that this code writes. Fields may be added with a default; a change of meaning is a
@@ -64,8 +65,9 @@ pub struct AttemptRecord {
     pub keys: String,
     /// Answers in words that were recognised; each is billed.
     pub answers: Vec<RecognisedAnswer>,
-    /// The transfer, if one was tried.
-    pub transfer: Option<Transfer>,
+    /// The transfers that were tried, in order. The first records had one at most.
+    #[serde(default, alias = "transfer", deserialize_with = "one_or_many")]
+    pub transfers: Vec<Transfer>,
     /// Texts that were sent: their segments and the price of one.
     pub sms: Vec<(u32, crate::Kopecks)>,
     /// Which scenario ran, exactly.
@@ -101,7 +103,7 @@ impl AttemptRecord {
             sip_code: None,
             keys: String::new(),
             answers: Vec::new(),
-            transfer: None,
+            transfers: Vec::new(),
             sms: Vec::new(),
             scenario: None,
             media: MediaReport::default(),
@@ -114,11 +116,11 @@ impl AttemptRecord {
 /// The parts of an answered call, measured on the monotonic clock. All zero when nobody picked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Phases {
-    /// With the robot: from the answer to the transfer's start, or to the end.
+    /// With the robot: from the answer to the end, without what follows.
     pub robot: Millis,
-    /// Waiting for the transfer's far end.
+    /// Waiting for the far ends of transfers.
     pub wait: Millis,
-    /// Talking to the transfer's far end.
+    /// Talking to the far ends of transfers.
     pub talk: Millis,
 }
 
@@ -158,12 +160,46 @@ impl RecognisedAnswer {
 }
 
 /// To whom the caller was handed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Transfer {
     /// An operator of the tenant (`false`: an external number, which costs).
     pub to_operator: bool,
     /// Whether the far end picked up.
     pub connected: bool,
+    /// From the scenario's wish to the pick-up, or to the end of the waiting. Zero in the first records.
+    #[serde(default)]
+    pub wait: Millis,
+    /// From the pick-up to the end of the talk; zero in the first records, which have it in [`Phases`] alone.
+    #[serde(default)]
+    pub talk: Millis,
+    /// The operator who talked, or who is responsible for the missed call; `None`: «без ответственного».
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<OperatorId>,
+    /// The external number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<PhoneNumber>,
+    /// How it ended when nobody talked, as the reports have it: «Оператор занят».
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed: Option<String>,
+}
+
+/// What a field of one value that has become a field of many may hold.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany<T> {
+    Many(Vec<T>),
+    One(Option<T>),
+}
+
+fn one_or_many<'de, D, T>(from: D) -> Result<Vec<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Ok(match OneOrMany::deserialize(from)? {
+        OneOrMany::Many(many) => many,
+        OneOrMany::One(one) => one.into_iter().collect(),
+    })
 }
 
 /// A scenario, pinned to its bytes.

@@ -77,6 +77,12 @@ pub enum SystemResult {
     NotHeardOut,
     /// Wanted an operator and left before one was given.
     Lost,
+    /// Was to be handed to an operator whose telephone rang out.
+    OperatorNoAnswer,
+    /// Was to be handed to an operator who was engaged.
+    OperatorBusy,
+    /// Was to be handed to an operator who declined.
+    OperatorDeclined,
     /// Talked, and the scenario set no result.
     Connected,
     /// Nothing else applies.
@@ -98,6 +104,9 @@ impl SystemResult {
             Self::NothingPlayed => "Сообщение не проиграно",
             Self::NotHeardOut => "Не дослушал до конца",
             Self::Lost => "Потерян",
+            Self::OperatorNoAnswer => "Оператор не принял вызов",
+            Self::OperatorBusy => "Оператор занят",
+            Self::OperatorDeclined => "Отклонён оператором",
             Self::Connected => "Соединён",
             Self::NoResult => "Без результата",
         }

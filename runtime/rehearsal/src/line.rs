@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use zvonar_model::{RecognisedAnswer, Transfer};
+use zvonar_model::{PhoneNumber, RecognisedAnswer, Transfer};
 use zvonar_scenario::asking::Asking;
 use zvonar_scenario::ports::{
     About, Destination, Line, LineError, Part, Question, TransferEnd, TransferOptions,
@@ -93,7 +93,8 @@ pub(crate) struct Talk {
     pub(crate) played: bool,
     pub(crate) over: Option<Over>,
     pub(crate) answers: Vec<RecognisedAnswer>,
-    pub(crate) transfer: Option<Transfer>,
+    /// What came of each transfer.
+    pub(crate) handed: Vec<Transfer>,
     pub(crate) transfers: Vec<Destination>,
     /// Spent waiting for transfers' far ends, and talking to them.
     pub(crate) waited: Duration,
@@ -126,7 +127,7 @@ impl PretendLine {
             played: false,
             over: None,
             answers: Vec::new(),
-            transfer: None,
+            handed: Vec::new(),
             transfers: Vec::new(),
             waited: Duration::ZERO,
             talked: Duration::ZERO,
@@ -335,8 +336,11 @@ impl Talk {
         self.note(What::Transfer { to: to.into() });
         self.transfers.push(to.clone());
         let to_operator = matches!(to, Destination::Operator(_));
-        let before = self.transfer.take().filter(|transfer| transfer.connected);
-        self.transfer = before.or(Some(Transfer { to_operator, connected: false }));
+        let number = match to {
+            Destination::Operator(_) => None,
+            Destination::Number(number) => PhoneNumber::parse(number).ok(),
+        };
+        self.handed.push(Transfer { to_operator, number, ..Transfer::default() });
         self.caller.begin(began, Scene::Transfer { to, options });
         let (after, end) = match self.caller.transfer() {
             Some((after, end)) if after <= options.longest_wait => (after, end),
@@ -345,12 +349,14 @@ impl Talk {
             Some(_) | None => (options.longest_wait, TransferEnd::Nobody),
         };
         let waited = self.pass(began.saturating_add(after), until);
-        self.waited += self.now() - began;
+        let waiting = self.now() - began;
+        self.waited += waiting;
+        self.handed.last_mut().expect("it was put there just now").wait = waiting.into();
         if waited == Err(LineError::HungUp) {
             self.over = Some(Over::Waiting);
         }
         let talked = waited.and_then(|()| match &end {
-            TransferEnd::Talked(time) => self.talk_to(*time, to_operator, until),
+            TransferEnd::Talked(time) => self.talk_to(*time, until),
             _ => Ok(()),
         });
         self.caller.end(self.now(), None);
@@ -359,13 +365,15 @@ impl Talk {
         Ok(end)
     }
 
-    fn talk_to(&mut self, time: Duration, to_operator: bool, until: Duration) -> Result<(), LineError> {
-        self.transfer = Some(Transfer { to_operator, connected: true });
+    fn talk_to(&mut self, time: Duration, until: Duration) -> Result<(), LineError> {
         let began = self.now();
         let end = began.saturating_add(time);
         // The robot does not listen to what those two say.
         self.clock.move_to(end.min(until));
-        self.talked += self.now() - began;
+        let talk = self.now() - began;
+        self.talked += talk;
+        let transfer = self.handed.last_mut().expect("a talk follows a transfer");
+        (transfer.connected, transfer.talk) = (true, talk.into());
         if end <= until { Ok(()) } else { Err(too_long()) }
     }
 

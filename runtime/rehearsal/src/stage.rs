@@ -212,7 +212,7 @@ impl Stage {
             sip_code: Some(200),
             keys: std::mem::take(&mut talk.keys),
             answers: std::mem::take(&mut talk.answers),
-            transfer: talk.transfer.take(),
+            transfers: std::mem::take(&mut talk.handed),
             sms: sms.iter().map(|sent| (sent.segments, setup.sms_price)).collect(),
             scenario: Some(self.module.reference()),
             media: MediaReport::default(),

@@ -109,11 +109,22 @@ fn charge(tariff: &Tariff, call: &Call) -> Charge {
         outcome: if call.answered { talked } else { Outcome::NoAnswer },
         phases: Phases { robot: Millis(call.robot), wait: Millis(call.wait), talk: Millis(call.talk) },
         answers: call.answers.iter().map(|speech| RecognisedAnswer::lasting(Millis(*speech))).collect(),
-        transfer: call.kind.map(|to| Transfer { to_operator: to == To::Employee, connected: call.connected }),
+        transfers: call.kind.into_iter().map(|to| transfer(to, call)).collect(),
         sms: call.sms.clone(),
         ..begun
     };
     rate_by(&tariff, &record)
+}
+
+fn transfer(to: To, call: &Call) -> Transfer {
+    let Call { connected, wait, talk, .. } = *call;
+    Transfer {
+        to_operator: to == To::Employee,
+        connected,
+        wait: Millis(wait),
+        talk: Millis(talk),
+        ..Transfer::default()
+    }
 }
 
 fn sums(charge: &Charge) -> serde_json::Value {

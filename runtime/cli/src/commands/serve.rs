@@ -167,9 +167,9 @@ fn tell_sums(switch: &Switch, host: &Host) {
         sound.packets_sent, sound.late_20ms, sound.skipped
     );
     if host.config.speech.is_some() {
-        let heard = host.conversations.heard();
+        let counts = host.conversations.speech_counts();
         let [answers, busy, without_words] =
-            [&heard.answers, &heard.busy, &heard.without_words].map(|count| count.load(Ordering::Relaxed));
+            [&counts.answers, &counts.busy, &counts.without_words].map(|count| count.load(Ordering::Relaxed));
         eprintln!("speech: {answers} answers, {without_words} voices without words, {busy} times busy");
     }
 }

@@ -23,7 +23,7 @@ use zvonar_speech::text::normalised;
 
 use zvonar_switch::{Call, CallEvent, Closed, MediaEvent, clock};
 
-use super::Heard as Counts;
+use super::SpeechCounts;
 use super::answers::Answers;
 use super::hearing::{Ear, Hearing, Noticed, Said};
 use super::prompts::Clips;
@@ -61,7 +61,7 @@ pub(super) struct Speech {
     pub(super) ear: Ear,
     pub(super) answers: Answers,
     /// Counts of all calls.
-    pub(super) heard: Arc<Counts>,
+    pub(super) counts: Arc<SpeechCounts>,
 }
 
 /// The session's handle of a [`Talk`].
@@ -331,9 +331,9 @@ impl Talk {
         let (Some(wanted), Some(speech)) = (wanted, &mut self.speech) else { return };
         wanted.hearing = None;
         let count = match &said.spoken {
-            Spoken::Words { .. } => &speech.heard.answers,
-            Spoken::Busy => &speech.heard.busy,
-            Spoken::NoWords { .. } | Spoken::Silence => &speech.heard.without_words,
+            Spoken::Words { .. } => &speech.counts.answers,
+            Spoken::Busy => &speech.counts.busy,
+            Spoken::NoWords { .. } | Spoken::Silence => &speech.counts.without_words,
         };
         count.fetch_add(1, Ordering::Relaxed);
         match said.spoken {

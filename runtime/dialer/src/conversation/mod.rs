@@ -56,12 +56,12 @@ pub struct Conversations {
     machines: Option<MachineSettings>,
     /// `None`: nobody recognises what callers say.
     listening: Option<Listening>,
-    heard: Arc<Heard>,
+    counts: Arc<SpeechCounts>,
 }
 
 /// What came of all that callers said so far.
 #[derive(Debug, Default)]
-pub struct Heard {
+pub struct SpeechCounts {
     /// Answers in words: those that are billed.
     pub answers: AtomicU64,
     /// Answers that the recogniser had no time for.
@@ -173,7 +173,7 @@ impl Conversations {
             recordings,
             machines,
             listening: None,
-            heard: Arc::default(),
+            counts: Arc::default(),
         }
     }
 
@@ -198,8 +198,8 @@ impl Conversations {
     }
 
     /// What came of all that callers said so far.
-    pub fn heard(&self) -> &Heard {
-        &self.heard
+    pub fn speech_counts(&self) -> &SpeechCounts {
+        &self.counts
     }
 
     /// Makes a scenario the live one of its tenant and name. Calls in progress stay on the one they began with.
@@ -337,7 +337,7 @@ impl Conversations {
             sip_code: Some(200),
             keys: talked.keys,
             answers: talked.answers,
-            transfer: None,
+            transfers: Vec::new(),
             sms: Vec::new(),
             scenario,
             media: talked.media,
@@ -371,8 +371,8 @@ impl Conversations {
         let speech = self.listening.as_ref().map(|listening| {
             let Listening { recogniser, answers } = listening.clone();
             let answers = Answers::new(answers, &brief.tenant, &brief.attempt);
-            let heard = Arc::clone(&self.heard);
-            Speech { ear: Ear { recogniser, tenant: brief.tenant.clone() }, answers, heard }
+            let counts = Arc::clone(&self.counts);
+            Speech { ear: Ear { recogniser, tenant: brief.tenant.clone() }, answers, counts }
         });
         let talk = Talk::new(call, about, Arc::clone(&scene.clips), answered, recording.clone(), speech);
         let ports = Ports {

@@ -73,17 +73,18 @@ impl Carrier {
                 report.outcome = Outcome::Answered { result };
                 let robot = dice.random_range(1..40_000);
                 report.phases.robot = Millis(robot);
-                if dice.random_bool(0.4) {
-                    report.transfer = Some(Transfer {
+                while dice.random_bool(0.3) {
+                    let connected = dice.random_bool(0.7);
+                    let transfer = Transfer {
                         to_operator: dice.random_bool(0.5),
-                        connected: dice.random_bool(0.7),
-                    });
-                    let connected = report.transfer.as_ref().is_some_and(|transfer| transfer.connected);
-                    report.phases = Phases {
-                        robot: Millis(robot),
+                        connected,
                         wait: Millis(dice.random_range(0..20_000)),
                         talk: Millis(if connected { dice.random_range(1..90_000) } else { 0 }),
+                        ..Transfer::default()
                     };
+                    report.phases.wait.0 += transfer.wait.0;
+                    report.phases.talk.0 += transfer.talk.0;
+                    report.transfers.push(transfer);
                 }
                 for _ in 0..dice.random_range(0..3) {
                     report.answers.push(RecognisedAnswer::lasting(Millis(dice.random_range(0..40_000))));
@@ -191,8 +192,8 @@ pub(crate) fn naive_price(report: &CallReport) -> i64 {
     }
     let started = |ms: u64| i64::try_from(ms / 1000 + u64::from(!ms.is_multiple_of(1000))).unwrap();
     let mut kopecks = 4 * started(report.phases.robot.0 + report.phases.wait.0);
-    if report.transfer.as_ref().is_some_and(|transfer| transfer.connected && !transfer.to_operator) {
-        kopecks += 3 * started(report.phases.talk.0);
+    for transfer in report.transfers.iter().filter(|transfer| transfer.connected && !transfer.to_operator) {
+        kopecks += 3 * started(transfer.talk.0);
     }
     for answer in &report.answers {
         kopecks += if answer.speech.0 == 0 {

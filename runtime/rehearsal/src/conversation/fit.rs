@@ -11,12 +11,15 @@ use super::{At, Conversation};
 use crate::script::{Expected, Step};
 
 /// The results that the system sets on calls that were answered.
-const OF_THE_SYSTEM: [SystemResult; 7] = [
+const OF_THE_SYSTEM: [SystemResult; 10] = [
     SystemResult::SystemError,
     SystemResult::Machine,
     SystemResult::NothingPlayed,
     SystemResult::NotHeardOut,
     SystemResult::Lost,
+    SystemResult::OperatorNoAnswer,
+    SystemResult::OperatorBusy,
+    SystemResult::OperatorDeclined,
     SystemResult::Connected,
     SystemResult::NoResult,
 ];

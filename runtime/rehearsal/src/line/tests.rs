@@ -269,7 +269,7 @@ fn a_transfer_is_waited_for_talked_and_told() {
         let talk = line.talk();
         assert_eq!(came, end);
         assert_eq!((talk.waited, talk.talked), (ms(times.0), ms(times.1)), "{end}");
-        assert_eq!(talk.transfer.as_ref().map(|transfer| transfer.connected), Some(times.1 > 0), "{end}");
+        assert_eq!(talk.handed.last().map(|transfer| transfer.connected), Some(times.1 > 0), "{end}");
     }
     let lacking = pretend(&[], Abilities { transfers: false, ..Abilities::default() });
     let refused = without_waiting(lacking.clone().transfer(&Destination::Operator(None), &options(), UNTIL));
