@@ -1,5 +1,6 @@
 //! Telephones of operators over real sockets: registered, rung, held, handed on. Nobody but they may speak to the host.
 
+mod baresip;
 mod handset;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -29,12 +30,15 @@ async fn house() -> House {
 }
 
 async fn house_with(settings: PhoneSettings) -> House {
+    house_on(IpAddr::V4(Ipv4Addr::LOCALHOST), settings).await
+}
+
+async fn house_on(here: IpAddr, settings: PhoneSettings) -> House {
     let book = Arc::new(PhoneBook::with_settings("zvonar", settings));
     for user in [ANNA, "north.boris"] {
         let secret = PhoneSecret::of(user, "zvonar", "right");
         book.set(PhoneAccount { user: user.into(), secret });
     }
-    let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let config = SwitchConfig {
         listen: SocketAddr::new(here, 0),
         advertise: None,
