@@ -157,7 +157,8 @@ impl Doorman {
                 self.failures.retain(|_, failures| failures.shut_until.is_some());
             }
             if self.failures.len() >= self.capacity {
-                let first = self.failures.iter().min_by_key(|(address, failures)| (failures.shut_until, **address));
+                let first =
+                    self.failures.iter().min_by_key(|(address, failures)| (failures.shut_until, **address));
                 if let Some(address) = first.map(|(address, _)| *address) {
                     self.failures.remove(&address);
                 }
@@ -198,7 +199,8 @@ mod tests {
     }
 
     fn request(cseq: u32, agent: &str, authorization: Option<&str>) -> Message {
-        let authorization = authorization.map_or(String::new(), |value| format!("Authorization: {value}\r\n"));
+        let authorization =
+            authorization.map_or(String::new(), |value| format!("Authorization: {value}\r\n"));
         let text = format!(
             "REGISTER sip:zvonar SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.9;branch=z9hG4bK{cseq}\r\nFrom: <sip:anna@zvonar>;tag=1\r\n\
              To: <sip:anna@zvonar>\r\nCall-ID: c\r\nCSeq: {cseq} REGISTER\r\nUser-Agent: {agent}\r\n{authorization}\r\n"
@@ -212,7 +214,10 @@ mod tests {
             let now = Instant::now();
             let settings = PhoneSettings { failures: 3, ..PhoneSettings::default() };
             let book = PhoneBook::with_settings("zvonar", settings);
-            book.set(PhoneAccount { user: "anna".into(), secret: PhoneSecret::of("anna", "zvonar", "right") });
+            book.set(PhoneAccount {
+                user: "anna".into(),
+                secret: PhoneSecret::of("anna", "zvonar", "right"),
+            });
             Self { doorman: Doorman::new(Arc::new(book), [7; 32]), now }
         }
 
@@ -229,7 +234,8 @@ mod tests {
             let asked = self.ask(from, 1, "x");
             let challenge = Challenge::parse(asked.last().unwrap()).unwrap();
             let credentials = Credentials { username: "anna".into(), password: password.into() };
-            let value = Answer::new(challenge, "c".into()).header(&credentials, "REGISTER", "sip:zvonar", b"");
+            let value =
+                Answer::new(challenge, "c".into()).header(&credentials, "REGISTER", "sip:zvonar", b"");
             self.doorman.judge(self.now, flow(from), &request(2, "x", Some(&value)))
         }
 
@@ -285,7 +291,10 @@ mod tests {
                 door.try_password(from, "wrong");
             }
         }
-        assert!(!door.is_shut(0) && door.is_shut(1) && door.is_shut(41), "who was to be let in first makes room");
+        assert!(
+            !door.is_shut(0) && door.is_shut(1) && door.is_shut(41),
+            "who was to be let in first makes room"
+        );
     }
 
     #[test]

@@ -13,7 +13,7 @@ use zvonar_media::Codec;
 
 use crate::call::{Call, CallEvent};
 use crate::endpoint::{Placed, Request, ends};
-use crate::media_io::{MediaError, MediaEvents, MediaPort};
+use crate::media_io::{MediaError, MediaEvents, MediaPlace, MediaPort};
 use crate::{Shared, Switch};
 
 /// The registrations as everybody may read them; written by the endpoint task alone.
@@ -66,6 +66,8 @@ pub struct PhoneRing {
     pub number: String,
     /// How long it may ring.
     pub ring: Duration,
+    /// The place of the call that this one shall be bridged with; `None`: with none.
+    pub beside: Option<MediaPlace>,
 }
 
 /// Why nothing rings.
@@ -188,7 +190,7 @@ impl Switch {
     ///
     /// Nothing rings, and nothing will.
     pub fn ring(&self, ring: PhoneRing) -> Result<Ringing, RingError> {
-        let PhoneRing { user, display, number, ring } = ring;
+        let PhoneRing { user, display, number, ring, beside } = ring;
         if !self.shared.roster.knows(&user) {
             return Err(RingError::NoSuchUser(user));
         }
@@ -198,7 +200,10 @@ impl Switch {
         }
         let mut legs = Vec::with_capacity(contacts.len());
         for contact in contacts {
-            let sound = self.shared.media.open()?;
+            let sound = match &beside {
+                Some(place) => self.shared.media.open_in(place)?,
+                None => self.shared.media.open()?,
+            };
             let dial = Dial {
                 flow: contact.flow,
                 to_uri: contact.uri,
@@ -244,7 +249,7 @@ impl Ringing {
                 return RingEvent::Ended(self.end.clone());
             };
             match event {
-                Some(CallEvent::Progress { code: 180.. }) if !self.has_rung => {
+                Some(CallEvent::Progress { code: 180.., .. }) if !self.has_rung => {
                     self.has_rung = true;
                     return RingEvent::Rings;
                 }
@@ -258,7 +263,9 @@ impl Ringing {
                 }
                 Some(CallEvent::Ended { how, .. }) => {
                     self.end = self.end.clone().max(RingEnd::of(&how));
-                    if let (RingEnd::Unreachable(_), now @ RingEnd::Unreachable(_)) = (&self.end, RingEnd::of(&how)) {
+                    if let (RingEnd::Unreachable(_), now @ RingEnd::Unreachable(_)) =
+                        (&self.end, RingEnd::of(&how))
+                    {
                         self.end = now;
                     }
                     self.legs[index] = Leg::Over;
@@ -275,7 +282,9 @@ impl Ringing {
 
     /// Gives one waiting INVITE to the endpoint; `false`: none waits.
     fn ask_next(&mut self, permit: mpsc::Permit<'_, Request>) -> bool {
-        let Some(leg) = self.legs.iter_mut().find(|leg| matches!(leg, Leg::Waiting(..))) else { return false };
+        let Some(leg) = self.legs.iter_mut().find(|leg| matches!(leg, Leg::Waiting(..))) else {
+            return false;
+        };
         let (reply, placed) = oneshot::channel();
         let (ends, events, ended) = ends();
         if let Leg::Waiting(dial, sound) = std::mem::replace(leg, Leg::Over) {
@@ -295,7 +304,8 @@ impl Ringing {
                         Poll::Pending => is_any_left = true,
                         Poll::Ready(Err(_)) => return Poll::Ready(Some((index, None))),
                         Poll::Ready(Ok(placed)) => {
-                            if let Leg::Asked(Asked { events, ended, sound, .. }) = std::mem::replace(leg, Leg::Over)
+                            if let Leg::Asked(Asked { events, ended, sound, .. }) =
+                                std::mem::replace(leg, Leg::Over)
                             {
                                 let shared = Arc::clone(&self.shared);
                                 let call = Call::new(placed.take(), shared, (events, ended), sound, None);

@@ -9,13 +9,15 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use zvonar_call::{Calls, CallsConfig, Credentials, Dial, Flow, Identity, PhoneBook, PhonesConfig, Transport};
+use zvonar_call::{
+    Calls, CallsConfig, Credentials, Dial, Flow, Identity, PhoneBook, PhonesConfig, Transport,
+};
 use zvonar_media::Codec;
 use zvonar_model::{PhoneNumber, TrunkId};
 
 use crate::call::{Call, IncomingCall};
 use crate::endpoint::{Arrival, Dropped, Endpoint, Request, ends};
-use crate::media_io::{MediaConfig, MediaEngine, MediaError, MediaEvents, MediaPort, MediaStats};
+use crate::media_io::{MediaConfig, MediaEngine, MediaError, MediaEvents, MediaPlace, MediaPort, MediaStats};
 use crate::phones::Roster;
 use crate::screen::{Network, Screen};
 use crate::trunk::{Line, Trunk, TrunkConfig};
@@ -198,6 +200,17 @@ impl Switch {
     pub async fn reserve(&self, trunk: &TrunkId) -> Result<Reservation, DialError> {
         let line = self.trunk(trunk)?.line().await;
         let sound = self.shared.media.open()?;
+        Ok(Reservation { trunk: trunk.clone(), line, sound })
+    }
+
+    /// The same for a call that shall be bridged with another: `beside` is that one's [`MediaPort::place`].
+    pub async fn reserve_beside(
+        &self,
+        trunk: &TrunkId,
+        beside: &MediaPlace,
+    ) -> Result<Reservation, DialError> {
+        let line = self.trunk(trunk)?.line().await;
+        let sound = self.shared.media.open_in(beside)?;
         Ok(Reservation { trunk: trunk.clone(), line, sound })
     }
 

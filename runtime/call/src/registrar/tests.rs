@@ -75,16 +75,31 @@ impl Office {
 #[test]
 fn a_phone_is_listed_until_its_time_is_up() {
     let mut office = Office::new();
-    assert_eq!(office.say(5061, "Contact: <sip:anna@10.0.0.9>\nExpires: 90"), "200 CameOrWent <sip:anna@10.0.0.9>;expires=90");
+    assert_eq!(
+        office.say(5061, "Contact: <sip:anna@10.0.0.9>\nExpires: 90"),
+        "200 CameOrWent <sip:anna@10.0.0.9>;expires=90"
+    );
     assert_eq!(office.registrar.contacts("anna")[0].flow, flow(5061));
-    assert_eq!(office.say(5061, ""), "200 Nothing <sip:anna@10.0.0.9>;expires=90", "a question changes nothing");
+    assert_eq!(
+        office.say(5061, ""),
+        "200 Nothing <sip:anna@10.0.0.9>;expires=90",
+        "a question changes nothing"
+    );
     office.pass(60);
-    assert_eq!(office.say(5062, "Contact: <sip:anna@10.0.0.9>;expires=120"), "200 Renewed <sip:anna@10.0.0.9>;expires=120");
+    assert_eq!(
+        office.say(5062, "Contact: <sip:anna@10.0.0.9>;expires=120"),
+        "200 Renewed <sip:anna@10.0.0.9>;expires=120"
+    );
     assert_eq!(office.registrar.contacts("anna")[0].flow, flow(5062), "it moved");
-    assert!(office.registrar.has_source(flow(5062).remote) && !office.registrar.has_source(flow(5061).remote));
+    assert!(
+        office.registrar.has_source(flow(5062).remote) && !office.registrar.has_source(flow(5061).remote)
+    );
     office.pass(120);
     assert_eq!(office.due(), Some(Due::Expired { user: "anna".into() }));
-    assert_eq!((office.due(), office.registrar.contacts("anna"), office.registrar.poll_timeout()), (None, vec![], None));
+    assert_eq!(
+        (office.due(), office.registrar.contacts("anna"), office.registrar.poll_timeout()),
+        (None, vec![], None)
+    );
     assert!(!office.registrar.has_address(flow(1).remote.ip()));
 }
 
@@ -130,7 +145,12 @@ fn bad_requests_change_nothing() {
     }
     assert_eq!(office.say(5061, ""), "200 Nothing <sip:a@h>;expires=300");
     // Somebody else's name in To, though the password is right.
-    let other = office.registrar.register(office.now, ("boris", 1), flow(5061), &message(99, "d", "Contact: <sip:b@h>\r\n"));
+    let other = office.registrar.register(
+        office.now,
+        ("boris", 1),
+        flow(5061),
+        &message(99, "d", "Contact: <sip:b@h>\r\n"),
+    );
     assert_eq!((other.code, office.registrar.len()), (403, 1));
 }
 
@@ -158,8 +178,13 @@ fn an_account_has_so_many_phones_and_the_oldest_goes() {
     }
     office.say(5061, "Contact: <sip:0@h>");
     office.say(6000, "Contact: <sip:new@h>");
-    let uris: Vec<String> = office.registrar.contacts("anna").into_iter().map(|contact| contact.uri).collect();
-    assert_eq!(uris, ["sip:2@h", "sip:3@h", "sip:4@h", "sip:0@h", "sip:new@h"], "1 was not heard of for longest");
+    let uris: Vec<String> =
+        office.registrar.contacts("anna").into_iter().map(|contact| contact.uri).collect();
+    assert_eq!(
+        uris,
+        ["sip:2@h", "sip:3@h", "sip:4@h", "sip:0@h", "sip:new@h"],
+        "1 was not heard of for longest"
+    );
     let all: String = (10..20).map(|n| format!("Contact: <sip:{n}@h>\n")).collect();
     office.say(6000, all.trim_end());
     assert_eq!(office.registrar.len(), 5);
@@ -172,7 +197,8 @@ fn a_phone_with_a_name_of_its_own_is_the_same_at_another_address() {
     office.say(5061, &format!("Contact: <sip:a@10.0.0.9:5061>;{instance}"));
     office.say(5062, &format!("Contact: <sip:a@10.0.0.9:49152>;{instance}"));
     office.say(5062, "Contact: <sip:a@10.0.0.9:5070>;+sip.instance=\"<urn:uuid:other>\"");
-    let uris: Vec<String> = office.registrar.contacts("anna").into_iter().map(|contact| contact.uri).collect();
+    let uris: Vec<String> =
+        office.registrar.contacts("anna").into_iter().map(|contact| contact.uri).collect();
     assert_eq!(uris, ["sip:a@10.0.0.9:49152", "sip:a@10.0.0.9:5070"]);
     // Without one, the address is the name: without case, with the usual port.
     office.say(5063, "Contact: <sip:b@HOST>");
@@ -214,7 +240,12 @@ fn phones_are_asked_and_those_that_stay_silent_are_forgotten() {
 fn with_another_password_the_phones_of_the_old_one_are_gone() {
     let mut office = Office::new();
     office.say(5061, "Contact: <sip:a@h>");
-    let reply = office.registrar.register(office.now, ("anna", 2), flow(5062), &message(50, "x", "Contact: <sip:b@h>\r\n"));
+    let reply = office.registrar.register(
+        office.now,
+        ("anna", 2),
+        flow(5062),
+        &message(50, "x", "Contact: <sip:b@h>\r\n"),
+    );
     assert_eq!((reply.code, office.registrar.len()), (200, 1));
     office.pass(30);
     assert_eq!(office.registrar.next_due(office.now, |_| None), Some(Due::Expired { user: "anna".into() }));
@@ -237,7 +268,13 @@ fn whatever_phones_say_the_counts_stay_true() {
                 0 => drop(office.say(5061, "Contact: *\nExpires: 0")),
                 1..=6 => {
                     let contacts: Vec<String> = (0..=below(3))
-                        .map(|_| format!("Contact: <sip:{}@h>;expires={}", below(7), [0, 60, 90, 300][below(4) as usize]))
+                        .map(|_| {
+                            format!(
+                                "Contact: <sip:{}@h>;expires={}",
+                                below(7),
+                                [0, 60, 90, 300][below(4) as usize]
+                            )
+                        })
                         .collect();
                     office.say(5000 + below(3) as u16, &contacts.join("\n"));
                 }

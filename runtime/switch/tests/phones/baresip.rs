@@ -41,7 +41,9 @@ async fn bench() -> Option<House> {
     match own_address().filter(|_| is_here) {
         Some(ip) => Some(house_on(ip, zvonar_switch::PhoneSettings::default()).await),
         None => {
-            println!("SKIPPED: this needs baresip (Debian: baresip-core) and a network interface besides the loopback");
+            println!(
+                "SKIPPED: this needs baresip (Debian: baresip-core) and a network interface besides the loopback"
+            );
             None
         }
     }
@@ -51,10 +53,15 @@ impl Baresip {
     /// Starts one whose account registers by itself.
     async fn start(host: SocketAddr, user: &str, password: &str) -> Self {
         let home = tempfile::tempdir().expect("a folder");
-        let control = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
+        let control =
+            TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
         let voice = home.path().join("voice.wav");
-        let spec =
-            hound::WavSpec { channels: 1, sample_rate: 8000, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: 8000,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
         let mut wav = hound::WavWriter::create(&voice, spec).expect("a file");
         for n in 0..8000 * 60 {
             let angle = f64::from(n) * 425.0 / 8000.0 * std::f64::consts::TAU;
@@ -237,7 +244,8 @@ async fn a_real_phone_calls_and_is_known_by_its_password() {
     let Some(mut house) = bench().await else { return };
     let mut phone = house.baresip().await;
     phone.tell("dial", &format!("sip:*21@{}", house.switch.local_addr())).await;
-    let incoming = timeout(PATIENCE, house.door.next()).await.expect("it calls").expect("the switch is there");
+    let incoming =
+        timeout(PATIENCE, house.door.next()).await.expect("it calls").expect("the switch is there");
     assert_eq!((incoming.about.account.as_deref(), incoming.about.to_user.as_str()), (Some(ANNA), "*21"));
     let mut call = incoming.answer().await.expect("a port");
     phone.says("CALL_ESTABLISHED").await;
