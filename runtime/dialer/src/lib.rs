@@ -69,7 +69,7 @@ pub use records::RecordPage;
 pub use recovery::{Abandoned, CUT_OFF, Recovered};
 pub use report::{
     CallFilter, CallOrder, CallPage, CallPlace, Contact, ContactPage, ProjectLine, ProjectReport, Report,
-    ReportRow, ResultLine, Totals,
+    ReportRow, ReportText, ResultLine, Totals,
 };
 pub use run::Stop;
 pub use stats::StatFault;

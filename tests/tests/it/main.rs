@@ -24,5 +24,6 @@ mod replay;
 mod rules;
 mod sipp;
 mod sms;
+mod sms_killed;
 mod tenants;
 mod torture;
