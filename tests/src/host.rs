@@ -173,10 +173,13 @@ pub struct Row {
     #[serde(default)]
     pub sms_kopecks: i64,
     /// Started seconds of waiting for whomever the caller was handed to; they are the robot's as well.
+    #[serde(default)]
     pub wait_s: u64,
     /// Started seconds of talk with them.
+    #[serde(default)]
     pub talk_s: u64,
     /// To whom the caller was handed, in order.
+    #[serde(default)]
     pub transfers: Vec<TransferRow>,
 }
 
