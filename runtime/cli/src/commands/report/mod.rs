@@ -64,6 +64,7 @@ fn print_json(rows: &[ReportRow]) -> Result<(), Failure> {
             "recognition_kopecks": row.recognition.0,
             "answered": row.answered,
             "texts": row.texts,
+            "sms_kopecks": row.texts.iter().filter_map(|text| text.kopecks).map(|sum| sum.0).sum::<i64>(),
             "robot_s": row.robot_seconds,
             "kopecks": row.kopecks.0,
             "sum_of_ledger_lines": row.lines_sum.0,
