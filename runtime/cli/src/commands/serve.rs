@@ -17,6 +17,7 @@ use zvonar_api::{Server, TokenHash};
 use zvonar_campaign::{ACTIVE_PROJECTS, ProjectStatus};
 use zvonar_dialer::conversation::{Brief, Conversations, Listening, machine_settings};
 use zvonar_dialer::deployments::RolloutEvent;
+use zvonar_dialer::operators::operator_of_user;
 use zvonar_dialer::{CallReport, Caller, Dialer, Halted, Inbound, Keep, RunEvent, RunStep, Settled};
 use zvonar_model::{PhoneNumber, TenantId};
 use zvonar_scenario::{Limits, Registry};
@@ -91,7 +92,9 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     let machines = config.media.drop_machines.then(machine_settings);
     let grants = config.tenants.iter().map(|tenant| (tenant.id.clone(), tenant.grant));
     let conversations = Conversations::new(switch.clone(), Limits::default(), recordings, machines);
+    let desks = host::desks(&config, &switch, &store, &prices, &policies).await?;
     let conversations = conversations.over(scenes).with_grants(grants).listening(listening);
+    let conversations = conversations.with_desks(desks.clone());
     let conversations = Arc::new(conversations);
     let caller: Arc<dyn Caller> = conversations.clone();
     let mut dialers = BTreeMap::new();
@@ -103,7 +106,8 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
             Arc::new(clock::wall),
             rand::random(),
         )
-        .with_policy(policies[&tenant].clone());
+        .with_policy(policies[&tenant].clone())
+        .with_pressure(Arc::new(desks.clone()));
         let named = config.tenants.iter().find(|named| named.id == tenant);
         let dialer = match named.and_then(|named| named.prepaid) {
             Some(prepaid) => dialer.with_prepaid(tenant.clone(), prepaid),
@@ -150,6 +154,7 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
         joined(served.await, "the HTTP interface");
     }
     deployments.close().await;
+    desks.close().await;
     over.send_replace(true);
     joined(keeper.await, "the keeper of the versions");
     joined(retention.await, "the removal of old answers");
@@ -290,6 +295,14 @@ async fn dial(
 
 /// One call that came in: its route, its conversation, its settling.
 async fn take(host: Arc<Host>, call: IncomingCall) {
+    // An operator who calls a colleague from his own telephone.
+    let account = call.about.account.as_deref().and_then(operator_of_user);
+    if let (Some((tenant, _)), Some(board)) = (account, host.conversations.switchboard())
+        && board.desks.find(&tenant, &call.about.to_user).is_some()
+    {
+        let colleague = call.about.to_user.clone();
+        return board.consult(call, &tenant, &colleague).await;
+    }
     let user = &call.about.to_user;
     let routes = &host.config.routes;
     let route = routes.iter().find(|route| route.user == *user);
@@ -314,6 +327,9 @@ async fn take(host: Arc<Host>, call: IncomingCall) {
         settings: route.settings.clone(),
         fields: BTreeMap::new(),
         attempt_number: 1,
+        project: None,
+        lead: None,
+        number: inbound.number.clone(),
     };
     let span = tracing::info_span!("attempt", attempt = %brief.attempt, tenant = %route.tenant);
     let talk = async {

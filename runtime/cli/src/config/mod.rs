@@ -1,5 +1,6 @@
 //! The host's configuration: one TOML file, checked whole before anything starts.
 
+mod desk;
 mod reader;
 mod rules;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use zvonar_dialer::{DialRules, Grant, Prepaid};
 use zvonar_model::{Kopecks, PhoneNumber, ProjectId, ScenarioName, TenantId, TrunkId};
 use zvonar_scenario::Limits;
 
+pub(crate) use desk::Desk;
 use reader::{Faults, Section};
 
 /// Why there is no configuration.
@@ -128,6 +130,8 @@ pub(crate) struct Tenant {
     pub(crate) answers_days: u32,
     /// Who may act for it over HTTP.
     pub(crate) tokens: Vec<TokenHash>,
+    /// The queue for its operators, and where its callers may be handed over to.
+    pub(crate) desk: Desk,
 }
 
 /// Where calls leave to.
@@ -239,8 +243,18 @@ fn read(mut root: Section<'_>, faults: &Faults, folder: &Path) -> Option<Config>
     let media = media(root.section("media"), sip.as_ref());
     let speech = root.has("speech").then(|| speech(root.section("speech")));
     let http = root.has("http").then(|| http(root.section("http")));
-    let tenants = tenants(root.sections("tenant"), faults, folder);
+    let mut tenants = tenants(root.sections("tenant"), faults, folder);
     let trunks = named(root.sections("trunk"), faults, trunk);
+    for tenant in &mut tenants {
+        let chosen = &mut tenant.desk.settings.transfers.trunk;
+        match chosen {
+            Some(id) if !trunks.iter().any(|trunk| trunk.id == *id) => {
+                faults.add(&tenant.desk.trunk_at, format!("tenant.desk.transfer_trunk: there is no trunk `{id}`"));
+            }
+            Some(_) => {}
+            None => *chosen = trunks.first().map(|trunk| trunk.id.clone()),
+        }
+    }
     let scenarios = named(root.sections("scenario"), faults, |section| {
         let tenant = known(section, "tenant", &tenants, |tenant| &tenant.id);
         let name: Option<ScenarioName> = section.needed_text("name", NAME);
@@ -386,6 +400,7 @@ fn tenants(sections: Vec<Section<'_>>, faults: &Faults, folder: &Path) -> Vec<Te
         let tariff =
             section.text::<PathBuf>("tariff", "the path of a tariff file").map(|path| folder.join(path));
         let grant = grant(section.section("limits"));
+        let desk = desk::desk(section.section("desk"), folder);
         let prepaid = prepaid(&section);
         let caps = rules::caps(&section);
         let answers_days = section.number("answers_days", 1..=36_500, 365) as u32;
@@ -405,7 +420,7 @@ fn tenants(sections: Vec<Section<'_>>, faults: &Faults, folder: &Path) -> Vec<Te
                 let place = section.place();
                 faults.add(&place, format!("`{id}` stands here a second time; names must differ"));
             }
-            tenants.push(Tenant { id, tariff, prepaid, grant, caps, answers_days, tokens });
+            tenants.push(Tenant { id, tariff, prepaid, grant, caps, answers_days, tokens, desk });
         }
         section.finish();
     }

@@ -4,6 +4,7 @@
 //! its outcome, and a person on the line hears the fallback rather than silence.
 
 mod answers;
+mod ending;
 mod heard;
 mod hearing;
 mod line;
@@ -19,10 +20,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use zvonar_call::{Ended, Side};
 use zvonar_media::amd::MachineSettings;
 use zvonar_model::{
-    AttemptId, Direction, LeadId, MediaReport, Millis, Outcome, Phases, PhoneNumber, ProjectId,
+    AttemptId, Direction, LeadId, MediaReport, Outcome, Phases, PhoneNumber, ProjectId,
     RecognisedAnswer, ScenarioName, SystemResult, TalkEnd, TenantId, Trace, Transfer, TrunkId,
 };
 use zvonar_scenario::LeadCard;
@@ -38,6 +38,7 @@ use crate::desks::Desks;
 use crate::grant::{Calls, Grant, Place};
 use crate::operators::CallerView;
 use answers::Answers;
+use ending::{media_report, since, unanswered, verdict, whole_time};
 use hearing::Ear;
 use line::{Finished, Speech, Talk};
 pub use heard::Heard;
@@ -554,67 +555,4 @@ fn kept(recorded: Recorded) -> Option<String> {
 
 fn file_name(path: &std::path::Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-fn since(then: Instant) -> Millis {
-    clock::now().saturating_duration_since(then).into()
-}
-
-fn media_report(report: &zvonar_media::Report) -> MediaReport {
-    MediaReport {
-        packets_sent: report.packets_sent,
-        packets_heard: report.packets_heard,
-        packets_lost: report.packets_lost,
-        packets_late: report.packets_late,
-        packets_refused: report.packets_refused,
-        jitter_us: report.jitter_us,
-    }
-}
-
-/// How long the whole call took: the leg's own measure from answer to BYE. Its parts are charged.
-fn whole_time(finished: &Finished, answered: Instant) -> Millis {
-    match finished.heard.over.as_ref() {
-        Some(Ended::HungUp { talk, .. } | Ended::Lost { talk }) => (*talk).into(),
-        _ => since(answered),
-    }
-}
-
-/// What the line knows better than the session: a machine answered, he was handed over or wanted to be, or nothing was ever
-/// heard.
-fn verdict(result: TalkEnd, heard: &Heard, handed: Option<SystemResult>) -> TalkEnd {
-    let far_left = !matches!(&heard.over, Some(Ended::HungUp { by: Side::Near, .. }) | None);
-    let unnamed = matches!(
-        &result,
-        TalkEnd::System(SystemResult::NoResult | SystemResult::Connected | SystemResult::NotHeardOut)
-    );
-    match (result, handed) {
-        (TalkEnd::Scenario(name), _) => TalkEnd::Scenario(name),
-        (TalkEnd::System(_), _) if heard.machine.is_some() => TalkEnd::System(SystemResult::Machine),
-        (TalkEnd::System(_), Some(handed)) if unnamed => TalkEnd::System(handed),
-        (TalkEnd::System(_), _) if !heard.played && far_left => TalkEnd::System(SystemResult::NothingPlayed),
-        (other, _) => other,
-    }
-}
-
-/// What a leg that ended before the answer means, and its SIP code. `far`: where the INVITE went.
-fn unanswered(how: &Ended, far: &str) -> (Outcome, Option<u16>) {
-    let failed = |why: &str| Outcome::SystemError { why: why.into() };
-    match how {
-        Ended::Refused { code, by: Side::Far, .. } => (Outcome::of_sip_code(*code), Some(*code)),
-        Ended::Refused { reason, by: Side::Near, .. } => {
-            (failed(&format!("no INVITE could be made: {reason}")), None)
-        }
-        // Picked up in the moment in which we gave up: he heard nothing, and pays nothing.
-        Ended::RangOut | Ended::AnsweredLate => (Outcome::NoAnswer, None),
-        Ended::CanceledByFarEnd => (Outcome::NoAnswer, Some(487)),
-        Ended::CanceledByUs => (failed("the host was stopped while the telephone rang"), None),
-        Ended::Unreachable => {
-            (failed(&format!("{far} answers nothing: check the address, and that we may send to it")), None)
-        }
-        Ended::NoCommonCodec => (Outcome::of_sip_code(488), Some(200)),
-        Ended::TooManyCalls => (failed("this host has as many calls as it may"), None),
-        Ended::HungUp { .. } | Ended::Lost { .. } => {
-            (failed("the call was gone in the moment of its answer"), None)
-        }
-    }
 }

@@ -150,7 +150,7 @@ impl<'c> On<'c> {
                     CallEvent::Ended { at, .. } => Err(at),
                     // Nobody hands on for the one who was called: what is asked for is refused.
                     CallEvent::Refer(_) => {
-                        self.call.answer_refer(false);
+                        self.call.answer_refer(false).await;
                         Ok(event)
                     }
                     event => Ok(event),

@@ -42,18 +42,18 @@ impl Handing {
         &mut self,
         on: &mut On<'_>,
         with: With,
-        request: ReferRequest,
+        request: Box<ReferRequest>,
         options: &TransferOptions,
     ) -> Result<Next, LineError> {
         let whom = match self.whom(on, &with, &request).await {
             Ok(whom) => whom,
             Err(why) => {
                 tracing::warn!(call = %self.caller.attempt, %why, "a caller was not handed on");
-                with.leg.answer_refer(false);
+                with.leg.answer_refer(false).await;
                 return Ok(Next::Talk(Box::new(with)));
             }
         };
-        with.leg.answer_refer(true);
+        with.leg.answer_refer(true).await;
         let (ringing, transfer, external) = match whom {
             Whom::Rings(ringing, transfer, external) => (ringing, transfer, external),
             Whom::Joined(joined) => {
@@ -94,7 +94,7 @@ impl Handing {
                 self.sheet.transfer(part).missed = Some(missed);
                 match first {
                     Some(first) => {
-                        first.leg.refer_progress(code, "Not Taken");
+                        first.leg.refer_progress(code, "Not Taken").await;
                         self.sheet.talk(on.now(), back_to);
                         Ok(Next::Talk(Box::new(first)))
                     }
@@ -159,7 +159,7 @@ impl Handing {
 
 /// The one who handed on is told that it is done, and hung up. His place at the desk is free.
 async fn part_with(first: With) {
-    first.leg.refer_progress(200, "OK");
+    first.leg.refer_progress(200, "OK").await;
     first.leg.hang_up().await;
 }
 

@@ -11,7 +11,7 @@ use zvonar_scenario::ports::TransferEnd;
 use zvonar_switch::{Call, CallEvent, DialError, Reservation, Switch, Target, clock};
 
 use super::{On, With};
-use crate::conversation::unanswered;
+use crate::conversation::ending::unanswered;
 use crate::desks::Place;
 
 /// A telephone that is to ring.
@@ -68,7 +68,7 @@ impl Ringing {
                 Event::First(CallEvent::Refer(_)) => {
                     // One thing at a time.
                     if let Some(first) = first {
-                        first.leg.answer_refer(false);
+                        first.leg.answer_refer(false).await;
                     }
                 }
                 Event::First(_) => {}
