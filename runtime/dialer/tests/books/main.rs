@@ -3,6 +3,8 @@
 //! gives from what the pretend carrier saw.
 
 mod adding;
+mod call_back;
+mod desks;
 mod dialling;
 mod foreman;
 mod killed;
