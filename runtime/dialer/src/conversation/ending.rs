@@ -6,7 +6,7 @@ use zvonar_call::{Ended, Side};
 use zvonar_model::{MediaReport, Millis, Outcome, SystemResult, TalkEnd};
 use zvonar_switch::clock;
 
-use super::heard::Heard;
+use super::observed::Observed;
 use super::line::Finished;
 
 /// How long it has been.
@@ -36,7 +36,7 @@ pub(super) fn whole_time(finished: &Finished, answered: Instant) -> Millis {
 
 /// What the line knows better than the session: a machine answered, he was handed over or wanted to be, or nothing was ever
 /// heard.
-pub(super) fn verdict(result: TalkEnd, heard: &Heard, handed: Option<SystemResult>) -> TalkEnd {
+pub(super) fn verdict(result: TalkEnd, heard: &Observed, handed: Option<SystemResult>) -> TalkEnd {
     let far_left = !matches!(&heard.over, Some(Ended::HungUp { by: Side::Near, .. }) | None);
     let unnamed = matches!(
         &result,

@@ -25,7 +25,7 @@ use zvonar_switch::{Call, CallEvent, Closed, MediaEvent, clock};
 
 use super::SpeechCounts;
 use super::answers::Answers;
-use super::heard::{Heard, left_sound};
+use super::observed::{Observed, left_sound};
 use super::hearing::{Ear, Hearing, Noticed, Said};
 use super::prompts::Clips;
 use super::transfer::{Handing, On};
@@ -48,7 +48,7 @@ pub(super) struct Talk {
     speech: Option<Speech>,
     /// `None`: this host hands nobody over.
     handing: Option<Handing>,
-    heard: Heard,
+    heard: Observed,
 }
 
 /// Who recognises what is said on a call, and what he has recognised.
@@ -106,7 +106,7 @@ impl Talk {
             voices: 0,
             speech,
             handing,
-            heard: Heard::default(),
+            heard: Observed::default(),
         }))
     }
 
@@ -436,7 +436,7 @@ impl Talk {
 #[derive(Debug)]
 pub(super) struct Finished {
     pub(super) answers: Vec<RecognisedAnswer>,
-    pub(super) heard: Heard,
+    pub(super) heard: Observed,
     pub(super) handing: Option<Handing>,
 }
 

@@ -5,9 +5,9 @@
 
 mod answers;
 mod ending;
-mod heard;
 mod hearing;
 mod line;
+mod observed;
 mod prompts;
 mod scene;
 mod transfer;
@@ -41,7 +41,7 @@ use answers::Answers;
 use ending::{media_report, since, unanswered, verdict, whole_time};
 use hearing::Ear;
 use line::{Finished, Speech, Talk};
-pub use heard::Heard;
+pub use observed::Observed;
 pub use prompts::Clips;
 pub use scene::{Scene, load_clips};
 pub use transfer::{Consultations, Handing, MOST_HANDS, On, Switchboard, TimeSheet};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::sleep;
-use zvonar_desk::{GivenUp, Group, Miss, Status};
+use zvonar_desk::{Group, Miss, Status};
 use zvonar_dialer::conversation::TimeSheet;
 use zvonar_dialer::desks::{Asked, DeskSettings, Desks, Phones, Place, Told, Waiting, Wanted};
 use zvonar_dialer::operators::{CallerView, DeskControl, OperatorRow, USUAL_OPERATORS, WhatHeDoes};
@@ -395,10 +395,11 @@ async fn a_status_is_stored_before_it_is_said_to_be_taken() {
 async fn example(robot: f64, free_after: u64, talk: Option<f64>, answers: &[u64]) -> (AttemptRecord, i64) {
     let office = Office::new(&[("anna", Manner::Takes(0))]).await;
     office.desks.status(&tenant(), &id("anna"), Status::Break).await.unwrap();
-    let began = tokio::time::Instant::now();
+    let (clock, start) = (wall_clock(), (wall_clock())());
+    let elapsed = || Duration::from_millis(u64::try_from(clock().0 - start.0).unwrap());
     let mut sheet = TimeSheet::default();
     sleep(Duration::from_secs_f64(robot)).await;
-    let part = sheet.begin(began.elapsed(), Transfer { to_operator: true, ..Transfer::default() });
+    let part = sheet.begin(elapsed(), Transfer { to_operator: true, ..Transfer::default() });
     let waiting = office.wait_for("a", None, 600).await;
     sleep(Duration::from_secs(free_after)).await;
     match talk {
@@ -406,14 +407,14 @@ async fn example(robot: f64, free_after: u64, talk: Option<f64>, answers: &[u64]
             office.desks.status(&tenant(), &id("anna"), Status::Available).await.unwrap();
             let (came, talks) = end(waiting).await;
             assert_eq!(came, "talks to anna");
-            sheet.talk(began.elapsed(), part);
+            sheet.talk(elapsed(), part);
             sleep(Duration::from_secs_f64(talk)).await;
             drop(talks);
         }
         None => assert_eq!(waiting.leave().await, None),
     }
-    sheet.stop(began.elapsed());
-    rated(sheet, began.elapsed(), answers)
+    sheet.stop(elapsed());
+    rated(sheet, elapsed(), answers)
 }
 
 fn rated(sheet: TimeSheet, whole: Duration, answers: &[u64]) -> (AttemptRecord, i64) {
@@ -474,9 +475,9 @@ async fn a_busy_day_leaves_nobody_without_an_end() {
         let mut talks = tokio::task::JoinSet::new();
         for number in 0..60 {
             let (patience, length) = (dice.random_range(0..80), dice.random_range(1..60));
-            let office = Arc::clone(&office);
+            let at = Arc::clone(&office);
             talks.spawn(async move {
-                let waiting = office.wait_for(&format!("call-{number}"), None, 50).await;
+                let waiting = at.wait_for(&format!("call-{number}"), None, 50).await;
                 let ended = tokio::time::timeout(Duration::from_secs(patience), end(waiting)).await;
                 if let Ok((_, Some((place, leg)))) = ended {
                     sleep(Duration::from_secs(length)).await;

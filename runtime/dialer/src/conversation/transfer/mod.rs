@@ -20,11 +20,11 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep_until;
 use zvonar_desk::{GivenUp, Group, Miss};
 use zvonar_media::{PlayId, Prompt, tones};
-use zvonar_model::{AttemptId, Millis, OperatorId, PhoneNumber, ProjectId, SystemResult, TenantId, Transfer, TrunkId};
+use zvonar_model::{AttemptId, OperatorId, PhoneNumber, ProjectId, SystemResult, TenantId, Transfer, TrunkId};
 use zvonar_scenario::ports::{Destination, LineError, TransferEnd, TransferOptions};
 use zvonar_switch::{Call, CallEvent, MediaEvent, Switch, clock};
 
-use super::heard::Heard;
+use super::observed::Observed;
 use crate::desks::{Desks, ExternalCall, Place, Told, Wanted};
 use crate::operators::CallerView;
 
@@ -69,7 +69,7 @@ pub struct Handing {
 /// A call that is being handed over, and what it hears meanwhile.
 pub struct On<'c> {
     call: &'c mut Call,
-    heard: &'c mut Heard,
+    heard: &'c mut Observed,
     music: Prompt,
     started: Instant,
     until: Instant,
@@ -110,7 +110,7 @@ impl<'c> On<'c> {
     /// longest call.
     pub fn new(
         call: &'c mut Call,
-        heard: &'c mut Heard,
+        heard: &'c mut Observed,
         music: Option<Prompt>,
         started: Instant,
         until: Instant,

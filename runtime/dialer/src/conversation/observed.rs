@@ -10,7 +10,7 @@ const KEYS_KEPT: usize = 128;
 
 /// What was noticed on a call.
 #[derive(Debug, Default)]
-pub struct Heard {
+pub struct Observed {
     /// All keys.
     pub keys: String,
     /// Something of a prompt has left.
@@ -21,7 +21,7 @@ pub struct Heard {
     pub over: Option<Ended>,
 }
 
-impl Heard {
+impl Observed {
     /// Keeps what the record wants to know. `true`: a machine is at the far end, so the call shall be dropped at once, as
     /// it costs by the second.
     #[must_use]
