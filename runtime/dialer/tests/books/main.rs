@@ -7,6 +7,7 @@ mod call_back;
 mod desks;
 mod dialling;
 mod foreman;
+mod handing;
 mod killed;
 mod leads;
 mod life;
