@@ -55,7 +55,8 @@ pub struct PhoneSettings {
     pub keep_alive: Duration,
     /// After so many questions without an answer a phone counts as gone.
     pub missed: u32,
-    /// Wrong passwords from one address within `shut_out`, after which nothing more is heard from there for as long.
+    /// Wrong passwords from one address within `shut_out`, after which nothing more is heard from there for as long. Some
+    /// phones try the same one a dozen times in a row.
     pub failures: u32,
     /// How long that lasts. Phones of that address that are registered already are not touched.
     pub shut_out: Duration,
@@ -69,7 +70,7 @@ impl Default for PhoneSettings {
             contacts: 5,
             keep_alive: Duration::from_secs(30),
             missed: 3,
-            failures: 10,
+            failures: 30,
             shut_out: Duration::from_secs(600),
         }
     }

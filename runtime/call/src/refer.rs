@@ -108,10 +108,19 @@ mod tests {
 
     #[test]
     fn targets_are_read_with_the_call_that_they_replace() {
-        let request = refer("Refer-To: <sip:102@zvonar;transport=udp>\r\nReferred-By: <sip:north.anna@zvonar>").unwrap();
-        assert_eq!((request.to_user.as_str(), request.to_uri.as_str()), ("102", "sip:102@zvonar;transport=udp"));
-        assert_eq!((request.replaces, request.referred_by.as_deref()), (None, Some("<sip:north.anna@zvonar>")));
-        let request = refer("r: \"Boris\" <sip:102@h?Replaces=a%40b%3Bto-tag%3Dx%3Bfrom-tag%3Dy&Subject=z>").unwrap();
+        let request =
+            refer("Refer-To: <sip:102@zvonar;transport=udp>\r\nReferred-By: <sip:north.anna@zvonar>")
+                .unwrap();
+        assert_eq!(
+            (request.to_user.as_str(), request.to_uri.as_str()),
+            ("102", "sip:102@zvonar;transport=udp")
+        );
+        assert_eq!(
+            (request.replaces, request.referred_by.as_deref()),
+            (None, Some("<sip:north.anna@zvonar>"))
+        );
+        let request =
+            refer("r: \"Boris\" <sip:102@h?Replaces=a%40b%3Bto-tag%3Dx%3Bfrom-tag%3Dy&Subject=z>").unwrap();
         let expected = Replaces { call_id: "a@b".into(), to_tag: "x".into(), from_tag: "y".into() };
         assert_eq!((request.to_uri.as_str(), request.replaces), ("sip:102@h", Some(expected)));
         assert_eq!(refer("Refer-To: <tel:+7-916-123-45-67>").unwrap().to_user, "+79161234567");
@@ -142,6 +151,10 @@ mod tests {
         let dialog = DialogId { call_id: "c".into(), local_tag: "l".into(), remote_tag: "r".into() };
         let names = |text: &str| Replaces::parse(text).unwrap().names(&dialog);
         assert!(names("c;to-tag=l;from-tag=r") && names("c;from-tag=r;x=y;to-tag=l"));
-        assert!(!names("c;to-tag=r;from-tag=l") && !names("d;to-tag=l;from-tag=r") && !names("c;to-tag=l;from-tag=x"));
+        assert!(
+            !names("c;to-tag=r;from-tag=l")
+                && !names("d;to-tag=l;from-tag=r")
+                && !names("c;to-tag=l;from-tag=x")
+        );
     }
 }

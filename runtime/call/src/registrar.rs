@@ -189,7 +189,9 @@ impl Registrar {
         let mut change = Change::Nothing;
         for (wanted, known) in wanted.into_iter().zip(known) {
             // Listed twice: the second may have meant what the first has just removed or made.
-            let known = known.filter(|binding| self.bindings.contains_key(binding)).or_else(|| self.find(user, &wanted));
+            let known = known
+                .filter(|binding| self.bindings.contains_key(binding))
+                .or_else(|| self.find(user, &wanted));
             let is_going = wanted.expires.is_zero();
             match known {
                 Some(binding) => self.drop_binding(binding),
@@ -216,7 +218,9 @@ impl Registrar {
     }
 
     fn understand(&self, request: &Message, value: &str) -> Result<Wanted, Reply> {
-        let unsound = || refuse(400, "each Contact has to be one sip: address, without headers, of 512 letters at most");
+        let unsound = || {
+            refuse(400, "each Contact has to be one sip: address, without headers, of 512 letters at most")
+        };
         let parsed = NameAddr::parse(value).ok_or_else(unsound)?;
         let uri = Uri::parse(parsed.uri)
             .filter(|uri| uri.scheme.eq_ignore_ascii_case("sip") && uri.headers.is_none())
@@ -259,7 +263,14 @@ impl Registrar {
         binding.call_id == request.call_id() && request.cseq() <= binding.cseq
     }
 
-    fn insert(&mut self, now: Instant, (user, revision): (&str, u64), flow: Flow, request: &Message, wanted: Wanted) {
+    fn insert(
+        &mut self,
+        now: Instant,
+        (user, revision): (&str, u64),
+        flow: Flow,
+        request: &Message,
+        wanted: Wanted,
+    ) {
         self.next += 1;
         let id = self.next;
         let until = now + wanted.expires;

@@ -244,28 +244,14 @@ impl Call {
                 let has_changed = std::mem::replace(&mut self.is_held, held) != held;
                 has_changed.then_some(CallEvent::Held { held })
             }
+            Event::Refer(request) => Some(CallEvent::Refer(request)),
             Event::Key { digit, .. } => {
                 // One in the sound reaches the other party of a bridge by itself.
                 self.port.pass_key(digit);
                 Some(CallEvent::Key { digit, at: clock::now() })
             }
-            Event::Refer(request) => Some(CallEvent::Refer(request)),
             Event::Incoming(_) | Event::Confirmed | Event::Ended(_) => None,
         }
-    }
-
-    /// Joins the sound of this call and another: see [`MediaPort::bridge`]. The calls go on being two; whoever hangs up
-    /// ends his own. It may be done before the far end answers, once sound flows.
-    ///
-    /// # Errors
-    /// The other was not placed or answered beside this one.
-    pub fn bridge(&self, other: &Self) -> Result<(), MediaError> {
-        self.port.bridge(&other.port)
-    }
-
-    /// Parts them again. Without a bridge, nothing happens.
-    pub fn unbridge(&self) {
-        self.port.unbridge();
     }
 
     /// The SIP `Call-ID`; empty until the call is up.
@@ -292,6 +278,20 @@ impl Call {
     /// Tells whoever asked for a transfer what the new callee answered; a code of 200 or more is the last news.
     pub async fn refer_progress(&self, code: u16, reason: &str) {
         self.leg.command(Command::ReferProgress { code, reason: reason.into() }).await;
+    }
+
+    /// Joins the sound of this call and another: see [`MediaPort::bridge`]. The calls go on being two; whoever hangs up
+    /// ends his own. It may be done before the far end answers, once sound flows.
+    ///
+    /// # Errors
+    /// The other was not placed or answered beside this one.
+    pub fn bridge(&self, other: &Self) -> Result<(), MediaError> {
+        self.port.bridge(&other.port)
+    }
+
+    /// Parts them again. Without a bridge, nothing happens.
+    pub fn unbridge(&self) {
+        self.port.unbridge();
     }
 
     /// Hangs up, or gives up if it only rings. [`CallEvent::Ended`] follows.

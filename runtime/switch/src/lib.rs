@@ -24,5 +24,5 @@ pub use phones::{PhoneRing, RingEnd, RingError, RingEvent, Ringing};
 pub use screen::{Network, Screen};
 pub(crate) use switch::Shared;
 pub use switch::{DialError, Doorway, Reservation, Switch, SwitchConfig, SwitchError, Target};
-pub use zvonar_call::{Contact, PhoneAccount, PhoneBook, PhoneSecret, PhoneSettings, ReferRequest, Replaces};
 pub use trunk::{Line, Pacer, Trunk, TrunkConfig};
+pub use zvonar_call::{Contact, PhoneAccount, PhoneBook, PhoneSecret, PhoneSettings, ReferRequest, Replaces};

@@ -66,7 +66,7 @@ pub struct PhoneRing {
     pub number: String,
     /// How long it may ring.
     pub ring: Duration,
-    /// Where the sound of the call is that it shall be bridged with.
+    /// The place of the call that this one shall be bridged with; `None`: with none.
     pub beside: Option<MediaPlace>,
 }
 
@@ -263,7 +263,9 @@ impl Ringing {
                 }
                 Some(CallEvent::Ended { how, .. }) => {
                     self.end = self.end.clone().max(RingEnd::of(&how));
-                    if let (RingEnd::Unreachable(_), now @ RingEnd::Unreachable(_)) = (&self.end, RingEnd::of(&how)) {
+                    if let (RingEnd::Unreachable(_), now @ RingEnd::Unreachable(_)) =
+                        (&self.end, RingEnd::of(&how))
+                    {
                         self.end = now;
                     }
                     self.legs[index] = Leg::Over;
@@ -280,7 +282,9 @@ impl Ringing {
 
     /// Gives one waiting INVITE to the endpoint; `false`: none waits.
     fn ask_next(&mut self, permit: mpsc::Permit<'_, Request>) -> bool {
-        let Some(leg) = self.legs.iter_mut().find(|leg| matches!(leg, Leg::Waiting(..))) else { return false };
+        let Some(leg) = self.legs.iter_mut().find(|leg| matches!(leg, Leg::Waiting(..))) else {
+            return false;
+        };
         let (reply, placed) = oneshot::channel();
         let (ends, events, ended) = ends();
         if let Leg::Waiting(dial, sound) = std::mem::replace(leg, Leg::Over) {
@@ -300,7 +304,8 @@ impl Ringing {
                         Poll::Pending => is_any_left = true,
                         Poll::Ready(Err(_)) => return Poll::Ready(Some((index, None))),
                         Poll::Ready(Ok(placed)) => {
-                            if let Leg::Asked(Asked { events, ended, sound, .. }) = std::mem::replace(leg, Leg::Over)
+                            if let Leg::Asked(Asked { events, ended, sound, .. }) =
+                                std::mem::replace(leg, Leg::Over)
                             {
                                 let shared = Arc::clone(&self.shared);
                                 let call = Call::new(placed.take(), shared, (events, ended), sound, None);

@@ -9,7 +9,9 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use zvonar_call::{Calls, CallsConfig, Credentials, Dial, Flow, Identity, PhoneBook, PhonesConfig, Transport};
+use zvonar_call::{
+    Calls, CallsConfig, Credentials, Dial, Flow, Identity, PhoneBook, PhonesConfig, Transport,
+};
 use zvonar_media::Codec;
 use zvonar_model::{PhoneNumber, TrunkId};
 

@@ -123,8 +123,8 @@ impl Calls {
     /// Phones over UDP send two line breaks so that their address translator stays awake; one is the answer (RFC 5626
     /// §3.5.1 has it for streams, and phones do it everywhere).
     pub(super) fn is_ping(&mut self, flow: Flow, bytes: &[u8]) -> bool {
-        let is_ping = bytes == b"\r\n\r\n"
-            && self.phones.as_ref().is_some_and(|phones| phones.has_source(flow.remote));
+        let is_ping =
+            bytes == b"\r\n\r\n" && self.phones.as_ref().is_some_and(|phones| phones.has_source(flow.remote));
         if is_ping {
             let bytes = bytes::Bytes::from_static(b"\r\n");
             self.outputs.push_back(Output::Send { flow, bytes });
@@ -158,7 +158,13 @@ impl Calls {
 
     /// Who sent an INVITE. Whoever is not let in by the configuration has to prove it, and so has everybody who calls
     /// from where a phone is registered, or says that he can.
-    pub(super) fn identify(&mut self, now: Instant, session: SessionId, flow: Flow, invite: &Message) -> Caller {
+    pub(super) fn identify(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        flow: Flow,
+        invite: &Message,
+    ) -> Caller {
         let is_guest = self.is_guest;
         let Some(phones) = &mut self.phones else { return Caller::Trusted };
         if !is_guest && !phones.has_source(flow.remote) && !phones.doorman.has_claim(invite) {

@@ -26,7 +26,7 @@ use zvonar_switch::{Doorway, IncomingCall, Switch, clock};
 
 use super::Failure;
 use crate::config::Config;
-use crate::{host, listening, retention};
+use crate::{host, listening, retention, seats};
 
 /// What `zvonar serve` takes.
 #[derive(Debug, clap::Args)]
@@ -140,6 +140,10 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
         let (config, all_over) = (Arc::clone(&host.config), over.subscribe());
         tokio::spawn(async move { retention::keep(&config, all_over).await })
     };
+    let seats = {
+        let (host, all_over) = (Arc::clone(&host), over.subscribe());
+        tokio::spawn(async move { seats::keep(&host.dialers, all_over).await })
+    };
     let served = http.map(|server| {
         eprintln!("deploy at http://{}", server.address());
         let router = zvonar_api::router(deployments.clone(), host.tokens(), Arc::new(clock::wall));
@@ -158,6 +162,7 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     over.send_replace(true);
     joined(keeper.await, "the keeper of the versions");
     joined(retention.await, "the removal of old answers");
+    joined(seats.await, "the subscription fee");
     drop((deployments, host, caller));
     joined(teller.await, "the progress");
     host::close_store(store).await?;

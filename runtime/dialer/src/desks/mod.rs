@@ -232,21 +232,21 @@ impl<L: Send + 'static> Desks<L> {
         wanted: Wanted,
     ) -> std::result::Result<Waiting<L>, DeskFault> {
         let handle = self.of(tenant)?;
-        let (news, heard) = mpsc::channel(NEWS);
-        let (end, ended) = oneshot::channel();
         let Wanted { caller, group, since, longest_wait, beside } = wanted;
         let (call, project) = (caller.attempt.clone(), caller.project.clone());
+        // Before anything is sent: whoever gives up in that moment has left.
+        let place = Place::new(handle.clone(), call.clone());
+        let (news, heard) = mpsc::channel(NEWS);
+        let (end, ended) = oneshot::channel();
         let guest = Guest { news, end, caller, beside, group: group.clone() };
         let since = since.unwrap_or_else(|| handle.office.now());
         let caller = zvonar_desk::Caller {
-            call: call.clone(),
+            call,
             project,
             group,
             since,
             longest_wait: longest_wait.into(),
         };
-        // Before it is sent: whoever gives up in that moment has left.
-        let place = Place::new(handle.clone(), call);
         handle.ask(Ask::Wait { caller, guest }).await?;
         Ok(Waiting::new(place, heard, ended))
     }
@@ -265,8 +265,8 @@ impl<L: Send + 'static> Desks<L> {
         beside: Option<MediaPlace>,
     ) -> std::result::Result<(Place<L>, L), Miss> {
         let handle = self.of(tenant).map_err(|_| Miss::Unreachable)?;
-        let (done, told) = oneshot::channel();
         let place = Place::new(handle.clone(), key.clone());
+        let (done, told) = oneshot::channel();
         let sent = handle.ask(Ask::Hand { key, operator, caller, beside, done }).await;
         sent.map_err(|_| Miss::Unreachable)?;
         match told.await {

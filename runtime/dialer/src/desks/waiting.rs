@@ -45,9 +45,10 @@ pub enum Told<L> {
 /// Somebody who waits for an operator. Dropped, he has left.
 #[derive(Debug)]
 pub struct Waiting<L> {
-    place: Place<L>,
     news: mpsc::Receiver<Told<L>>,
     end: oneshot::Receiver<Told<L>>,
+    /// Dropped last: a desk that hears of the leaving finds that nobody listens any more.
+    place: Place<L>,
 }
 
 /// A place at the desk. Dropped, it is free: whoever waited there has left, whoever talked there has ended his talk.
@@ -65,7 +66,7 @@ impl<L> Waiting<L> {
         news: mpsc::Receiver<Told<L>>,
         end: oneshot::Receiver<Told<L>>,
     ) -> Self {
-        Self { place, news, end }
+        Self { news, end, place }
     }
 
     /// What he is told next. Not to be asked again after an end. Nothing is lost when the future is dropped.

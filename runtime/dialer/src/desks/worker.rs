@@ -204,6 +204,9 @@ impl<L: Send + 'static> Worker<L> {
     fn hear(&mut self, ask: Ask<L>) {
         let now = self.office.now();
         match ask {
+            // Who left before he was heard was seen off before he came.
+            Ask::Wait { guest, .. } if guest.end.is_closed() => {}
+            Ask::Hand { done, .. } if done.is_closed() => {}
             Ask::Wait { caller, guest } => {
                 self.guests.insert(caller.call.clone(), guest);
                 self.desk.handle_caller(now, caller);

@@ -181,7 +181,11 @@ async fn who_is_rung_does_with_the_call_what_he_does_and_the_caller_is_told() {
         // Rings for the 20 s of the settings, though the telephone itself would ring on.
         (&[("anna", Manner::Misses(90, NoAnswer)), ("boris", Manner::Takes(3))], "talks to boris", "anna boris"),
         // Engaged: asked again after a rest of ten seconds, and again, until the caller has waited long enough.
-        (&[("anna", Manner::Misses(9, Busy))], "WaitedLongEnough, nobody rang, last Some(Busy)", "anna anna anna"),
+        (
+            &[("anna", Manner::Misses(9, Busy))],
+            "WaitedLongEnough, anna rang, last Some(Busy)",
+            "anna anna anna anna",
+        ),
         // Three that he let pass send him on a break.
         (
             &[("anna", Manner::Misses(1, Declined))],

@@ -6,6 +6,7 @@ mod adding;
 mod call_back;
 mod desks;
 mod dialling;
+mod fees;
 mod foreman;
 mod handing;
 mod killed;

@@ -335,8 +335,10 @@ impl Agent {
         outbound: Box<Outbound>,
     ) {
         dialog.count_from(outbound.cseq);
-        let session =
-            Session { outbound: Some(outbound), ..Session::new(flow, State::Talking { dialog: Box::new(dialog) }) };
+        let session = Session {
+            outbound: Some(outbound),
+            ..Session::new(flow, State::Talking { dialog: Box::new(dialog) })
+        };
         self.sessions.insert(id, session);
         self.send_bye(now, id);
     }

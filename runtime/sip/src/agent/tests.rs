@@ -6,6 +6,7 @@ use crate::{Transport, digest::Credentials, message::Method};
 mod called;
 mod calling;
 mod challenges;
+mod phones;
 
 /// An agent, and the far end played by hand.
 struct Bench {

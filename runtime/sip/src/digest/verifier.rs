@@ -246,7 +246,8 @@ impl Verifier {
         if !is_same(&self.sign(said, source), signature) {
             return None;
         }
-        let number = |at: usize| u64::from_be_bytes(said[at..at + 8].try_into().expect("eight bytes of sixteen"));
+        let number =
+            |at: usize| u64::from_be_bytes(said[at..at + 8].try_into().expect("eight bytes of sixteen"));
         Some((number(0), number(8)))
     }
 

@@ -76,7 +76,8 @@ impl Handset {
     /// The next final response to this method.
     pub(crate) async fn response(&self, method: &str) -> Message {
         loop {
-            let message = self.hear_within(SOON).await.unwrap_or_else(|| panic!("no answer to {method} came"));
+            let message =
+                self.hear_within(SOON).await.unwrap_or_else(|| panic!("no answer to {method} came"));
             if !message.is_request() && message.method().text() == method && message.code() >= 200 {
                 return message;
             }
@@ -84,14 +85,24 @@ impl Handset {
     }
 
     /// Sends a request outside a call and gives the final response; answers one challenge, or two that are stale.
-    async fn ask(&mut self, method: &str, uri: &str, call_id: &str, extra: &[(Name, String)], sdp: &str) -> Message {
+    async fn ask(
+        &mut self,
+        method: &str,
+        uri: &str,
+        call_id: &str,
+        extra: &[(Name, String)],
+        sdp: &str,
+    ) -> Message {
         for _ in 0..3 {
             self.cseq += 1;
             let mut writer = Writer::request(method, uri);
             let (user, here) = (&self.credentials.username, self.here());
             let to = if method == "REGISTER" { format!("<sip:{user}@zvonar>") } else { format!("<{uri}>") };
             writer
-                .header(Name::Via, format_args!("SIP/2.0/UDP 10.255.0.1:5999;rport;branch=z9hG4bK{here}{}", self.cseq))
+                .header(
+                    Name::Via,
+                    format_args!("SIP/2.0/UDP 10.255.0.1:5999;rport;branch=z9hG4bK{here}{}", self.cseq),
+                )
                 .header(Name::From, format_args!("<sip:{user}@zvonar>;tag={}", self.tag))
                 .header(Name::To, to)
                 .header(Name::CallId, call_id)
@@ -102,10 +113,16 @@ impl Handset {
                 writer.header(*name, value);
             }
             if let Some(answer) = &mut self.answer {
-                writer.header(Name::Authorization, answer.header(&self.credentials, method, uri, sdp.as_bytes()));
+                writer.header(
+                    Name::Authorization,
+                    answer.header(&self.credentials, method, uri, sdp.as_bytes()),
+                );
             }
-            let bytes =
-                if sdp.is_empty() { writer.finish() } else { writer.finish_typed("application/sdp", sdp.as_bytes()) };
+            let bytes = if sdp.is_empty() {
+                writer.finish()
+            } else {
+                writer.finish_typed("application/sdp", sdp.as_bytes())
+            };
             self.send(&bytes).await;
             let response = self.response(method).await;
             if method == "INVITE" && response.code() >= 300 {
@@ -129,7 +146,10 @@ impl Handset {
     fn acknowledgement(&self, response: &Message, uri: &str, call_id: &str) -> Vec<u8> {
         let mut writer = Writer::request("ACK", uri);
         writer
-            .header(Name::Via, format_args!("SIP/2.0/UDP 10.255.0.1:5999;rport;branch=z9hG4bK{}{}", self.here(), self.cseq))
+            .header(
+                Name::Via,
+                format_args!("SIP/2.0/UDP 10.255.0.1:5999;rport;branch=z9hG4bK{}{}", self.here(), self.cseq),
+            )
             .header(Name::From, response.header(Name::From).expect("From"))
             .header(Name::To, response.header(Name::To).expect("To"))
             .header(Name::CallId, call_id)
@@ -175,8 +195,11 @@ impl Handset {
         if *request.method() == Method::Invite {
             writer.header(Name::Contact, self.contact());
         }
-        let bytes =
-            if sdp.is_empty() { writer.finish() } else { writer.finish_typed("application/sdp", sdp.as_bytes()) };
+        let bytes = if sdp.is_empty() {
+            writer.finish()
+        } else {
+            writer.finish_typed("application/sdp", sdp.as_bytes())
+        };
         self.send(&bytes).await;
     }
 
@@ -194,7 +217,14 @@ impl Handset {
     }
 
     /// Sends a request inside a call.
-    pub(crate) async fn request(&self, talk: &mut Talk, method: &str, extra: &[(Name, String)], kind: &str, body: &str) {
+    pub(crate) async fn request(
+        &self,
+        talk: &mut Talk,
+        method: &str,
+        extra: &[(Name, String)],
+        kind: &str,
+        body: &str,
+    ) {
         if method != "ACK" {
             talk.cseq += 1;
         }
@@ -202,7 +232,11 @@ impl Handset {
         writer
             .header(
                 Name::Via,
-                format_args!("SIP/2.0/UDP 10.255.0.1:5999;rport;branch=z9hG4bKd{method}{}{}", self.here(), talk.cseq),
+                format_args!(
+                    "SIP/2.0/UDP 10.255.0.1:5999;rport;branch=z9hG4bKd{method}{}{}",
+                    self.here(),
+                    talk.cseq
+                ),
             )
             .header(Name::From, &talk.from)
             .header(Name::To, &talk.to)
@@ -212,7 +246,8 @@ impl Handset {
         for (name, value) in extra {
             writer.header(*name, value);
         }
-        let bytes = if body.is_empty() { writer.finish() } else { writer.finish_typed(kind, body.as_bytes()) };
+        let bytes =
+            if body.is_empty() { writer.finish() } else { writer.finish_typed(kind, body.as_bytes()) };
         self.send(&bytes).await;
     }
 

@@ -1,5 +1,6 @@
 //! Telephones of operators over real sockets: registered, rung, held, handed on. Nobody but they may speak to the host.
 
+mod baresip;
 mod handset;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -29,12 +30,15 @@ async fn house() -> House {
 }
 
 async fn house_with(settings: PhoneSettings) -> House {
+    house_on(IpAddr::V4(Ipv4Addr::LOCALHOST), settings).await
+}
+
+async fn house_on(here: IpAddr, settings: PhoneSettings) -> House {
     let book = Arc::new(PhoneBook::with_settings("zvonar", settings));
     for user in [ANNA, "north.boris"] {
         let secret = PhoneSecret::of(user, "zvonar", "right");
         book.set(PhoneAccount { user: user.into(), secret });
     }
-    let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let config = SwitchConfig {
         listen: SocketAddr::new(here, 0),
         advertise: None,
@@ -63,8 +67,13 @@ impl House {
     }
 
     fn ring(&self, ring: Duration) -> Ringing {
-        let ring =
-            PhoneRing { user: ANNA.into(), display: "Иван \"Ваня\" Петров".into(), number: "+79161234567".into(), ring };
+        let ring = PhoneRing {
+            user: ANNA.into(),
+            display: "Иван \"Ваня\" Петров".into(),
+            number: "+79161234567".into(),
+            ring,
+            beside: None,
+        };
         self.switch.ring(ring).expect("a phone is registered")
     }
 }
@@ -110,7 +119,11 @@ async fn a_phone_registers_with_its_password_and_is_listed_by_where_it_really_is
     let mut handset = house.handset(ANNA).await;
     let ok = handset.register(3600).await;
     assert_eq!(ok.code(), 200);
-    assert_eq!(ok.header(Name::Contact), Some("<sip:north.anna@10.255.0.1:5999>;expires=300"), "what is granted");
+    assert_eq!(
+        ok.header(Name::Contact),
+        Some("<sip:north.anna@10.255.0.1:5999>;expires=300"),
+        "what is granted"
+    );
     let via = ok.header(Name::Via).unwrap();
     assert!(via.contains(&format!("rport={}", handset.socket.local_addr().unwrap().port())), "{via}");
     timeout(SOON, changes.changed()).await.unwrap().unwrap();
@@ -169,7 +182,13 @@ async fn nobody_is_rung_who_does_not_exist_or_is_not_there() {
     let house = house().await;
     let ring = |user: &str| {
         let user = user.to_owned();
-        house.switch.ring(PhoneRing { user, display: String::new(), number: String::new(), ring: SOON })
+        house.switch.ring(PhoneRing {
+            user,
+            display: String::new(),
+            number: String::new(),
+            ring: SOON,
+            beside: None,
+        })
     };
     assert!(matches!(ring("north.nobody"), Err(RingError::NoSuchUser(_))));
     assert!(matches!(ring(ANNA), Err(RingError::NotRegistered(_))));
@@ -364,7 +383,10 @@ async fn hold_and_back_are_told_and_answered() {
         let ok = anna.offer(&mut talk, line).await;
         assert_eq!(ok.code(), 200);
         if was != held {
-            assert!(matches!(event(&mut call).await, CallEvent::Held { held: said } if said == held), "{line}");
+            assert!(
+                matches!(event(&mut call).await, CallEvent::Held { held: said } if said == held),
+                "{line}"
+            );
         }
     }
     let zeros = anna.sdp("").replace("c=IN IP4 127.0.0.1", "c=IN IP4 0.0.0.0");
@@ -432,9 +454,7 @@ async fn phones_are_asked_whether_they_are_there_and_their_own_pings_are_answere
     assert_eq!(house.switch.contacts(ANNA).len(), 1, "any answer will do");
     let mut buffer = [0; 2000];
     handset.send(b"\r\n\r\n").await;
-    let pong = async {
-        while handset.socket.recv(&mut buffer).await.expect("received") != 2 {}
-    };
+    let pong = async { while handset.socket.recv(&mut buffer).await.expect("received") != 2 {} };
     timeout(SOON, pong).await.expect("an answer to the ping");
     assert_eq!(&buffer[..2], b"\r\n");
 }

@@ -26,7 +26,9 @@ impl Desk {
     /// A phone that took the challenge of this algorithm.
     fn phone(&mut self, algorithm: &str) -> Answer {
         let offered = self.verifier.challenge(self.now, self.source, false);
-        let wanted = offered.iter().find(|value| value.contains(&format!("algorithm={},", algorithm.trim_end_matches("-sess"))));
+        let wanted = offered
+            .iter()
+            .find(|value| value.contains(&format!("algorithm={},", algorithm.trim_end_matches("-sess"))));
         let value = wanted.expect("both are offered").replace(
             &format!("algorithm={},", algorithm.trim_end_matches("-sess")),
             &format!("algorithm={algorithm},"),
@@ -105,11 +107,18 @@ fn an_answer_is_good_for_its_own_method_uri_user_and_address_only() {
     let mut say = || phone.header(&anna("p"), "REGISTER", "sip:zvonar", b"");
     assert_eq!(desk.check(&say(), "INVITE", "sip:zvonar", Some("p")), Verdict::Wrong);
     assert_eq!(desk.check(&say(), "REGISTER", "sip:other", Some("p")), Verdict::Wrong);
-    assert_eq!(desk.check(&say().replace("north.anna", "north.boris"), "REGISTER", "sip:zvonar", Some("p")), Verdict::Wrong);
+    assert_eq!(
+        desk.check(&say().replace("north.anna", "north.boris"), "REGISTER", "sip:zvonar", Some("p")),
+        Verdict::Wrong
+    );
     assert_eq!(desk.check(&say(), "REGISTER", "sip:zvonar", None), Verdict::Wrong, "nobody of this name");
     let header = say();
     desk.source = "192.0.2.8".parse().unwrap();
-    assert_eq!(desk.check(&header, "REGISTER", "sip:zvonar", Some("p")), Verdict::Stale, "somebody else's nonce");
+    assert_eq!(
+        desk.check(&header, "REGISTER", "sip:zvonar", Some("p")),
+        Verdict::Stale,
+        "somebody else's nonce"
+    );
 }
 
 #[test]
@@ -121,12 +130,17 @@ fn nonces_expire_and_cannot_be_made_up_or_kept_young() {
     // A younger time in it, an empty one, one of another process.
     let start = header.find("nonce=\"").unwrap() + 7;
     let nonce = &header[start..start + NONCE];
-    for other in [format!("00000000000493e0{}", &nonce[16..]), String::new(), "0".repeat(NONCE), "é".repeat(NONCE / 2)] {
+    for other in
+        [format!("00000000000493e0{}", &nonce[16..]), String::new(), "0".repeat(NONCE), "é".repeat(NONCE / 2)]
+    {
         let forged = header.replace(nonce, &other);
         assert_eq!(desk.check(&forged, "REGISTER", "sip:zvonar", Some("p")), Verdict::Stale, "{other}");
     }
     let asked = desk.verifier.challenge(desk.now, desk.source, true);
-    assert!(asked.iter().all(|value| value.ends_with(", stale=true")) && asked[0].contains("SHA-256"), "{asked:?}");
+    assert!(
+        asked.iter().all(|value| value.ends_with(", stale=true")) && asked[0].contains("SHA-256"),
+        "{asked:?}"
+    );
 }
 
 #[test]
@@ -176,7 +190,10 @@ fn headers_that_are_no_claims_are_passed_over() {
     ] {
         assert_eq!(Claim::find([value].into_iter(), REALM), None, "{value}");
     }
-    let long = format!(r#"Digest username="{}", realm="zvonar", nonce="n", uri="u", response="r""#, "u".repeat(3000));
+    let long = format!(
+        r#"Digest username="{}", realm="zvonar", nonce="n", uri="u", response="r""#,
+        "u".repeat(3000)
+    );
     assert_eq!(Claim::find([long.as_str()].into_iter(), REALM), None);
 }
 
@@ -184,7 +201,10 @@ fn headers_that_are_no_claims_are_passed_over() {
 #[test]
 fn the_signature_is_the_standards() {
     let hex = |key: &[u8], parts: &[&[u8]]| hex::encode(hmac_sha256(key, parts));
-    assert_eq!(hex(&[0x0b; 20], &[b"Hi ", b"There"]), "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+    assert_eq!(
+        hex(&[0x0b; 20], &[b"Hi ", b"There"]),
+        "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
+    );
     assert_eq!(
         hex(b"Jefe", &[b"what do ya want for nothing?"]),
         "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
