@@ -130,7 +130,9 @@ impl FromStr for Status {
     /// The word for programs, or the name in the reports in any case.
     fn from_str(text: &str) -> Result<Self, NoStatus> {
         let wanted = text.trim().to_lowercase();
-        let is = |status: &Self| wanted.replace('-', "_") == status.word() || wanted == status.title().to_lowercase();
+        let is = |status: &Self| {
+            wanted.replace('-', "_") == status.word() || wanted == status.title().to_lowercase()
+        };
         Self::ALL.into_iter().find(is).ok_or(NoStatus)
     }
 }

@@ -25,7 +25,7 @@ use zvonar_switch::{Doorway, IncomingCall, Switch, clock};
 
 use super::Failure;
 use crate::config::Config;
-use crate::{host, listening, retention};
+use crate::{host, listening, operators, retention};
 
 /// What `zvonar serve` takes.
 #[derive(Debug, clap::Args)]
@@ -123,6 +123,7 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
         let most = tenant.map_or(ACTIVE_PROJECTS, |tenant| tenant.grant.active_projects);
         host::load_project(&dialers[&project.tenant], project, list, most).await?;
     }
+    let staff = operators::staff(&config, &dialers).await?;
     let host = Arc::new(Host { config, conversations, dialers });
     let (progress, progress_told) = mpsc::channel(256);
     let teller = tokio::spawn(tell(progress_told, rollouts_told));
@@ -138,7 +139,7 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     };
     let served = http.map(|server| {
         eprintln!("deploy at http://{}", server.address());
-        let router = zvonar_api::router(deployments.clone(), host.tokens(), Arc::new(clock::wall));
+        let router = zvonar_api::router(deployments.clone(), &staff, host.tokens(), Arc::new(clock::wall));
         tokio::spawn(server.serve(router, stopped.clone()))
     });
     eprintln!("listening on {}", switch.local_addr());

@@ -86,7 +86,8 @@ const NAME_FIELDS: [&str; 6] = ["name", "имя", "фио", "fio", "имя кл�
 /// What a lead is called, for an operator's telephone and his screen: by the fields of its card.
 pub fn lead_name(fields: &BTreeMap<String, String>) -> Option<&str> {
     let named = |wanted: &&str| fields.iter().find(|(name, _)| name.trim().to_lowercase() == **wanted);
-    let (_, name) = NAME_FIELDS.iter().find_map(|wanted| named(wanted).filter(|(_, name)| !name.trim().is_empty()))?;
+    let (_, name) =
+        NAME_FIELDS.iter().find_map(|wanted| named(wanted).filter(|(_, name)| !name.trim().is_empty()))?;
     Some(name.trim())
 }
 
@@ -156,7 +157,10 @@ mod tests {
         let card = |fields: &[(&str, &str)]| -> BTreeMap<String, String> {
             fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
         };
-        assert_eq!(lead_name(&card(&[("город", "Омск"), ("Имя", " Анна "), ("ФИО", "Анна Петрова")])), Some("Анна"));
+        assert_eq!(
+            lead_name(&card(&[("город", "Омск"), ("Имя", " Анна "), ("ФИО", "Анна Петрова")])),
+            Some("Анна")
+        );
         assert_eq!(lead_name(&card(&[("name", " "), ("фио", "Анна Петрова")])), Some("Анна Петрова"));
         assert_eq!(lead_name(&card(&[("город", "Омск")])), None);
     }
