@@ -30,7 +30,6 @@ impl Default for Phones {
 
 /// What a tenant sets for his desk, and for handing callers over.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "for whoever keeps the queue"))]
 pub(crate) struct TenantDesk {
     /// The rules of who gets the call.
     pub(crate) settings: Settings,

@@ -134,7 +134,6 @@ pub(crate) struct Tenant {
     /// Who may act for it over HTTP.
     pub(crate) tokens: Vec<TokenHash>,
     /// Its queue of callers who wait for operators.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for whoever keeps the queue"))]
     pub(crate) desk: TenantDesk,
 }
 
