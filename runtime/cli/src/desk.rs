@@ -80,7 +80,7 @@ impl Desk {
                 .with_policy(policies[&one.id].clone());
             let desk = Arc::new(StoredDesk::new(tables.clone(), Arc::new(clock::wall)));
             let staff =
-                Staff::new(tables.clone(), one.grant.operators, &config.phones.realm, desk, rand::random());
+                Staff::new(tables.clone(), one.grant.operators, &config.realm(), desk, rand::random());
             Office { tables, active_projects: one.grant.active_projects, staff }
         };
         let offices = config.tenants.iter().map(office).collect();

@@ -10,6 +10,7 @@ mod listening;
 mod operators;
 mod retention;
 mod rows;
+mod seats;
 
 use std::process::ExitCode;
 

@@ -23,6 +23,7 @@ mod dialer;
 mod errand;
 mod error;
 mod events;
+mod fees;
 mod forecast;
 mod foreman;
 mod grant;
@@ -66,8 +67,8 @@ pub use purse::{Account, Prepaid};
 pub use records::RecordPage;
 pub use recovery::{Abandoned, CUT_OFF, Recovered};
 pub use report::{
-    CallFilter, CallOrder, CallPage, CallPlace, Contact, ContactPage, Employees, ProjectLine, ProjectReport, Report,
-    ReportRow, ResultLine, Totals,
+    CallFilter, CallOrder, CallPage, CallPlace, Contact, ContactPage, Employees, ProjectLine, ProjectReport,
+    Report, ReportRow, ResultLine, Totals,
 };
 pub use run::Stop;
 pub use stats::StatFault;

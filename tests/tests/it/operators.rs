@@ -48,14 +48,35 @@ fn operators_are_made_shown_changed_and_removed_by_commands() {
     let made = json(folder, &["operator", "add", "anna", "--name", "Анна", "--group", "Продажи", "--json"]);
     assert_eq!((&made["phone"]["user"], &made["phone"]["realm"]), (&"demo.anna".into(), &"zvonar".into()));
     assert!(made["phone"]["password"].as_str().unwrap().len() >= 16, "{made}");
-    let own = zvonar(folder, &["operator", "add", "boris", "--extension", "102", "--password-stdin"], "его пароль\n");
+    let own = zvonar(
+        folder,
+        &["operator", "add", "boris", "--extension", "102", "--password-stdin"],
+        "его пароль\n",
+    );
     let own = own.unwrap();
     assert!(own.contains("user demo.boris") && !own.contains("его пароль"), "{own}");
 
-    let set = ["operator", "set", "anna", "--wrap-up", "30", "--extension", "101", "--card-result", "Продано", "--json"];
+    let set = [
+        "operator",
+        "set",
+        "anna",
+        "--wrap-up",
+        "30",
+        "--extension",
+        "101",
+        "--card-result",
+        "Продано",
+        "--json",
+    ];
     let set = json(folder, &set);
-    assert_eq!((&set["wrap_up_s"], &set["name"], &set["groups"][0]), (&30.into(), &"Анна".into(), &"Продажи".into()));
-    let script = json(folder, &["operator", "set", "anna", "--card-script", "Здравствуйте!", "--wrap-up", "", "--json"]);
+    assert_eq!(
+        (&set["wrap_up_s"], &set["name"], &set["groups"][0]),
+        (&30.into(), &"Анна".into(), &"Продажи".into())
+    );
+    let script = json(
+        folder,
+        &["operator", "set", "anna", "--card-script", "Здравствуйте!", "--wrap-up", "", "--json"],
+    );
     assert_eq!((&script["wrap_up_s"], &script["extension"]), (&Value::Null, &"101".into()));
     assert_eq!(script["card"]["results"][0], "Продано", "what is not named of the card stays: {script}");
     let shown = zvonar(folder, &["operator", "show", "anna"], "").unwrap();
@@ -65,7 +86,10 @@ fn operators_are_made_shown_changed_and_removed_by_commands() {
     let said = zvonar(folder, &["operator", "status", "anna"], "").unwrap();
     assert!(said.starts_with("anna: Доступен since "), "{said}");
     let desk = json(folder, &["operator", "desk", "--json"]);
-    assert_eq!((&desk["operators"][0]["status"], &desk["operators"][0]["doing"]), (&"available".into(), &"idle".into()));
+    assert_eq!(
+        (&desk["operators"][0]["status"], &desk["operators"][0]["doing"]),
+        (&"available".into(), &"idle".into())
+    );
     assert!(zvonar(folder, &["operator", "desk"], "").unwrap().contains("nobody waits"));
 
     refused(folder, &["operator", "add", "anna"], "", "already");
@@ -80,11 +104,16 @@ fn operators_are_made_shown_changed_and_removed_by_commands() {
     refused(folder, &["operator", "remove", "vera"], "", "vera");
 
     // Passwords are in no file, as they are or as they are told.
-    let password = json(folder, &["operator", "password", "anna", "--json"])["password"].as_str().unwrap().to_owned();
+    let password =
+        json(folder, &["operator", "password", "anna", "--json"])["password"].as_str().unwrap().to_owned();
     for entry in fs::read_dir(folder.join("data")).unwrap().flatten() {
         if let Ok(bytes) = fs::read(entry.path()) {
             for word in [password.as_bytes(), "его пароль".as_bytes()] {
-                assert!(!bytes.windows(word.len()).any(|window| window == word), "{}", entry.path().display());
+                assert!(
+                    !bytes.windows(word.len()).any(|window| window == word),
+                    "{}",
+                    entry.path().display()
+                );
             }
         }
     }

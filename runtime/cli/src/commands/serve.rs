@@ -21,11 +21,12 @@ use zvonar_dialer::{CallReport, Caller, Dialer, Halted, Inbound, Keep, RunEvent,
 use zvonar_model::{PhoneNumber, TenantId};
 use zvonar_scenario::{Limits, Registry};
 use zvonar_store::SharedStore;
-use zvonar_switch::{Doorway, IncomingCall, Switch, clock};
+use zvonar_switch::{Doorway, IncomingCall, PhoneBook, Switch, clock};
 
 use super::Failure;
 use crate::config::Config;
-use crate::{host, listening, operators, retention};
+use crate::operators::Operators;
+use crate::{host, listening, retention, seats};
 
 /// What `zvonar serve` takes.
 #[derive(Debug, clap::Args)]
@@ -51,6 +52,7 @@ struct Host {
     config: Arc<Config>,
     conversations: Arc<Conversations>,
     dialers: BTreeMap<TenantId, Dialer>,
+    operators: Operators,
 }
 
 impl Host {
@@ -86,7 +88,8 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
         Some(listen) => Some(Server::listen(listen).await?),
         None => None,
     };
-    let (switch, doorway) = Switch::start(host::switch_config(&config)).await?;
+    let phones = config.phones.as_ref().map(|phones| Arc::new(PhoneBook::new(&phones.realm)));
+    let (switch, doorway) = Switch::start(host::switch_config(&config, phones.clone())).await?;
     let recordings = config.media.record.then(|| config.node.data.join("recordings"));
     let machines = config.media.drop_machines.then(machine_settings);
     let grants = config.tenants.iter().map(|tenant| (tenant.id.clone(), tenant.grant));
@@ -123,8 +126,8 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
         let most = tenant.map_or(ACTIVE_PROJECTS, |tenant| tenant.grant.active_projects);
         host::load_project(&dialers[&project.tenant], project, list, most).await?;
     }
-    let staff = operators::staff(&config, &dialers).await?;
-    let host = Arc::new(Host { config, conversations, dialers });
+    let operators = Operators::open(&config, &dialers, phones).await?;
+    let host = Arc::new(Host { config, conversations, dialers, operators });
     let (progress, progress_told) = mpsc::channel(256);
     let teller = tokio::spawn(tell(progress_told, rollouts_told));
     let (stop, stopped) = watch::channel(false);
@@ -137,9 +140,18 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
         let (config, all_over) = (Arc::clone(&host.config), over.subscribe());
         tokio::spawn(async move { retention::keep(&config, all_over).await })
     };
+    let seats = {
+        let (host, all_over) = (Arc::clone(&host), over.subscribe());
+        tokio::spawn(async move { seats::keep(&host.dialers, all_over).await })
+    };
     let served = http.map(|server| {
         eprintln!("deploy at http://{}", server.address());
-        let router = zvonar_api::router(deployments.clone(), &staff, host.tokens(), Arc::new(clock::wall));
+        let router = zvonar_api::router(
+            deployments.clone(),
+            &host.operators.staff,
+            host.tokens(),
+            Arc::new(clock::wall),
+        );
         tokio::spawn(server.serve(router, stopped.clone()))
     });
     eprintln!("listening on {}", switch.local_addr());
@@ -154,6 +166,7 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     over.send_replace(true);
     joined(keeper.await, "the keeper of the versions");
     joined(retention.await, "the removal of old answers");
+    joined(seats.await, "the subscription fee");
     drop((deployments, host, caller));
     joined(teller.await, "the progress");
     host::close_store(store).await?;
@@ -291,6 +304,9 @@ async fn dial(
 
 /// One call that came in: its route, its conversation, its settling.
 async fn take(host: Arc<Host>, call: IncomingCall) {
+    if let Some(account) = call.about.account.clone() {
+        return host.operators.take(call, &account).await;
+    }
     let user = &call.about.to_user;
     let routes = &host.config.routes;
     let route = routes.iter().find(|route| route.user == *user);

@@ -54,8 +54,8 @@ pub(crate) struct Config {
     pub(crate) speech: Option<Speech>,
     /// The HTTP interface; `None`: there is none.
     pub(crate) http: Option<SocketAddr>,
-    /// Operators' telephones.
-    pub(crate) phones: Phones,
+    /// Operators' telephones; `None`: none may register.
+    pub(crate) phones: Option<Phones>,
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) trunks: Vec<Trunk>,
     pub(crate) scenarios: Vec<Scenario>,
@@ -210,6 +210,11 @@ const ADDRESS: &str = "an address with a port, as 192.0.2.10:5060";
 const NAME: &str = "1 to 64 of a-z A-Z 0-9 - _";
 
 impl Config {
+    /// The realm that passwords of operators' telephones are made for.
+    pub(crate) fn realm(&self) -> String {
+        self.phones.clone().unwrap_or_default().realm
+    }
+
     /// Reads and checks a file. Paths in it are relative to its folder.
     pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
         let unreadable = |source| ConfigError::Unreadable { path: path.into(), source };
@@ -246,7 +251,7 @@ fn read(mut root: Section<'_>, faults: &Faults, folder: &Path) -> Option<Config>
     let media = media(root.section("media"), sip.as_ref());
     let speech = root.has("speech").then(|| speech(root.section("speech")));
     let http = root.has("http").then(|| http(root.section("http")));
-    let phones = desk::phones(root.section("phones"));
+    let phones = root.has("phones").then(|| desk::phones(root.section("phones")));
     let tenants = tenants(root.sections("tenant"), faults, folder);
     let trunks = named(root.sections("trunk"), faults, trunk);
     let scenarios = named(root.sections("scenario"), faults, |section| {

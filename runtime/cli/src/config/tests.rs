@@ -171,7 +171,8 @@ fn the_desk_and_the_telephones_are_read_and_every_fault_is_told() {
         Config::parse(Path::new("conf/zvonar.toml"), &format!("{text}\n{rest}"))
     };
     let config = with("", "").unwrap();
-    assert_eq!((config.phones.realm.as_str(), config.tenants[0].grant.operators), ("zvonar", 100));
+    assert_eq!((config.realm().as_str(), config.tenants[0].grant.operators), ("zvonar", 100));
+    assert_eq!(config.phones, None, "strangers are not even answered unless telephones are wanted");
     assert_eq!(config.tenants[0].desk.settings, zvonar_desk::Settings::default());
 
     let desk = "ring_s = 15\nwrap_up_s = 20\nwrap_up_of = { \"Продажи\" = 45 }\nmisses = 0\ntell_every_s = 30\n\
@@ -183,7 +184,8 @@ fn the_desk_and_the_telephones_are_read_and_every_fault_is_told() {
         settings.wrap_up_of.iter().map(|(group, time)| (group.as_str(), time.0)).collect::<Vec<_>>();
     assert_eq!(of_sales, [("Продажи", 45_000)]);
     assert_eq!((settings.after_misses, settings.tell_every.map(|every| every.0)), (None, Some(30_000)));
-    assert_eq!((config.phones.realm.as_str(), config.tenants[0].grant.operators), ("pbx.example.org", 3));
+    assert_eq!((config.realm().as_str(), config.tenants[0].grant.operators), ("pbx.example.org", 3));
+    assert!(config.phones.is_some());
 
     for (desk, rest, sentence) in [
         ("ring_s = 4", "", "out of range; allowed: a whole number from 5 to 120"),

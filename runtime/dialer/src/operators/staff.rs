@@ -8,6 +8,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use zvonar_desk::{Presence, Status};
 use zvonar_model::OperatorId;
+use zvonar_switch::{PhoneAccount, PhoneBook, PhoneSecret};
 
 use super::{DeskControl, DeskView, OperatorEdit, OperatorRow, Secret, generate_password, sip_user};
 use crate::tables::Tables;
@@ -20,6 +21,17 @@ pub trait Accounts: Send + Sync {
 
     /// No telephone of this name may register any more.
     fn remove(&self, user: &str);
+}
+
+impl Accounts for PhoneBook {
+    fn set(&self, user: &str, secret: &Secret) {
+        let Secret { md5, sha256, .. } = secret.clone();
+        self.set(PhoneAccount { user: user.to_owned(), secret: PhoneSecret { md5, sha256 } });
+    }
+
+    fn remove(&self, user: &str) {
+        self.remove(user);
+    }
 }
 
 /// What a telephone is set up with.

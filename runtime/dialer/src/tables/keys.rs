@@ -1,5 +1,6 @@
 //! The only place where keys are built: no caller can name another tenant's.
 
+use zvonar_ledger::Month;
 use zvonar_model::{AttemptId, LeadId, OperatorId, PhoneNumber, ProjectId, ScenarioName, TenantId};
 use zvonar_store::{Key, Shard};
 
@@ -29,6 +30,8 @@ use crate::Day;
 /// | `<tenant>.balance.total` | the fold of the charges |
 /// | `<tenant>.payment.<id>` | a payment of a prepaid tenant |
 /// | `<tenant>.balance.paid` | the fold of the payments |
+/// | `<tenant>.fee.<month>=<operator>` | the subscription fee of an operator's place |
+/// | `<tenant>.balance.fees` | the fold of the fees |
 /// | `<tenant>.deployment.<scenario>` | which versions of a scenario are in use |
 /// | `<tenant>.release.<scenario>.<number>` | one version; its archive is a blob |
 /// | `<tenant>.operator.<operator>` | an operator |
@@ -102,6 +105,18 @@ impl TenantKeys {
 
     pub(crate) fn charge(&self, attempt: &AttemptId) -> Key {
         self.charges().then(attempt.as_str())
+    }
+
+    pub(crate) fn fees(&self) -> Key {
+        self.root.then("fee")
+    }
+
+    pub(crate) fn fee(&self, month: Month, operator: &OperatorId) -> Key {
+        self.fees().then(&format!("{month}={operator}"))
+    }
+
+    pub(crate) fn fees_sum(&self) -> Key {
+        self.root.then("balance").then("fees")
     }
 
     pub(crate) fn steps(&self) -> Key {

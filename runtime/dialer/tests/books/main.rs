@@ -3,7 +3,9 @@
 //! gives from what the pretend carrier saw.
 
 mod adding;
+mod codes;
 mod dialling;
+mod fees;
 mod foreman;
 mod killed;
 mod leads;
