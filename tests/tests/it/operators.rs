@@ -2,11 +2,25 @@
 
 use std::fs;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
+use md5::{Digest, Md5};
 use serde_json::Value;
-use zvonar_tests::{host, machine};
+use zvonar_tests::{
+    host::{self, Host},
+    http::Token,
+    machine,
+    process::Process,
+    project::Config,
+    sip::{Prober, headers, status},
+};
+
+use crate::calls::call;
+
+const LIMIT: Duration = Duration::from_secs(60);
 
 const CONFIG: &str = "[node]\ndata = \"data\"\n\n[sip]\nlisten = \"127.0.0.1:0\"\n\n[[tenant]]\nid = \"demo\"\n\n[tenant.limits]\noperators = 3\n";
 
@@ -117,4 +131,84 @@ fn operators_are_made_shown_changed_and_removed_by_commands() {
             }
         }
     }
+}
+
+/// A command against a running host; what it printed as JSON.
+fn told(config: &Config, token: &Token, words: &[&str]) -> Value {
+    let mut command = host::zvonar(words);
+    command.env("ZVONAR_HOST", config.url()).env("ZVONAR_TOKEN", &token.secret).arg("--json");
+    let said = Process::spawn("zvonar operator", &mut command).unwrap().succeed(LIMIT).unwrap();
+    serde_json::from_str(said.trim()).unwrap_or_else(|why| panic!("{words:?}: {why}: {said}"))
+}
+
+/// Registers a telephone: nobody else at this address is even heard.
+fn register(near: SocketAddr, user: &str, password: &str) -> Prober {
+    let prober = Prober::new();
+    let hash = |text: String| hex::encode(Md5::digest(text.as_bytes()));
+    let mut proof = String::new();
+    for cseq in 1..=2 {
+        let request = format!(
+            "REGISTER sip:zvonar SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:9;rport;branch=z9hG4bK-{cseq}\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:{user}@zvonar>;tag=1\r\nTo: <sip:{user}@zvonar>\r\nCall-ID: 1\r\n\
+             CSeq: {cseq} REGISTER\r\nContact: <sip:{user}@127.0.0.1:9>\r\nExpires: 300\r\n{proof}\
+             Content-Length: 0\r\n\r\n"
+        );
+        prober.send(near, request.as_bytes());
+        let answers = prober.receive(Duration::from_millis(700));
+        let answer = answers.first().expect("the host answers a REGISTER");
+        if status(answer) == Some(200) {
+            return prober;
+        }
+        let challenge = headers(answer, "WWW-Authenticate").into_iter().find(|value| value.contains("MD5"));
+        let challenge = challenge.expect("a telephone may know MD5 alone");
+        let nonce = challenge.split("nonce=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+        let (a1, a2) = (hash(format!("{user}:zvonar:{password}")), hash("REGISTER:sip:zvonar".into()));
+        let response = hash(format!("{a1}:{nonce}:00000001:c0ffee:auth:{a2}"));
+        proof = format!(
+            "Authorization: Digest username=\"{user}\", realm=\"zvonar\", nonce=\"{nonce}\", uri=\"sip:zvonar\", \
+             response=\"{response}\", algorithm=MD5, qop=auth, nc=00000001, cnonce=\"c0ffee\"\r\n"
+        );
+    }
+    panic!("the telephone is not let in");
+}
+
+/// The host lets nobody in but telephones that prove themselves: no network is allowed, and its trunk is elsewhere.
+#[test]
+fn an_operators_telephone_chooses_a_status_and_can_call_nobody() {
+    let _machine = machine::shared();
+    if !machine::built(&["menu"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let token = Token::new("demo");
+    let mut config = Config::new(SocketAddr::from(([192, 0, 2, 1], 5060))).with_http(&token);
+    config.allow = Vec::new();
+    config.more = "[phones]\n".into();
+    let mut house = Host::serve(&config, folder.path()).unwrap();
+    let made = told(&config, &token, &["operator", "add", "anna"]);
+    let password = made["phone"]["password"].as_str().unwrap().to_owned();
+    let _registered = register(config.listen, "demo.anna", &password);
+    let dial = |number: &str, password: &str| {
+        let login = ["--username", "demo.anna", "--password", password];
+        call(number, config.listen, &login).unwrap().ended().unwrap()
+    };
+    let is_now = |is: &str| {
+        let told = told(&config, &token, &["operator", "status", "anna"]);
+        assert_eq!(told["status"], is, "{told}");
+    };
+    is_now("offline");
+    let called = dial("*71", &password);
+    assert!(called.sip_code == Some(200) && called.packets_heard > 25, "{called:?}");
+    is_now("available");
+    for (number, code) in [("79161234567", 403), ("810441234567890", 403), ("*79", 404)] {
+        let called = dial(number, &password);
+        assert_eq!(called.sip_code, Some(code), "{number}: {called:?}");
+    }
+    // Another password: the telephone registers by it from then on.
+    let other = told(&config, &token, &["operator", "password", "anna"]);
+    let _again = register(config.listen, "demo.anna", other["password"].as_str().unwrap());
+    assert!(house.process.terminate(LIMIT).unwrap().success());
+    let mut house = Host::serve(&config, folder.path()).unwrap();
+    is_now("available");
+    assert!(house.process.terminate(LIMIT).unwrap().success());
 }

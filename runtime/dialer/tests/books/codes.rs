@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::UdpSocket;
 use tokio::time::timeout;
 use zvonar_call::{Ended, Side};
 use zvonar_desk::Status;
@@ -13,6 +14,7 @@ use zvonar_dialer::operators::{
 };
 use zvonar_ledger::PriceList;
 use zvonar_model::{OperatorId, TrunkId, UnixMillis};
+use zvonar_sip::digest::{Answer, Challenge, Credentials};
 use zvonar_store::MemoryStore;
 use zvonar_switch::{CallEvent, Doorway, MediaConfig, PhoneBook, Switch, SwitchConfig, Target, TrunkConfig};
 
@@ -41,12 +43,43 @@ fn anna() -> OperatorId {
     OperatorId::new("anna").unwrap()
 }
 
+/// Registers her telephone: nobody else is even heard.
+async fn register(near: SocketAddr) -> UdpSocket {
+    let socket = UdpSocket::bind((HERE, 0)).await.unwrap();
+    let here = socket.local_addr().unwrap();
+    let credentials = Credentials { username: "acme.anna".into(), password: PASSWORD.into() };
+    let mut proof = String::new();
+    for cseq in 1..=2 {
+        let request = format!(
+            "REGISTER sip:zvonar SIP/2.0\r\nVia: SIP/2.0/UDP {here};rport;branch=z9hG4bK-{cseq}\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:acme.anna@zvonar>;tag=1\r\nTo: <sip:acme.anna@zvonar>\r\nCall-ID: 1\r\n\
+             CSeq: {cseq} REGISTER\r\nContact: <sip:acme.anna@{here}>\r\nExpires: 300\r\n{proof}\
+             Content-Length: 0\r\n\r\n"
+        );
+        socket.send_to(request.as_bytes(), near).await.unwrap();
+        let mut buffer = vec![0; 65_535];
+        let length = timeout(SOON, socket.recv(&mut buffer)).await.expect("an answer").unwrap();
+        let answer = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        if answer.starts_with("SIP/2.0 200") {
+            return socket;
+        }
+        assert!(answer.starts_with("SIP/2.0 401"), "{answer}");
+        let asked = answer.lines().filter_map(|line| line.strip_prefix("WWW-Authenticate: "));
+        let challenge = Challenge::first(asked).expect("a challenge");
+        let mut right = Answer::new(challenge, "c0ffee".into());
+        proof = format!("Authorization: {}\r\n", right.header(&credentials, "REGISTER", "sip:zvonar", b""));
+    }
+    panic!("her telephone is not let in");
+}
+
 /// A host with one operator, and her telephone, which dials with this password.
 struct House {
     switch: Switch,
     door: Doorway,
     staff: Staff,
     tables: Tables,
+    /// Where her telephone is registered: whoever calls from there has to prove himself.
+    _registered: UdpSocket,
 }
 
 impl House {
@@ -57,7 +90,8 @@ impl House {
         let staff = Staff::new(tables.clone(), 2, book.realm(), desk, [1; 32]).with_accounts(book.clone());
         staff.add(OperatorRow::new(anna(), "Анна", NOW), Some(PASSWORD)).await.unwrap();
         let (switch, door) = Switch::start(config(27_000, Some(book), Vec::new())).await.expect("a switch");
-        Self { switch, door, staff, tables }
+        let registered = register(switch.local_addr()).await;
+        Self { switch, door, staff, tables, _registered: registered }
     }
 
     /// Dials; gives whether it was answered, how it ended, and how much sound came.
