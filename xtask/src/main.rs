@@ -23,17 +23,19 @@ use std::process::ExitCode;
 const HELP: &str = "\
 ./zv COMMAND
 
-  demo [--json] [--keep] [--no-speech]
-                              a host calls a farm of twenty pretend callees; ends by itself within 90 s
+  demo [--json] [--keep] [--no-speech] [--no-operators]
+                              a host calls a farm of 27 pretend callees, two operators take calls; ends within 90 s
                               --json: one JSON object per attempt, then the totals
                               --keep: leave the configuration, the store and the farm's log in place
-                              --no-speech: only the twelve that press keys, without a recogniser
+                              --no-speech: nobody speaks, and no recogniser is compiled
+                              --no-operators: nobody is handed on, and no telephones are installed
   test [FILTER]               everything that must be true: peers, guests, unit and end-to-end tests
   setup                       install what the tests need (SIPp and baresip from Debian)
   guests                      build the example scenarios, in every language whose tools can be had
   bench [ivr|hold|idle|ramp|all] [--quick]
                               calls per second, calls at once, memory of a call, beside the floor program
   bench guests [--quick]      what each example scenario costs, beside an embedded QuickJS
+  bench bridges [CALLS]       what two joined calls cost, and how late their packets are, beside a plain UDP relay: 200
   bench leads [--quick]       a million contacts: import, start, claims at 100 calls/s, reports, beside SQLite
   speech                      get what speech recognition needs, and hear thirty sentences and noises with it
   speech crowd                twenty callers talk at once: is the sound late, is each answer understood or told as busy
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Some((&"guests", [])) => build_guests(),
         Some((&"bench", ["guests"])) => costs::guests(false),
         Some((&"bench", ["guests", "--quick"])) => costs::guests(true),
+        Some((&"bench", ["bridges", calls @ ..])) => bench::bridges(calls),
         Some((&"bench", ["leads"])) => leads::bench(false),
         Some((&"bench", ["leads", "--quick"])) => leads::bench(true),
         Some((&"speech", [])) => speech::run(),

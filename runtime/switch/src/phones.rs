@@ -5,16 +5,17 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, RwLock};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::sleep_until;
 use zvonar_call::{Contact, Dial, Ended, Event, Identity, PhoneBook, Side};
 use zvonar_media::Codec;
 
 use crate::call::{Call, CallEvent};
 use crate::endpoint::{Placed, Request, ends};
 use crate::media_io::{MediaError, MediaEvents, MediaPlace, MediaPort};
-use crate::{Shared, Switch};
+use crate::{Shared, Switch, clock};
 
 /// The registrations as everybody may read them; written by the endpoint task alone.
 #[derive(Debug)]
@@ -140,6 +141,12 @@ impl RingEnd {
     }
 }
 
+/// A phone that is there says that it rings at once. After so long without a word of any of them there is nobody: four
+/// INVITEs went unanswered, and a caller waits.
+const REACHED_WITHIN: Duration = Duration::from_secs(6);
+/// How long phones may take to confirm that they stopped ringing, before they count as stopped anyway.
+const STOPPED_WITHIN: Duration = Duration::from_secs(2);
+
 /// Phones that ring. Dropped, they stop.
 #[derive(Debug)]
 pub struct Ringing {
@@ -148,6 +155,10 @@ pub struct Ringing {
     has_rung: bool,
     /// The most telling end so far.
     end: RingEnd,
+    /// When it counts as silent, if none rings until then.
+    reached_by: Instant,
+    /// When it counts as rung out, whatever the phones say.
+    stopped_by: Instant,
     is_over: bool,
 }
 
@@ -219,8 +230,16 @@ impl Switch {
             legs.push(Leg::Waiting(Box::new(dial), sound));
         }
         let end = RingEnd::Unreachable("no phone could be reached".into());
-        let mut ringing =
-            Ringing { shared: Arc::clone(&self.shared), legs, has_rung: false, end, is_over: false };
+        let now = clock::now();
+        let mut ringing = Ringing {
+            shared: Arc::clone(&self.shared),
+            legs,
+            has_rung: false,
+            end,
+            reached_by: now + REACHED_WITHIN,
+            stopped_by: now + ring + STOPPED_WITHIN,
+            is_over: false,
+        };
         while let Ok(permit) = self.shared.requests().try_reserve() {
             if !ringing.ask_next(permit) {
                 return Ok(ringing);
@@ -243,7 +262,20 @@ impl Ringing {
             self.ask_next(permit);
         }
         loop {
-            let Some((index, event)) = self.leg_event().await else {
+            let by = if self.has_rung { self.stopped_by } else { self.reached_by.min(self.stopped_by) };
+            let said = tokio::select! {
+                biased;
+                said = self.leg_event() => said,
+                () = sleep_until(by.into()) => {
+                    let end = match self.has_rung {
+                        true => RingEnd::NoAnswer,
+                        false => RingEnd::Unreachable("the phone does not answer".into()),
+                    };
+                    self.end = self.end.clone().max(end);
+                    None
+                }
+            };
+            let Some((index, event)) = said else {
                 self.is_over = true;
                 self.legs.clear();
                 return RingEvent::Ended(self.end.clone());

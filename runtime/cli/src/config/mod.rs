@@ -253,6 +253,8 @@ fn read(mut root: Section<'_>, faults: &Faults, folder: &Path) -> Option<Config>
     let http = root.has("http").then(|| http(root.section("http")));
     let phones = root.has("phones").then(|| desk::phones(root.section("phones")));
     let tenants = tenants(root.sections("tenant"), faults, folder);
+    // Whoever sets up a desk wants the telephones of those who sit at it.
+    let phones = phones.or_else(|| tenants.iter().any(|tenant| tenant.desk.given).then(Phones::default));
     let trunks = named(root.sections("trunk"), faults, trunk);
     let scenarios = named(root.sections("scenario"), faults, |section| {
         let tenant = known(section, "tenant", &tenants, |tenant| &tenant.id);
@@ -414,7 +416,8 @@ fn tenants(sections: Vec<Section<'_>>, faults: &Faults, folder: &Path) -> Vec<Te
         let tariff =
             section.text::<PathBuf>("tariff", "the path of a tariff file").map(|path| folder.join(path));
         let grant = grant(section.section("limits"));
-        let desk = desk::desk(section.section("desk"), folder);
+        let given = section.has("desk");
+        let desk = TenantDesk { given, ..desk::desk(section.section("desk"), folder) };
         let prepaid = prepaid(&section);
         let caps = rules::caps(&section);
         let answers_days = section.number("answers_days", 1..=36_500, 365) as u32;

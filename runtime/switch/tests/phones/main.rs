@@ -320,6 +320,32 @@ async fn of_several_phones_the_most_telling_end_counts_and_a_no_speaks_for_all()
     pocket.hear("CANCEL").await;
 }
 
+/// A phone that had lost its power was still registered: the caller waited half a minute for it.
+#[tokio::test]
+async fn a_phone_that_says_nothing_at_all_holds_nobody_for_long() {
+    let house = house().await;
+    let handset = house.registered(ANNA).await;
+    let mut ringing = house.ring(Duration::from_secs(60));
+    let end = timeout(Duration::from_secs(10), ringing.next()).await.expect("long before the minute is over");
+    assert!(matches!(end, RingEvent::Ended(RingEnd::Unreachable(_))), "{end:?}");
+    drop(handset);
+}
+
+#[tokio::test]
+async fn a_phone_that_rings_on_after_its_time_is_given_up_on() {
+    let house = house().await;
+    let handset = house.registered(ANNA).await;
+    let mut ringing = house.ring(Duration::from_secs(1));
+    let invite = handset.hear("INVITE").await;
+    handset.reply(&invite, 180, "").await;
+    handset.hear("CANCEL").await;
+    assert_eq!(ended(&mut ringing).await, RingEnd::NoAnswer, "though nothing was answered to the CANCEL");
+    // Whoever picks up now is not left on a silent line.
+    handset.pick_up(&invite).await;
+    let bye = handset.hear("BYE").await;
+    handset.reply(&bye, 200, "").await;
+}
+
 #[tokio::test]
 async fn phones_stop_ringing_when_nobody_waits_any_more() {
     let house = house().await;
