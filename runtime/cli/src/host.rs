@@ -9,13 +9,13 @@ use zvonar_campaign::Register;
 use zvonar_campaign::{Ending, ProjectStatus};
 use zvonar_dialer::conversation::{Clips, Scene};
 use zvonar_dialer::deployments::{DeployError, Deployments, RolloutEvent, TenantSetup, Use};
-use zvonar_dialer::desks::{Desks, Exchange, Sounds};
+use zvonar_dialer::desks::{DeskSettings, Desks, Exchange, Sounds, TransferRules};
 use zvonar_dialer::{Dialer, DialerError, NewLead, NewProject, Policy, Tables};
 use zvonar_ledger::PriceList;
-use zvonar_model::TenantId;
+use zvonar_model::{Millis, TenantId};
 use zvonar_scenario::{Compiler, Engine, EngineConfig, Package, Registry};
 use zvonar_store::{SharedStore, SledOptions, SledStore};
-use zvonar_switch::{MediaConfig, Network, Switch, SwitchConfig, TrunkConfig, clock};
+use zvonar_switch::{MediaConfig, Network, PhoneBook, Switch, SwitchConfig, TrunkConfig, clock};
 
 use crate::commands::Failure;
 use crate::config::{Config, Project, Tenant};
@@ -169,8 +169,8 @@ pub(crate) fn seats(config: &Config) -> u32 {
     if config.node.calls == 0 { u32::MAX } else { u32::try_from(config.node.calls).unwrap_or(u32::MAX) }
 }
 
-/// The switch that the configuration describes.
-pub(crate) fn switch_config(config: &Config) -> SwitchConfig {
+/// The switch that the configuration describes. `phones`: whose telephones may register, if any.
+pub(crate) fn switch_config(config: &Config, phones: Option<Arc<PhoneBook>>) -> SwitchConfig {
     let trunk = |trunk: &crate::config::Trunk| TrunkConfig {
         id: trunk.id.clone(),
         address: trunk.address,
@@ -192,10 +192,13 @@ pub(crate) fn switch_config(config: &Config) -> SwitchConfig {
             ..MediaConfig::new(config.media.address)
         },
         calls: if config.node.calls == 0 { 10_000 } else { config.node.calls },
-        phones: None,
+        phones,
         seed: rand::random(),
     }
 }
+
+/// How often callers are told their place when there are sounds for it and nobody says.
+const TOLD_EVERY: Millis = Millis(30_000);
 
 /// The desks of all tenants, with the telephones that are registered at the switch.
 pub(crate) async fn desks(
@@ -208,7 +211,18 @@ pub(crate) async fn desks(
     let mut tenants = Vec::new();
     for tenant in &config.tenants {
         let tables = Tables::new(store.clone(), Arc::clone(&prices[&tenant.id]), tenant.id.clone());
-        let mut settings = tenant.desk.settings.clone();
+        let desk = &tenant.desk;
+        let transfers = TransferRules {
+            trunk: desk.transfer_trunk.clone().or_else(|| config.trunks.first().map(|trunk| trunk.id.clone())),
+            operators_may_call: desk.operators_may_call.clone(),
+            at_once: desk.transfers_at_once,
+            per_hour: desk.transfers_per_hour,
+            ..TransferRules::default()
+        };
+        let mut settings = DeskSettings { queue: desk.settings.clone(), transfers, ..DeskSettings::default() };
+        if desk.sounds.is_some() {
+            settings.queue.tell_every.get_or_insert(TOLD_EVERY);
+        }
         if let Some(folder) = &tenant.desk.sounds {
             settings.sounds = Sounds::load(folder).map_err(|faults| {
                 faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")

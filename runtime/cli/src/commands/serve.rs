@@ -22,10 +22,11 @@ use zvonar_dialer::{CallReport, Caller, Dialer, Halted, Inbound, Keep, RunEvent,
 use zvonar_model::{PhoneNumber, TenantId};
 use zvonar_scenario::{Limits, Registry};
 use zvonar_store::SharedStore;
-use zvonar_switch::{Doorway, IncomingCall, Switch, clock};
+use zvonar_switch::{Doorway, IncomingCall, PhoneBook, Switch, clock};
 
 use super::Failure;
 use crate::config::Config;
+use crate::operators::Operators;
 use crate::{host, listening, retention, seats};
 
 /// What `zvonar serve` takes.
@@ -52,6 +53,7 @@ struct Host {
     config: Arc<Config>,
     conversations: Arc<Conversations>,
     dialers: BTreeMap<TenantId, Dialer>,
+    operators: Operators,
 }
 
 impl Host {
@@ -87,7 +89,8 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
         Some(listen) => Some(Server::listen(listen).await?),
         None => None,
     };
-    let (switch, doorway) = Switch::start(host::switch_config(&config)).await?;
+    let phones = config.phones.as_ref().map(|phones| Arc::new(PhoneBook::new(&phones.realm)));
+    let (switch, doorway) = Switch::start(host::switch_config(&config, phones.clone())).await?;
     let recordings = config.media.record.then(|| config.node.data.join("recordings"));
     let machines = config.media.drop_machines.then(machine_settings);
     let grants = config.tenants.iter().map(|tenant| (tenant.id.clone(), tenant.grant));
@@ -127,7 +130,8 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
         let most = tenant.map_or(ACTIVE_PROJECTS, |tenant| tenant.grant.active_projects);
         host::load_project(&dialers[&project.tenant], project, list, most).await?;
     }
-    let host = Arc::new(Host { config, conversations, dialers });
+    let operators = Operators::open(&config, &dialers, phones, &desks).await?;
+    let host = Arc::new(Host { config, conversations, dialers, operators });
     let (progress, progress_told) = mpsc::channel(256);
     let teller = tokio::spawn(tell(progress_told, rollouts_told));
     let (stop, stopped) = watch::channel(false);
@@ -146,7 +150,12 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     };
     let served = http.map(|server| {
         eprintln!("deploy at http://{}", server.address());
-        let router = zvonar_api::router(deployments.clone(), host.tokens(), Arc::new(clock::wall));
+        let router = zvonar_api::router(
+            deployments.clone(),
+            &host.operators.staff,
+            host.tokens(),
+            Arc::new(clock::wall),
+        );
         tokio::spawn(server.serve(router, stopped.clone()))
     });
     eprintln!("listening on {}", switch.local_addr());
@@ -300,13 +309,16 @@ async fn dial(
 
 /// One call that came in: its route, its conversation, its settling.
 async fn take(host: Arc<Host>, call: IncomingCall) {
-    // An operator who calls a colleague from his own telephone.
-    let account = call.about.account.as_deref().and_then(operator_of_user);
-    if let (Some((tenant, _)), Some(board)) = (account, host.conversations.switchboard())
-        && board.desks.find(&tenant, &call.about.to_user).is_some()
-    {
-        let colleague = call.about.to_user.clone();
-        return board.consult(call, &tenant, &colleague).await;
+    if let Some(account) = call.about.account.clone() {
+        // An operator who asks a colleague before he hands a caller on; all else that his telephone may dial is a code.
+        let whose = operator_of_user(&account).map(|(tenant, _)| tenant);
+        if let (Some(tenant), Some(board)) = (whose, host.conversations.switchboard())
+            && board.desks.find(&tenant, &call.about.to_user).is_some()
+        {
+            let colleague = call.about.to_user.clone();
+            return board.consult(call, &tenant, &colleague).await;
+        }
+        return host.operators.take(call, &account).await;
     }
     let user = &call.about.to_user;
     let routes = &host.config.routes;

@@ -43,14 +43,14 @@ impl Externals {
         }
         if state.now >= self.at_once {
             return Err(format!(
-                "{} calls of this tenant are handed to external numbers already: raise `external_calls` in its \
+                "{} calls of this tenant are handed to external numbers already: raise `transfers_at_once` in its \
                  [tenant.desk]",
                 self.at_once
             ));
         }
         if state.begun.len() >= self.per_hour as usize {
             return Err(format!(
-                "{} calls of this tenant were handed to external numbers within an hour: raise `external_per_hour` in \
+                "{} calls of this tenant were handed to external numbers within an hour: raise `transfers_per_hour` in \
                  its [tenant.desk]",
                 self.per_hour
             ));

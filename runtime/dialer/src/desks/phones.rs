@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use zvonar_desk::Miss;
 use zvonar_model::{OperatorId, TenantId};
 use zvonar_switch::media_io::MediaPlace;
-use zvonar_switch::{Call, PhoneRing, RingEnd, RingError, RingEvent, Switch};
+use zvonar_switch::{Call, PhoneRing, RingEnd, RingError, RingEvent, Switch, clock};
 
 use crate::operators::{CallerView, PhoneView, sip_user};
 
@@ -80,5 +80,16 @@ impl Phones<Call> for Exchange {
                 }
             }
         }
+    }
+
+    fn registered(&self, tenant: &TenantId, operator: &OperatorId) -> Vec<PhoneView> {
+        let (now, wall) = (clock::now(), clock::wall());
+        let contacts = self.0.contacts(&sip_user(tenant, operator)).into_iter();
+        let views = contacts.map(|contact| PhoneView {
+            address: contact.flow.remote.to_string(),
+            agent: Some(contact.user_agent).filter(|agent| !agent.is_empty()),
+            until: wall.plus(contact.until.saturating_duration_since(now)),
+        });
+        views.collect()
     }
 }

@@ -4,6 +4,7 @@
 
 mod adding;
 mod call_back;
+mod codes;
 mod desks;
 mod dialling;
 mod fees;
