@@ -31,6 +31,8 @@ impl Default for Phones {
 /// What a tenant sets for his desk, and for handing callers over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TenantDesk {
+    /// Whether the configuration has a section for it.
+    pub(crate) given: bool,
     /// The rules of who gets the call.
     pub(crate) settings: Settings,
     /// What those who wait are told, as WAV files; `None`: they hear music alone.
@@ -48,6 +50,7 @@ pub(crate) struct TenantDesk {
 impl Default for TenantDesk {
     fn default() -> Self {
         Self {
+            given: false,
             settings: Settings::default(),
             sounds: None,
             transfer_trunk: None,
@@ -128,5 +131,13 @@ pub(super) fn desk(section: Section<'_>, folder: &Path) -> TenantDesk {
         most_callers: u32::try_from(most_callers).unwrap_or(u32::MAX),
         tell_every: Some(tell_every).filter(|every| every.0 > 0),
     };
-    TenantDesk { settings, sounds, transfer_trunk, operators_may_call, transfers_at_once, transfers_per_hour }
+    TenantDesk {
+        given: false,
+        settings,
+        sounds,
+        transfer_trunk,
+        operators_may_call,
+        transfers_at_once,
+        transfers_per_hour,
+    }
 }

@@ -172,7 +172,9 @@ fn the_desk_and_the_telephones_are_read_and_every_fault_is_told() {
     };
     let config = with("", "").unwrap();
     assert_eq!((config.realm().as_str(), config.tenants[0].grant.operators), ("zvonar", 100));
-    assert_eq!(config.phones, None, "strangers are not even answered unless telephones are wanted");
+    assert!(config.phones.is_some(), "whoever sets up a desk wants its telephones");
+    let plain = Config::parse(Path::new("z.toml"), GOOD).unwrap();
+    assert_eq!(plain.phones, None, "strangers are not even answered unless telephones are wanted");
     assert_eq!(config.tenants[0].desk.settings, zvonar_desk::Settings::default());
 
     let desk = "ring_s = 15\nwrap_up_s = 20\nwrap_up_of = { \"Продажи\" = 45 }\nmisses = 0\ntell_every_s = 30\n\
