@@ -25,5 +25,6 @@ mod replay;
 mod rules;
 mod sipp;
 mod sms;
+mod sms_killed;
 mod tenants;
 mod torture;
