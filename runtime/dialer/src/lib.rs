@@ -40,6 +40,7 @@ pub mod report;
 mod run;
 mod stats;
 mod tables;
+mod texting;
 mod turnstile;
 mod verify;
 mod why;
@@ -70,9 +71,11 @@ pub use report::{
 };
 pub use run::Stop;
 pub use stats::StatFault;
+pub use texting::{Heard, TextNews};
 pub use tables::{
-    AttemptStep, BalanceRow, Blocked, Deployment, DialRules, Edit, Epoch, Intent, Lead, Project, Release,
-    Scope, Stage, Standing, StatusCounts, Step, Tables, Tally, TenantKeys, Withdrawn,
+    AttemptStep, BalanceRow, Blocked, Deployment, DialRules, Edit, Epoch, Intent, JudgedStep, Lead, Project,
+    Release, Scope, SmsStep, Stage, Standing, StateStep, StatusCounts, Step, Tables, Tally, TenantKeys,
+    Withdrawn,
 };
 pub use verify::{BookFault, Verified};
 pub use why::{Hold, NumberStory, PLANNED, Plan, Planned, Why};

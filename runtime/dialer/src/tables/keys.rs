@@ -131,6 +131,17 @@ impl TenantKeys {
         self.steps().then(&format!("{what}={project}={revision}"))
     }
 
+    /// The step that a text message went over to another state. `revision`: that of the message's row before it, which it
+    /// had once and lost once; 0 for its first.
+    pub fn sms_step(&self, sms: u32, revision: u64) -> Key {
+        self.steps().then(&format!("sms={sms}={revision}"))
+    }
+
+    /// The step that an operator gave a call a result. `revision`: that of the result's row before it; 0 for the first.
+    pub fn judged_step(&self, attempt: &AttemptId, revision: u64) -> Key {
+        self.steps().then(&format!("judged={attempt}={revision}"))
+    }
+
     /// How far the steps are folded.
     pub(crate) fn fold(&self) -> Key {
         self.root.then("fold").then("steps")

@@ -1,20 +1,22 @@
-//! The journal of what happened to leads. Counts and reports are folded from it, so they need not look through all leads
-//! and never read the traces of calls.
+//! The journal of what happened to leads, and of what else a tenant's own programs are told of. Counts and reports are
+//! folded from it, so they need not look through all leads and never read the traces of calls; what webhooks tell is
+//! folded from it too.
 
 use std::fmt;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
-use zvonar_campaign::LeadStatus;
+use zvonar_campaign::{LeadStatus, ProjectStatus};
 use zvonar_ledger::Charge;
 use zvonar_model::{
-    AttemptId, AttemptRecord, Direction, Kopecks, LeadId, PhoneNumber, ProjectId, ScenarioRef, UnixMillis,
+    AttemptId, AttemptRecord, Direction, Kopecks, LeadId, OperatorId, PhoneNumber, ProjectId, ScenarioRef,
+    UnixMillis,
 };
 
 use super::{Lead, Row};
 
-/// Something that happened to leads: written in the commit that made it so, never edited.
+/// Something that happened, mostly to leads: written in the commit that made it so, never edited.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum Step {
@@ -57,6 +59,12 @@ pub enum Step {
         /// Who, and where each stood.
         leads: Vec<Standing>,
     },
+    /// A project went over to another status.
+    State(Box<StateStep>),
+    /// A text message went over to another state.
+    Sms(Box<SmsStep>),
+    /// An operator gave a call a result of his own; the scenario's stays as it is.
+    Judged(Box<JudgedStep>),
 }
 
 impl<'de> Deserialize<'de> for Step {
@@ -77,6 +85,9 @@ impl<'de> Deserialize<'de> for Step {
             Edited,
             Tagged,
             Found,
+            State,
+            Sms,
+            Judged,
         }
 
         #[derive(Deserialize)]
@@ -130,6 +141,9 @@ impl<'de> Deserialize<'de> for Step {
                         let Many { project, leads } = Many::deserialize(rest)?;
                         Step::Found { project, leads }
                     }
+                    Kind::State => Step::State(Box::new(StateStep::deserialize(rest)?)),
+                    Kind::Sms => Step::Sms(Box::new(SmsStep::deserialize(rest)?)),
+                    Kind::Judged => Step::Judged(Box::new(JudgedStep::deserialize(rest)?)),
                 })
             }
         }
@@ -153,8 +167,73 @@ impl Standing {
     }
 }
 
+/// A project went over to another status: written in the commit that made it so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateStep {
+    /// Which project.
+    pub project: ProjectId,
+    /// What people call it.
+    pub title: String,
+    /// Where it stood.
+    pub before: ProjectStatus,
+    /// Where it stands since then.
+    pub after: ProjectStatus,
+    /// When.
+    pub at: UnixMillis,
+}
+
+/// A text message went over to another state: written in the commit that made it so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SmsStep {
+    /// Our number of it.
+    pub sms: u32,
+    /// To whom.
+    pub to: PhoneNumber,
+    /// The call that it was decided in, if it was in one.
+    #[serde(default)]
+    pub attempt: Option<AttemptId>,
+    /// Of which project.
+    #[serde(default)]
+    pub project: Option<ProjectId>,
+    /// To which lead.
+    #[serde(default)]
+    pub lead: Option<LeadId>,
+    /// Where it is now, a word for programs: `queued`, `in_doubt`, `accepted`, `sent`, `delivered`, `read`, `expired`,
+    /// `rejected`, `failed`.
+    pub status: String,
+    /// A sentence where there is one to tell: why it failed.
+    #[serde(default)]
+    pub why: Option<String>,
+    /// In how many parts, if that is known.
+    #[serde(default)]
+    pub parts: Option<u32>,
+    /// What it costs the tenant, if that is known.
+    #[serde(default)]
+    pub kopecks: Option<Kopecks>,
+    /// When.
+    pub at: UnixMillis,
+}
+
+/// An operator's own result of a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JudgedStep {
+    /// Which call.
+    pub attempt: AttemptId,
+    /// Who; `None`: somebody at the desk.
+    #[serde(default)]
+    pub operator: Option<OperatorId>,
+    /// The result.
+    pub result: String,
+    /// What he wrote besides.
+    #[serde(default)]
+    pub comment: Option<String>,
+    /// When.
+    pub at: UnixMillis,
+}
+
 impl Row for Step {
-    const VERSION: u16 = 1;
+    /// 2: steps that are not of leads. A program that does not know them says so.
+    const VERSION: u16 = 2;
 }
 
 /// A finished attempt as reports show it: the record without what only an inquiry into one call needs.
@@ -251,6 +330,32 @@ mod tests {
             moved: Some((LeadStatus::New, LeadStatus::Again)),
         };
         let moved = (LeadStatus::Unreached, LeadStatus::New);
+        let state = StateStep {
+            project: project.clone(),
+            title: "Весна".into(),
+            before: ProjectStatus::Active,
+            after: ProjectStatus::Error { why: "no trunk".into() },
+            at: UnixMillis(3),
+        };
+        let sms = SmsStep {
+            sms: 7,
+            to: PhoneNumber::parse("+79000000001").unwrap(),
+            attempt: AttemptId::new("a1").ok(),
+            project: Some(project.clone()),
+            lead: Some(lead.clone()),
+            status: "delivered".into(),
+            why: None,
+            parts: Some(2),
+            kopecks: Some(Kopecks(360)),
+            at: UnixMillis(4),
+        };
+        let judged = JudgedStep {
+            attempt: AttemptId::new("a1").unwrap(),
+            operator: OperatorId::new("petrova").ok(),
+            result: "Продано".into(),
+            comment: None,
+            at: UnixMillis(5),
+        };
         for (step, begins) in [
             (
                 Step::Added { project: project.clone(), leads: vec![lead.clone()] },
@@ -262,8 +367,11 @@ mod tests {
                 r#"{"is":"removed","project":"spring","leads":[{"lead":"anna","status":"again"}]}"#,
             ),
             (Step::Edited { project: project.clone(), lead: lead.clone(), moved }, r#"{"is":"edited","#),
-            (Step::Tagged { project: project.clone(), leads: vec![lead] }, r#"{"is":"tagged","#),
-            (Step::Found { project, leads: vec![standing] }, r#"{"is":"found","#),
+            (Step::Tagged { project: project.clone(), leads: vec![lead.clone()] }, r#"{"is":"tagged","#),
+            (Step::Found { project: project.clone(), leads: vec![standing] }, r#"{"is":"found","#),
+            (Step::State(Box::new(state)), r#"{"is":"state","project":"spring""#),
+            (Step::Sms(Box::new(sms)), r#"{"is":"sms","sms":7"#),
+            (Step::Judged(Box::new(judged)), r#"{"is":"judged","attempt":"a1""#),
         ] {
             let text = serde_json::to_string(&step).unwrap();
             assert!(text.starts_with(begins), "{text}");
