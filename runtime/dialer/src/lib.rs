@@ -26,6 +26,7 @@ mod events;
 mod forecast;
 mod foreman;
 mod grant;
+pub mod hooks;
 mod hours;
 mod leads;
 mod lease;
@@ -71,11 +72,11 @@ pub use report::{
 };
 pub use run::Stop;
 pub use stats::StatFault;
-pub use texting::{Heard, TextNews};
 pub use tables::{
     AttemptStep, BalanceRow, Blocked, Deployment, DialRules, Edit, Epoch, Intent, JudgedStep, Lead, Project,
     Release, Scope, SmsStep, Stage, Standing, StateStep, StatusCounts, Step, Tables, Tally, TenantKeys,
     Withdrawn,
 };
+pub use texting::{Heard, TextNews};
 pub use verify::{BookFault, Verified};
 pub use why::{Hold, NumberStory, PLANNED, Plan, Planned, Why};

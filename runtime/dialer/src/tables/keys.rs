@@ -5,6 +5,7 @@ use zvonar_store::{Key, Shard};
 
 use super::stats::Scope;
 use crate::Day;
+use crate::hooks::HookName;
 
 /// The keys of one tenant.
 ///
@@ -29,6 +30,11 @@ use crate::Day;
 /// | `<tenant>.balance.total` | the fold of the charges |
 /// | `<tenant>.payment.<id>` | a payment of a prepaid tenant |
 /// | `<tenant>.balance.paid` | the fold of the payments |
+/// | `<tenant>.hook.at.<hook>` | a webhook |
+/// | `<tenant>.hook.cursor.<hook>` | how far the steps are folded for it |
+/// | `<tenant>.hook.queue.<hook>.<event>` | what it is to be told, in the order of the revisions |
+/// | `<tenant>.hook.try.<hook>.<event>` | how often that was not taken |
+/// | `<tenant>.hook.done.<hook>.<event>` | what it was told; `lost`: what was given up |
 /// | `<tenant>.deployment.<scenario>` | which versions of a scenario are in use |
 /// | `<tenant>.release.<scenario>.<number>` | one version; its archive is a blob |
 #[derive(Debug, Clone)]
@@ -225,6 +231,36 @@ impl TenantKeys {
 
     pub(crate) fn balance(&self) -> Key {
         self.root.then("balance").then("total")
+    }
+
+    /// The hooks that the tenant has.
+    pub(crate) fn hooks(&self) -> Key {
+        self.root.then("hook").then("at")
+    }
+
+    pub(crate) fn hook(&self, hook: &HookName) -> Key {
+        self.hooks().then(hook.as_str())
+    }
+
+    pub(crate) fn hook_cursor(&self, hook: &HookName) -> Key {
+        self.root.then("hook").then("cursor").then(hook.as_str())
+    }
+
+    /// A hook's letters that wait, a journal by their events' ids; so are the three below.
+    pub(crate) fn hook_queue(&self, hook: &HookName) -> Key {
+        self.root.then("hook").then("queue").then(hook.as_str())
+    }
+
+    pub(crate) fn hook_tries(&self, hook: &HookName) -> Key {
+        self.root.then("hook").then("try").then(hook.as_str())
+    }
+
+    pub(crate) fn hook_done(&self, hook: &HookName) -> Key {
+        self.root.then("hook").then("done").then(hook.as_str())
+    }
+
+    pub(crate) fn hook_lost(&self, hook: &HookName) -> Key {
+        self.root.then("hook").then("lost").then(hook.as_str())
     }
 
     pub(crate) fn deployments(&self) -> Key {
