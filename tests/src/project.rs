@@ -211,7 +211,7 @@ impl Config {
 }
 
 fn inline(settings: &[(String, String)]) -> String {
-    let settings: Vec<String> = settings.iter().map(|(key, value)| format!("{key} = \"{value}\"")).collect();
+    let settings: Vec<String> = settings.iter().map(|(key, value)| format!("{key} = {value:?}")).collect();
     format!("{{ {} }}", settings.join(", "))
 }
 

@@ -20,10 +20,12 @@ const BASIC: [(&str, &str); 3] =
     [("rust-menu", "menu"), ("rust-bench", "bench"), ("rust-naughty", "naughty")];
 /// The one that understands speech, in Rust too.
 const HEARS: (&str, &str) = ("rust-appointment", SHARED);
+/// The one that hands callers on to operators and other numbers, as a table says.
+const HANDS_ON: (&str, &str) = ("rust-table", "table");
 /// The others. A guest's name begins with its language.
 const OTHERS: [(&str, &str); 9] = [
     HEARS,
-    ("rust-table", "table"),
+    HANDS_ON,
     ("rust-debt", "debt"),
     ("rust-reception", "reception"),
     ("js-appointment", "appointment-js"),
@@ -51,6 +53,13 @@ pub(crate) fn build_hearing() -> Result<(), String> {
     build(&[HEARS])
 }
 
+/// Builds the one that hands callers on, with its prompts and its music. A machine without a voice gets the music alone.
+pub(crate) fn build_handing_on() -> Result<(), String> {
+    prompts::speak(&[HANDS_ON.1])?;
+    prompts::make_music()?;
+    build(&[HANDS_ON])
+}
+
 /// Builds every guest and puts it, with the prompts that are made rather than recorded, into its package. A language whose
 /// tools cannot be had is told in a sentence, and its guests are left out; Rust is not one of them.
 pub(crate) fn build_all() -> Result<(), String> {
@@ -59,6 +68,7 @@ pub(crate) fn build_all() -> Result<(), String> {
     let voiced: Vec<&str> =
         OTHERS.iter().map(|(_, package)| *package).filter(|package| variant(package).is_none()).collect();
     prompts::speak(&voiced)?;
+    prompts::make_music()?;
     build(&OTHERS)
 }
 

@@ -10,6 +10,7 @@ mod crowd;
 mod demo;
 mod guest;
 mod leads;
+mod music;
 mod prompts;
 mod shell;
 mod speech;

@@ -12,7 +12,7 @@ use zvonar_tests::machine;
 use crate::{
     apt::{self, Package},
     guest::{put, told},
-    shell,
+    music, shell,
 };
 
 /// Speaks the prompts of these packages (folders below `scenarios/`) that have a text and no sound; says whether all have a
@@ -81,10 +81,29 @@ pub(crate) fn make_tones() -> Result<(), String> {
     Ok(())
 }
 
-/// A sine as a WAV file: 8 kHz, 16 bits, mono, amplitude 8000.
+/// The music of those packages whose callers wait for somebody. A file that is there may be the user's own, and stays.
+pub(crate) fn make_music() -> Result<(), String> {
+    for package in ["table", "reception"] {
+        let file = machine::root().join("scenarios").join(package).join("prompts/music.wav");
+        if !file.exists() {
+            put(&file, &wave(&music::tune()))?;
+        }
+    }
+    Ok(())
+}
+
+/// A sine of amplitude 8000 as a WAV file.
 fn tone(hz: f64, seconds: u32) -> Vec<u8> {
-    let samples = 8000 * seconds;
-    let size = samples * 2;
+    let sample = |n: u32| {
+        let angle = 2.0 * std::f64::consts::PI * hz * (f64::from(n) + 0.5) / 8000.0;
+        (8000.0 * angle.sin()) as i16
+    };
+    wave(&(0..8000 * seconds).map(sample).collect::<Vec<_>>())
+}
+
+/// A WAV file: 8 kHz, 16 bits, mono.
+fn wave(samples: &[i16]) -> Vec<u8> {
+    let size = u32::try_from(samples.len() * 2).expect("a prompt is shorter than a day");
     let mut wave = Vec::with_capacity(44 + size as usize);
     wave.extend(b"RIFF");
     wave.extend((36 + size).to_le_bytes());
@@ -100,9 +119,8 @@ fn tone(hz: f64, seconds: u32) -> Vec<u8> {
     }
     wave.extend(b"data");
     wave.extend(size.to_le_bytes());
-    for n in 0..samples {
-        let angle = 2.0 * std::f64::consts::PI * hz * (f64::from(n) + 0.5) / 8000.0;
-        wave.extend(((8000.0 * angle.sin()) as i16).to_le_bytes());
+    for sample in samples {
+        wave.extend(sample.to_le_bytes());
     }
     wave
 }

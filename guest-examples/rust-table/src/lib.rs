@@ -154,7 +154,12 @@ fn transfer(to: &str) -> Result<(), Stop> {
         "" => Destination::Operator(None),
         group => Destination::Operator(Some(group.into())),
     };
-    let options = TransferOptions { longest_wait: 30_000, music: None, call_back_project: None };
+    let given = |name| Some(setting(name)).filter(|text| !text.is_empty());
+    let options = TransferOptions {
+        longest_wait: setting("transfer-seconds").parse::<u32>().unwrap_or(60).saturating_mul(1_000),
+        music: given("music"),
+        call_back_project: given("call-back-project"),
+    };
     let why = match line::transfer(&to, &options) {
         Ok(TransferEnd::Talked(_)) => return Ok(()),
         Ok(TransferEnd::Failed(why)) | Err(LineError::Refused(why)) => why,

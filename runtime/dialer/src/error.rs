@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use zvonar_model::{Kopecks, LeadId, ProjectId};
+use zvonar_model::{Kopecks, LeadId, OperatorId, ProjectId};
 use zvonar_store::{Key, StoreError};
 
 use crate::tables::Edit;
@@ -113,6 +113,31 @@ pub enum DialerError {
         /// What is held before a call.
         need: Kopecks,
     },
+    /// The tenant has no such operator.
+    #[error("there is no operator {0}")]
+    NoOperator(OperatorId),
+    /// An operator of this id exists.
+    #[error("there is an operator {0} already")]
+    OperatorExists(OperatorId),
+    /// As many operators as the host grants.
+    #[error(
+        "{most} operators are all that this tenant may have: remove one, or raise `operators` in its [tenant.limits]"
+    )]
+    TooManyOperators {
+        /// How many may be.
+        most: u32,
+    },
+    /// An operator cannot be as he is wanted.
+    #[error("operator {operator}: {what}")]
+    BadOperator {
+        /// Which.
+        operator: OperatorId,
+        /// What is wrong and what is allowed.
+        what: String,
+    },
+    /// What an operator says of a talk cannot be noted.
+    #[error("{0}")]
+    BadVerdict(String),
     /// A payment that cannot be noted.
     #[error("{0}")]
     BadPayment(String),

@@ -31,6 +31,7 @@ mod hours;
 mod leads;
 mod lease;
 mod life;
+pub mod operators;
 mod permit;
 mod policy;
 mod projects;

@@ -12,6 +12,10 @@ pub enum Behaviour {
     Listens,
     /// Picks up and hangs up in the middle of the prompt.
     HangsUp,
+    /// Picks up, presses a key, and hangs up when he has waited for a while.
+    GivesUp(char),
+    /// Picks up, says hello, talks for a few seconds and hangs up: whom callers are handed to.
+    Colleague,
     /// 486.
     Busy,
     /// Rings until the caller gives up.
@@ -77,6 +81,10 @@ impl Saying {
 pub const KEY_AFTER: Duration = Duration::from_secs(2);
 /// From the answer to the hang-up.
 pub const LEAVES_AFTER: Duration = Duration::from_millis(1500);
+/// From the key to the hang-up of those who do not like to wait.
+pub(crate) const WAITS_FOR: Duration = Duration::from_secs(5);
+/// How long a colleague talks.
+pub(crate) const TALKS_FOR: Duration = Duration::from_secs(6);
 /// From the INVITE to the answer.
 pub const PICKS_UP_AFTER: Duration = Duration::from_millis(500);
 /// From the answer to the words of those who do not listen to the end.
@@ -84,7 +92,7 @@ pub const INTERRUPTS_AFTER: Duration = Duration::from_secs(4);
 
 impl Behaviour {
     /// All of them with their numbers and what they do, for the help of the command.
-    pub const TABLE: [(&'static str, Self, &'static str); 18] = [
+    pub const TABLE: [(&'static str, Self, &'static str); 22] = [
         ("01", Self::Presses('1'), "answers and presses 1 after 2 s"),
         ("02", Self::Presses('2'), "answers and presses 2 after 2 s"),
         ("03", Self::Listens, "answers, presses nothing"),
@@ -103,6 +111,10 @@ impl Behaviour {
         ("16", Self::Says(Saying::Story), "says a long sentence: drives now, call me tomorrow"),
         ("17", Self::Says(Saying::Cough), "coughs: no word, nothing to pay for"),
         ("18", Self::Interrupts(Saying::Yes), "says «да, конечно» after 4 s, over the robot"),
+        ("19", Self::GivesUp('1'), "answers, presses 1 after 2 s, waits 5 s and hangs up"),
+        ("20", Self::Presses('3'), "answers and presses 3 after 2 s"),
+        ("21", Self::Presses('4'), "answers and presses 4 after 2 s"),
+        ("22", Self::Colleague, "answers, talks for 6 s, hangs up"),
     ];
 
     /// By the last two characters of the called user; whoever has no line in the table just listens.

@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::behaviour::{Behaviour, INTERRUPTS_AFTER, KEY_AFTER, LEAVES_AFTER};
+use crate::behaviour::{Behaviour, INTERRUPTS_AFTER, KEY_AFTER, LEAVES_AFTER, TALKS_FOR, WAITS_FOR};
 
 /// No call of the farm lasts longer: a caller that crashed must not keep a callee busy for ever.
 pub(crate) const LONGEST: Duration = Duration::from_secs(300);
@@ -50,6 +50,8 @@ pub(crate) enum Act {
 enum State {
     /// Will do this at that time, and then stay to the end.
     Once(Act, Instant),
+    /// Will press this then, and leave when he has waited [`WAITS_FOR`].
+    Impatient(char, Instant),
     /// Will speak then, unless he hears somebody meanwhile.
     Turn {
         speaks_at: Instant,
@@ -86,6 +88,8 @@ impl Manners {
             Behaviour::Interrupts(_) => State::Interrupting { speaks_at: now + INTERRUPTS_AFTER },
             Behaviour::Presses(digit) => State::Once(Act::Press(digit), now + KEY_AFTER),
             Behaviour::HangsUp => State::Once(Act::Leave, now + LEAVES_AFTER),
+            Behaviour::GivesUp(digit) => State::Impatient(digit, now + KEY_AFTER),
+            Behaviour::Colleague => State::Once(Act::Leave, now + TALKS_FOR),
             _ => State::Stays,
         };
         let listens = matches!(state, State::Turn { .. });
@@ -114,6 +118,10 @@ impl Manners {
                 self.acts.push_back(act);
                 self.state = if act == Act::Leave { State::Left } else { State::Stays };
             }
+            State::Impatient(digit, at) if now >= at => {
+                self.acts.push_back(Act::Press(digit));
+                self.state = State::Once(Act::Leave, now + WAITS_FOR);
+            }
             State::Turn { speaks_at, times } if now >= speaks_at => self.speak(now, times),
             State::Interrupting { speaks_at } if now >= speaks_at => self.speak(now, TIMES),
             _ => {}
@@ -135,7 +143,7 @@ impl Manners {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let at = match self.state {
             State::Left => return None,
-            State::Once(_, at) => at,
+            State::Once(_, at) | State::Impatient(_, at) => at,
             State::Turn { speaks_at, .. } | State::Interrupting { speaks_at } => speaks_at,
             State::Hearing { .. } | State::Stays => self.leaves_at,
         };
@@ -217,6 +225,8 @@ mod tests {
     fn keys_and_hanging_up_come_at_their_times_and_nobody_stays_for_ever() {
         check(Behaviour::Presses('1'), &[], "2000 Press('1') | 300000 Leave");
         check(Behaviour::HangsUp, &[], "1500 Leave");
+        check(Behaviour::GivesUp('1'), &[], "2000 Press('1') | 7000 Leave");
+        check(Behaviour::Colleague, &[(100, Hears::Voice)], "6000 Leave");
         check(Behaviour::Listens, &[(100, Hears::Voice), (200, Hears::Silence)], "300000 Leave");
     }
 }

@@ -1,6 +1,6 @@
 //! The only place where keys are built: no caller can name another tenant's.
 
-use zvonar_model::{AttemptId, LeadId, PhoneNumber, ProjectId, ScenarioName, TenantId};
+use zvonar_model::{AttemptId, LeadId, OperatorId, PhoneNumber, ProjectId, ScenarioName, TenantId};
 use zvonar_store::{Key, Shard};
 
 use super::stats::Scope;
@@ -37,6 +37,10 @@ use crate::hooks::HookName;
 /// | `<tenant>.hook.done.<hook>.<event>` | what it was told; `lost`: what was given up |
 /// | `<tenant>.deployment.<scenario>` | which versions of a scenario are in use |
 /// | `<tenant>.release.<scenario>.<number>` | one version; its archive is a blob |
+/// | `<tenant>.operator.<operator>` | an operator |
+/// | `<tenant>.quota.operators` | the roster: who there is, by which extension |
+/// | `<tenant>.presence.<operator>` | what outlives the program of an operator's presence |
+/// | `<tenant>.verdict.<attempt>` | what an operator said came of a talk |
 #[derive(Debug, Clone)]
 pub struct TenantKeys {
     root: Key,
@@ -277,6 +281,30 @@ impl TenantKeys {
 
     pub(crate) fn release(&self, scenario: &ScenarioName, number: u32) -> Key {
         self.releases(scenario).then(&format!("{number:08}"))
+    }
+
+    pub(crate) fn operators(&self) -> Key {
+        self.root.then("operator")
+    }
+
+    pub(crate) fn operator(&self, operator: &OperatorId) -> Key {
+        self.operators().then(operator.as_str())
+    }
+
+    pub(crate) fn roster(&self) -> Key {
+        self.root.then("quota").then("operators")
+    }
+
+    pub(crate) fn presences(&self) -> Key {
+        self.root.then("presence")
+    }
+
+    pub(crate) fn presence(&self, operator: &OperatorId) -> Key {
+        self.presences().then(operator.as_str())
+    }
+
+    pub(crate) fn verdict(&self, attempt: &AttemptId) -> Key {
+        self.root.then("verdict").then(attempt.as_str())
     }
 }
 

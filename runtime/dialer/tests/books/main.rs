@@ -9,6 +9,7 @@ mod killed;
 mod leads;
 mod life;
 mod month;
+mod operators;
 mod purse;
 mod rehearsal;
 mod reports;
