@@ -20,7 +20,7 @@ use zvonar_model::{ProjectId, TenantId};
 use crate::auth::{Caller, Tokens};
 use crate::error::ApiError;
 use crate::token::TokenHash;
-use crate::{balance, blacklist, leads, projects, reports};
+use crate::{balance, blacklist, leads, projects, reports, webhooks};
 
 /// The largest body that the desk takes: a thousand leads of a few kilobytes each.
 pub(crate) const MAX_BODY: usize = 8 << 20;
@@ -80,6 +80,11 @@ impl Desk {
             .route("/v1/blacklist", get(blacklist::list).post(blacklist::change))
             .route("/v1/consents", get(blacklist::consents).post(blacklist::add_consents))
             .route("/v1/balance", get(balance::one))
+            .route("/v1/webhooks", get(webhooks::list))
+            .route("/v1/webhooks/{webhook}/deliveries", get(webhooks::deliveries))
+            .route("/v1/webhooks/{webhook}/deliveries/{id}", get(webhooks::delivery))
+            .route("/v1/webhooks/{webhook}/deliveries/{id}/resend", post(webhooks::resend))
+            .route("/v1/webhooks/{webhook}/test", post(webhooks::test))
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(self)
     }

@@ -24,6 +24,7 @@ mod attempts;
 mod auth;
 mod balance;
 mod blacklist;
+mod callbacks;
 mod desk;
 mod error;
 mod leads;
@@ -33,6 +34,7 @@ mod scenarios;
 mod server;
 mod token;
 mod views;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,6 +52,7 @@ pub use balance::BalanceInfo;
 pub use blacklist::{
     Blacklist, BlockedNumber, ChangedEntries, ConsentInfo, ConsentList, ConsentsToAdd, NumbersToBlock,
 };
+pub use callbacks::callbacks;
 pub use desk::{Desk, LocalDesk, Office};
 pub use error::ApiError;
 pub use leads::{
@@ -63,6 +66,7 @@ pub use reports::{CallRow, CallRows, CallSums, ProjectCalls, ProjectsReport, Res
 pub use server::{Server, ServerError};
 pub use token::{Token, TokenError, TokenHash};
 pub use views::{Deployed, ScenarioInfo, ScenarioList, VersionInfo, VersionList};
+pub use webhooks::{DeliveryInfo, DeliveryList, WebhookInfo, WebhookList, WebhookTest};
 
 /// How many answers full of records one tenant may be reading at once.
 const READERS: usize = 4;
@@ -118,7 +122,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         title = "Zvonar",
         version = "1",
         description = "Deploy scenarios into a running host, make projects and dial their leads, read the records of calls. \
-                       Every request but /healthz and /openapi.json carries `Authorization: Bearer zvt_…`; the token \
+                       Every request but /healthz, /openapi.json and /v1/callbacks carries `Authorization: Bearer zvt_…`; the token \
                        names the tenant."
     ),
     paths(
@@ -153,6 +157,12 @@ pub fn document() -> utoipa::openapi::OpenApi {
         blacklist::consents,
         blacklist::add_consents,
         balance::one,
+        webhooks::list,
+        webhooks::deliveries,
+        webhooks::delivery,
+        webhooks::resend,
+        webhooks::test,
+        callbacks::smsc,
         openapi,
         healthz
     ),

@@ -26,3 +26,4 @@ mod sipp;
 mod sms;
 mod tenants;
 mod torture;
+mod webhooks;

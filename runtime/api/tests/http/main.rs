@@ -6,3 +6,4 @@ mod host;
 mod lifecycle;
 mod records;
 mod refusals;
+mod webhooks;

@@ -25,7 +25,7 @@ use zvonar_switch::{Doorway, IncomingCall, Switch, clock};
 
 use super::Failure;
 use crate::config::Config;
-use crate::{host, listening, retention};
+use crate::{host, listening, retention, webhooks};
 
 /// What `zvonar serve` takes.
 #[derive(Debug, clap::Args)]
@@ -68,6 +68,7 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     let packages = host::open_packages(&config)?;
     let lists = host::read_lists(&config)?;
     let policies = host::policies(&config)?;
+    let mut webhooks = webhooks::setups(&config)?;
     let store = host::open_store(&config.node.data)?;
     let listening = match &config.speech {
         None => None,
@@ -136,6 +137,11 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
         let (config, all_over) = (Arc::clone(&host.config), over.subscribe());
         tokio::spawn(async move { retention::keep(&config, all_over).await })
     };
+    let told = host
+        .dialers
+        .iter()
+        .map(|(tenant, dialer)| (dialer.tables(tenant), webhooks.remove(tenant).unwrap_or_default()));
+    let told = tokio::spawn(webhooks::keep(told.collect(), over.subscribe()));
     let served = http.map(|server| {
         eprintln!("deploy at http://{}", server.address());
         let router = zvonar_api::router(deployments.clone(), host.tokens(), Arc::new(clock::wall));
@@ -153,6 +159,7 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     over.send_replace(true);
     joined(keeper.await, "the keeper of the versions");
     joined(retention.await, "the removal of old answers");
+    joined(told.await, "the webhooks");
     drop((deployments, host, caller));
     joined(teller.await, "the progress");
     host::close_store(store).await?;

@@ -4,6 +4,7 @@ mod reader;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -21,6 +22,7 @@ use zvonar_model::{Kopecks, PhoneNumber, ProjectId, ScenarioName, TenantId, Trun
 use zvonar_scenario::Limits;
 
 use reader::{Faults, Section};
+pub(crate) use webhooks::Webhook;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -128,6 +130,8 @@ pub(crate) struct Tenant {
     pub(crate) answers_days: u32,
     /// Who may act for it over HTTP.
     pub(crate) tokens: Vec<TokenHash>,
+    /// Which of its own programs are told what happens.
+    pub(crate) webhooks: Vec<Webhook>,
 }
 
 /// Where calls leave to.
@@ -386,6 +390,7 @@ fn tenants(sections: Vec<Section<'_>>, faults: &Faults, folder: &Path) -> Vec<Te
         let tariff =
             section.text::<PathBuf>("tariff", "the path of a tariff file").map(|path| folder.join(path));
         let grant = grant(section.section("limits"));
+        let webhooks = webhooks::webhooks(&mut section, folder);
         let prepaid = prepaid(&section);
         let caps = rules::caps(&section);
         let answers_days = section.number("answers_days", 1..=36_500, 365) as u32;
@@ -405,7 +410,7 @@ fn tenants(sections: Vec<Section<'_>>, faults: &Faults, folder: &Path) -> Vec<Te
                 let place = section.place();
                 faults.add(&place, format!("`{id}` stands here a second time; names must differ"));
             }
-            tenants.push(Tenant { id, tariff, prepaid, grant, caps, answers_days, tokens });
+            tenants.push(Tenant { id, tariff, prepaid, grant, caps, answers_days, tokens, webhooks });
         }
         section.finish();
     }

@@ -1,6 +1,7 @@
 //! From steps to letters: what a hook is told, made once and written with the cursor.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use zvonar_model::{AttemptId, AttemptRecord, UnixMillis};
 use zvonar_store::{Commit, Cursor, Item, Key, MAX_VALUE_BYTES, Write};
@@ -15,6 +16,9 @@ const BATCH: usize = 500;
 
 /// The most writes of a commit: below the store's limit, with the letters of one step to spare.
 const WRITES: usize = 90;
+
+/// Between two tries of a deletion.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// What a letter may weigh in the store.
 const ROOM: usize = MAX_VALUE_BYTES - 4096;
@@ -70,12 +74,21 @@ impl Tables {
         Ok(())
     }
 
+    /// Deletes; whoever asks looks again whether anything is left, so a lost race or answer is no fault.
+    pub(super) async fn delete(&self, writes: Vec<Write>) -> Result<()> {
+        match self.store.commit(self.keys.shard(), writes).await {
+            Ok(Commit::Done(_) | Commit::Conflict) => Ok(()),
+            Err(why) if why.is_worth_retrying() => {
+                tokio::time::sleep(PAUSE).await;
+                Ok(())
+            }
+            Err(why) => Err(why.into()),
+        }
+    }
+
     async fn drop_one(&self, key: &Key) -> Result<()> {
         while let Some(item) = self.store.get(self.keys.shard(), key).await? {
-            // Lost or not: it is looked at again.
-            let sent =
-                self.store.commit(self.keys.shard(), vec![Write::delete(key.clone(), item.revision)]).await;
-            sent.or_else(|why| if why.is_worth_retrying() { Ok(Commit::Conflict) } else { Err(why) })?;
+            self.delete(vec![Write::delete(key.clone(), item.revision)]).await?;
         }
         Ok(())
     }
@@ -90,8 +103,7 @@ impl Tables {
             }
             dropped += page.items.len() as u64;
             let writes = page.items.into_iter().map(|item| Write::delete(item.key, item.revision)).collect();
-            let sent = self.store.commit(self.keys.shard(), writes).await;
-            sent.or_else(|why| if why.is_worth_retrying() { Ok(Commit::Conflict) } else { Err(why) })?;
+            self.delete(writes).await?;
         }
     }
 

@@ -24,7 +24,7 @@ const REST: Duration = Duration::from_secs(5);
 /// How often what is over is looked through for what is too old.
 const SWEEP: Duration = Duration::from_secs(3600);
 
-/// How long letters that are on their way are waited for when the host stops. They are sent again otherwise.
+/// How long the last letters may take when the host stops. What is left goes when it begins again.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// How many letters are read at once.
@@ -88,7 +88,6 @@ async fn told(stop: &mut Stop) {
 struct Held {
     /// Its event's id.
     event: String,
-    queued: UnixMillis,
     failures: u32,
     /// The revision of its row of failures, if it has one.
     tries: Option<u64>,
@@ -169,17 +168,25 @@ impl Post {
                 () = until(due, &self.clock) => {}
             }
         }
-        let all = async {
-            while let Some(answered) = self.out.join_next().await {
-                self.ended(answered).await?;
-            }
-            Ok(())
-        };
-        match tokio::time::timeout(LAST_WORDS, all).await {
+        match tokio::time::timeout(LAST_WORDS, self.last_words()).await {
             Ok(done) => done,
             Err(_) => {
                 self.out.shutdown().await;
                 Ok(())
+            }
+        }
+    }
+
+    /// Tells what happened last, and what is due.
+    async fn last_words(&mut self) -> Result<()> {
+        self.tables.fold_hook(&self.setup.hook, (self.clock)()).await?;
+        self.more = true;
+        loop {
+            self.fill().await?;
+            self.start().await?;
+            match self.out.join_next().await {
+                Some(answered) => self.ended(answered).await?,
+                None => return Ok(()),
             }
         }
     }
@@ -223,7 +230,7 @@ impl Post {
                     failed.as_ref().map_or((0, row.queued), |read| (read.row.failures, read.row.due));
                 self.line.take(revision, row.queued, failures, due);
                 let tries = failed.map(|read| read.revision);
-                let held = Held { event: row.event.id, queued: row.queued, failures, tries };
+                let held = Held { event: row.event.id, failures, tries };
                 self.held.insert(revision, held);
             }
         }
@@ -375,8 +382,7 @@ impl Post {
                 if writes.is_empty() {
                     break;
                 }
-                let sent = self.tables.store.commit(keys.shard(), writes).await;
-                sent.or_else(|why| if why.is_worth_retrying() { Ok(Commit::Conflict) } else { Err(why) })?;
+                self.tables.delete(writes).await?;
             }
         }
         Ok(())

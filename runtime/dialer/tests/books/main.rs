@@ -5,6 +5,7 @@
 mod adding;
 mod dialling;
 mod foreman;
+mod hooks;
 mod killed;
 mod leads;
 mod life;

@@ -34,6 +34,31 @@ pub struct EndpointSettings {
     pub patience: Patience,
 }
 
+impl EndpointSettings {
+    /// Whether the address is one.
+    ///
+    /// # Errors
+    ///
+    /// It is none, in a sentence.
+    pub fn check_url(&self) -> Result<(), EndpointFault> {
+        Base::parse_url(&self.url)?;
+        Ok(())
+    }
+
+    /// Whether there is something to sign with that nobody guesses.
+    ///
+    /// # Errors
+    ///
+    /// There is not, in a sentence.
+    pub fn check_secrets(&self) -> Result<(), EndpointFault> {
+        if self.secrets.is_empty() {
+            return Err(EndpointFault::NoSecret);
+        }
+        let short = |secret: &Secret| secret.reveal().chars().count() < SHORTEST_SECRET;
+        if self.secrets.iter().any(short) { Err(EndpointFault::ShortSecret) } else { Ok(()) }
+    }
+}
+
 /// Why there can be no endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointFault {
@@ -132,14 +157,9 @@ impl Endpoint {
     ///
     /// The address is none, a secret is short, or nobody can be trusted.
     pub fn new(settings: EndpointSettings) -> Result<Self, EndpointFault> {
+        settings.check_secrets()?;
         let EndpointSettings { name, url, secrets, trust, patience } = settings;
         let (base, path) = Base::parse_url(&url)?;
-        if secrets.is_empty() {
-            return Err(EndpointFault::NoSecret);
-        }
-        if secrets.iter().any(|secret| secret.reveal().chars().count() < SHORTEST_SECRET) {
-            return Err(EndpointFault::ShortSecret);
-        }
         let http = Http::new(base.is_secure().then_some(&trust), patience.connect, patience.answer)?;
         Ok(Self { name, base, path, secrets, http })
     }
