@@ -9,6 +9,7 @@ mod leads;
 mod listening;
 mod retention;
 mod rows;
+mod seats;
 mod webhooks;
 
 use std::process::ExitCode;

@@ -1,11 +1,12 @@
-//! The balance: projections of the journals of charges and of payments.
+//! The balance: projections of the journals of charges, of fees and of payments.
 //!
 //! The cursor and the sum go in one commit, so folding again, folding twice at once, or folding after a crash counts
 //! each entry once. They can be dropped and made anew from the journal at any time.
 
-use zvonar_ledger::{Balance, Charge};
+use zvonar_ledger::{Balance, Charge, Fee};
 use zvonar_store::{Commit, Key, Write};
 
+use crate::fees::FeesRow;
 use crate::tables::{BalanceRow, PaidRow, Payment, Read, Row, TRIES, Tables, decode, encode};
 use crate::{DialerError, Result};
 
@@ -24,6 +25,10 @@ impl Tables {
 
     pub(crate) async fn fold_payments(&self) -> Result<PaidRow> {
         self.fold(&self.keys.paid(), &self.keys.payments()).await
+    }
+
+    pub(crate) async fn fold_fees(&self) -> Result<FeesRow> {
+        self.fold(&self.keys.fees_sum(), &self.keys.fees()).await
     }
 
     async fn fold<T: Fold>(&self, key: &Key, journal: &Key) -> Result<T> {
@@ -93,5 +98,18 @@ impl Fold for PaidRow {
         self.paid += payment.row.kopecks;
         self.payments += 1;
         self.cursor = payment.revision;
+    }
+}
+
+impl Fold for FeesRow {
+    type Of = Fee;
+
+    fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    fn add(&mut self, fee: Read<Fee>) {
+        self.fees += fee.row.sum;
+        self.cursor = fee.revision;
     }
 }

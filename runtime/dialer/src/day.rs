@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::civil::{Date, date};
 use jiff::{Span, ToSpan};
 use serde::{Deserialize, Serialize};
+use zvonar_ledger::Month;
 use zvonar_model::UnixMillis;
 
 /// From UTC to Moscow.
@@ -41,6 +42,11 @@ impl Day {
     /// The first moment after it.
     pub fn end(self) -> UnixMillis {
         self.begin().plus(Duration::from_millis(DAY_MS.unsigned_abs()))
+    }
+
+    /// The month that it is in.
+    pub fn month(self) -> Month {
+        Month { year: self.0.year(), month: self.0.month() }
     }
 
     /// The day after.

@@ -23,6 +23,7 @@ mod dialer;
 mod errand;
 mod error;
 mod events;
+mod fees;
 mod forecast;
 mod foreman;
 mod grant;

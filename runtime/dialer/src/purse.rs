@@ -1,7 +1,7 @@
 //! Prepaid tenants: what is paid, what is spent, and what is held for calls in progress.
 //!
 //! ```text
-//! left = payments − charges + credit − holds
+//! left = payments − charges − fees + credit − holds
 //! ```
 //!
 //! Payments are a journal, as charges are; both are folded, and the check of the books folds them again. Before somebody is
@@ -53,12 +53,14 @@ pub struct Account {
     pub spent: Kopecks,
     /// How many, those of nothing included.
     pub charges: u64,
+    /// The sum of the subscription fees.
+    pub fees: Kopecks,
 }
 
 impl Account {
     /// What is left of what was paid; negative when it is owed.
     pub fn left(&self) -> Kopecks {
-        self.paid - self.spent
+        self.paid - self.spent - self.fees
     }
 }
 
@@ -93,7 +95,8 @@ impl Tables {
     pub async fn account(&self) -> Result<Account> {
         let PaidRow { paid, payments, .. } = self.fold_payments().await?;
         let balance = self.balance().await?;
-        Ok(Account { paid, payments, spent: balance.spent, charges: balance.charges })
+        let fees = self.fold_fees().await?.fees;
+        Ok(Account { paid, payments, spent: balance.spent, charges: balance.charges, fees })
     }
 }
 

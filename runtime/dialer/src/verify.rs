@@ -91,6 +91,13 @@ pub enum BookFault {
         /// What the payments give.
         folded: Kopecks,
     },
+    /// A sum of fees that is not the fold of them.
+    Fees {
+        /// What is stored.
+        stored: Kopecks,
+        /// What the fees give.
+        folded: Kopecks,
+    },
     /// A balance that is not the fold of its charges.
     Balance {
         /// What is stored.
@@ -119,6 +126,9 @@ impl fmt::Display for BookFault {
             }
             Self::Paid { stored, folded } => {
                 write!(f, "the balance says {stored} paid, the payments come to {folded}")
+            }
+            Self::Fees { stored, folded } => {
+                write!(f, "the balance says {stored} of fees, the fees come to {folded}")
             }
             Self::Balance { stored, folded } => write!(
                 f,
@@ -156,6 +166,10 @@ impl Tables {
             }
         }
         self.verify_payments(&mut found).await?;
+        let (stored, fees) = self.fees_folded_anew().await?;
+        if stored != fees {
+            found.fault(BookFault::Fees { stored, folded: fees });
+        }
         if folded != balance.balance {
             found.fault(BookFault::Balance { stored: balance.balance, folded });
         }

@@ -19,6 +19,9 @@ pub struct Charge {
     pub tariff: u32,
     /// Started seconds with the robot.
     pub robot_seconds: u64,
+    /// How many external numbers took the caller: the trial is counted in them.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub externals: u32,
     /// What for.
     pub lines: Vec<Line>,
     /// The sum of the lines.
@@ -40,6 +43,10 @@ pub struct Line {
     pub sum: Kopecks,
     /// A sentence for the person who pays.
     pub why: String,
+}
+
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 /// What can be charged.
@@ -118,6 +125,7 @@ pub fn rate_by(tariff: &Tariff, record: &AttemptRecord) -> Charge {
         attempt: record.attempt.clone(),
         tariff: tariff.version,
         robot_seconds: 0,
+        externals: 0,
         lines: Vec::new(),
         total: Kopecks::ZERO,
     };
@@ -129,6 +137,7 @@ pub fn rate_by(tariff: &Tariff, record: &AttemptRecord) -> Charge {
     for transfer in record.transfers.iter().filter(|transfer| transfer.connected) {
         // The first records have the length of their only talk here alone.
         let talk = if record.transfers.len() == 1 { record.phases.talk } else { transfer.talk };
+        charge.externals += u32::from(!transfer.to_operator);
         charge.lines.extend(transfer_line(tariff, transfer, talk));
     }
     let recognition = tariff.recognition;
@@ -200,12 +209,19 @@ pub struct Balance {
     pub spent: Kopecks,
     /// How many charges that were, those of nothing included.
     pub charges: u64,
+    /// How many external numbers took a caller.
+    #[serde(default)]
+    pub externals: u64,
 }
 
 impl Balance {
     /// With one charge more.
     #[must_use]
     pub fn after(self, charge: &Charge) -> Self {
-        Self { spent: self.spent + charge.total, charges: self.charges + 1 }
+        Self {
+            spent: self.spent + charge.total,
+            charges: self.charges + 1,
+            externals: self.externals + u64::from(charge.externals),
+        }
     }
 }

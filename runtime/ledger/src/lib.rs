@@ -10,10 +10,12 @@
 //! * A call is rated by the tariff that was in force when it was answered.
 //! * The total of a charge is the sum of its lines.
 //!
-//! Deliberately absent: storage, holds on a balance, the subscription fee (0 in the tariff taken as the model).
+//! Deliberately absent: storage, holds on a balance.
 
 mod charge;
+mod seat;
 mod tariff;
 
 pub use charge::{Balance, CHARGE_VERSION, Charge, Kind, Line, Unit, rate, rate_by};
+pub use seat::{FEE_VERSION, Fee, Month, SeatPrice, seat_fee};
 pub use tariff::{External, PriceList, PriceListError, Recognition, Tariff, TariffFault, Wrong};

@@ -5,10 +5,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use zvonar_model::{Kopecks, UnixMillis};
 
-use crate::Unit;
+use crate::{SeatPrice, Unit};
 
 /// The highest price of anything, in kopecks: ten thousand roubles. More is a slip of the pen.
 const HIGHEST_PRICE: i64 = 1_000_000;
+
+/// The longest trial, in calls to external numbers.
+const MOST_TRIAL: u32 = 1_000_000;
 
 /// The prices of one period.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +30,9 @@ pub struct Tariff {
     pub recognition: Recognition,
     /// Whether a call that a machine answered costs what any other does.
     pub bill_machine: bool,
+    /// The subscription fee of an operator's place.
+    #[serde(default)]
+    pub seat: SeatPrice,
 }
 
 /// The price of talk with an external number, from its pick-up on.
@@ -68,6 +74,7 @@ impl Tariff {
             external: External { price: Kopecks(3), per: Unit::Second },
             recognition: Recognition { price: Kopecks(40), step_s: 15, cut_s: 30 },
             bill_machine: true,
+            seat: SeatPrice::default(),
         }
     }
 }
@@ -91,7 +98,8 @@ impl PriceList {
     /// employee_per_second = 0
     /// external = { price = 3, per = "second" }            # or "minute"
     /// recognition = { price = 40, step_s = 15, cut_s = 30 }
-    /// bill_machine = true                    # may be left out
+    /// bill_machine = true                    # may be left out, as the next line
+    /// seat = { per_month = 0, trial_transfers = 20 }      # an operator's place, after so many external calls
     /// "#;
     /// assert_eq!(zvonar_ledger::PriceList::from_toml(file).unwrap(), zvonar_ledger::PriceList::default());
     /// ```
@@ -165,6 +173,7 @@ impl PriceList {
             if cut_s < step_s {
                 check.fault(Wrong::CutBelowStep);
             }
+            let seat = raw.seat.map_or_else(SeatPrice::default, |seat| check.seat(&seat));
             let recognition =
                 Recognition { price: check.price("recognition.price", recognition.price), step_s, cut_s };
             tariffs.push(Tariff {
@@ -175,6 +184,7 @@ impl PriceList {
                 external,
                 recognition,
                 bill_machine: raw.bill_machine.unwrap_or(true),
+                seat,
             });
         }
         if faults.is_empty() { Ok(Self { tariffs }) } else { Err(PriceListError::Faults(faults)) }
@@ -242,6 +252,9 @@ pub enum Wrong {
     /// A unit that talk is not counted in.
     #[error("`external.per` is `{0}`; it is \"second\" or \"minute\"")]
     Unit(String),
+    /// A trial of fewer than no calls, or of more than anybody makes.
+    #[error("`seat.trial_transfers` is {0}; it goes from 0 to {MOST_TRIAL}")]
+    Trial(i64),
     /// Not a moment.
     #[error("`from` is `{0}`, which is no moment: write one like 2027-01-01T00:00:00+03:00")]
     From(String),
@@ -288,6 +301,14 @@ struct RawTariff {
     external: Option<RawExternal>,
     recognition: Option<RawRecognition>,
     bill_machine: Option<bool>,
+    seat: Option<RawSeat>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSeat {
+    per_month: Option<i64>,
+    trial_transfers: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -365,6 +386,18 @@ impl Check<'_> {
             None => self.fault(Wrong::Missing(field)),
         }
         1
+    }
+
+    fn seat(&mut self, seat: &RawSeat) -> SeatPrice {
+        let per_month = self.price("seat.per_month", seat.per_month);
+        let trial = seat.trial_transfers.map_or(Some(SeatPrice::default().trial_transfers), |trial| {
+            u32::try_from(trial).ok().filter(|trial| *trial <= MOST_TRIAL)
+        });
+        let trial_transfers = trial.unwrap_or_else(|| {
+            self.fault(Wrong::Trial(seat.trial_transfers.unwrap_or_default()));
+            0
+        });
+        SeatPrice { per_month, trial_transfers }
     }
 
     fn unit(&mut self, unit: Option<String>) -> Unit {

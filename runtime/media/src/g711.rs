@@ -36,6 +36,32 @@ pub fn decode(codec: Codec, bytes: &[u8], out: &mut [i16]) {
     }
 }
 
+/// What each byte of one law is in the other; `None` when they are the same.
+pub fn recoding(from: Codec, to: Codec) -> Option<&'static [u8; 256]> {
+    match (from, to) {
+        (Codec::Pcma, Codec::Pcmu) => Some(&A_TO_MU),
+        (Codec::Pcmu, Codec::Pcma) => Some(&MU_TO_A),
+        (Codec::Pcma, Codec::Pcma) | (Codec::Pcmu, Codec::Pcmu) => None,
+    }
+}
+
+static A_TO_MU: [u8; 256] = recode(true);
+static MU_TO_A: [u8; 256] = recode(false);
+
+const fn recode(from_a: bool) -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = if from_a {
+            encode_mu_law(decode_a_law(byte as u8))
+        } else {
+            encode_a_law(decode_mu_law(byte as u8))
+        };
+        byte += 1;
+    }
+    table
+}
+
 static A_LAW: [i16; 256] = build(true);
 static MU_LAW: [i16; 256] = build(false);
 
@@ -67,19 +93,20 @@ const fn decode_mu_law(byte: u8) -> i16 {
     if bits & 0x80 != 0 { BIAS - magnitude } else { magnitude - BIAS }
 }
 
-fn encode_a_law(sample: i16) -> u8 {
+const fn encode_a_law(sample: i16) -> u8 {
     let (mask, magnitude) = if sample >= 0 { (0xd5, sample >> 3) } else { (0x55, !sample >> 3) };
     // 12 bits of magnitude: the segment is where the highest set bit lies, the step the four bits below it.
-    let segment = (16 - (magnitude | 0x1f).leading_zeros() - 5).min(7) as u8;
+    let segment = 16 - (magnitude | 0x1f).leading_zeros() as u8 - 5;
+    let segment = if segment > 7 { 7 } else { segment };
     let step = if segment < 2 { magnitude >> 1 } else { magnitude >> segment };
     ((segment << 4) | (step as u8 & 0x0f)) ^ mask
 }
 
-fn encode_mu_law(sample: i16) -> u8 {
+const fn encode_mu_law(sample: i16) -> u8 {
     const BIAS: i32 = 0x84;
     const CLIP: i32 = 32635;
-    let (sign, magnitude) = if sample < 0 { (0x80, -i32::from(sample)) } else { (0, i32::from(sample)) };
-    let magnitude = magnitude.min(CLIP) + BIAS;
+    let (sign, magnitude) = if sample < 0 { (0x80, -(sample as i32)) } else { (0, sample as i32) };
+    let magnitude = if magnitude > CLIP { CLIP } else { magnitude } + BIAS;
     let segment = 31 - 7 - magnitude.leading_zeros();
     let step = (magnitude >> (segment + 3)) & 0x0f;
     !(sign | ((segment as u8) << 4) | step as u8)
@@ -135,6 +162,18 @@ mod tests {
                 last = heard;
             }
         }
+    }
+
+    #[test]
+    fn a_byte_in_the_other_law_is_the_nearest_step_to_it() {
+        for (from, to) in [(Codec::Pcma, Codec::Pcmu), (Codec::Pcmu, Codec::Pcma)] {
+            let recoded = recoding(from, to).expect("two laws");
+            for byte in 0..=255u8 {
+                let sample = table(from)[usize::from(byte)];
+                assert_eq!(recoded[usize::from(byte)], encode(to, sample), "{from:?} {byte:#x}");
+            }
+        }
+        assert!(Codec::ALL.into_iter().all(|codec| recoding(codec, codec).is_none()));
     }
 
     #[test]

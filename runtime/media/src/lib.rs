@@ -27,7 +27,8 @@ pub mod sequence;
 pub mod stream;
 #[cfg(test)]
 mod testing;
-mod tones;
+mod tonal;
+pub mod tones;
 pub mod utterance;
 pub mod voice;
 

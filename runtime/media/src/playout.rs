@@ -67,6 +67,11 @@ impl Playout {
         true
     }
 
+    /// Whether it goes on until it is stopped.
+    pub fn repeats(&self) -> bool {
+        self.prompt.repeats()
+    }
+
     /// How much of it has left, repeats included.
     pub fn played(&self) -> Duration {
         clip::duration(self.played)

@@ -35,8 +35,17 @@ pub struct RecordingFrame {
     pub codec: Codec,
     /// Samples since the recording's begin.
     pub at: u64,
-    /// 20 ms.
+    /// How many samples of it count.
+    pub len: usize,
+    /// At most 20 ms.
     pub sound: [u8; FRAME],
+}
+
+impl RecordingFrame {
+    /// One of 20 ms.
+    pub fn whole(side: Side, codec: Codec, at: u64, sound: &[u8; FRAME]) -> Self {
+        Self { side, codec, at, len: FRAME, sound: *sound }
+    }
 }
 
 /// Samples that stay open for the other side: half a second.
@@ -83,14 +92,15 @@ impl<W: Write + Seek> Recording<W> {
     ///
     /// The file could not be written.
     pub fn add(&mut self, frame: &RecordingFrame) -> io::Result<()> {
-        let end = frame.at + FRAME as u64;
+        let sound = &frame.sound[..frame.len.min(FRAME)];
+        let end = frame.at + sound.len() as u64;
         self.reach(end)?;
         let Some(at) = frame.at.checked_sub(self.base).and_then(|at| usize::try_from(at).ok()) else {
             return Ok(());
         };
         let table = g711::table(frame.codec);
         let side = usize::from(frame.side == Side::Us);
-        for (sample, byte) in self.window[at..].iter_mut().zip(&frame.sound) {
+        for (sample, byte) in self.window[at..].iter_mut().zip(sound) {
             sample[side] = table[usize::from(*byte)];
         }
         Ok(())
@@ -179,7 +189,7 @@ mod tests {
     use super::*;
 
     fn frame(side: Side, at: u64, loudness: i16) -> RecordingFrame {
-        RecordingFrame { side, codec: Codec::Pcmu, at, sound: [g711::encode(Codec::Pcmu, loudness); FRAME] }
+        RecordingFrame::whole(side, Codec::Pcmu, at, &[g711::encode(Codec::Pcmu, loudness); FRAME])
     }
 
     fn record(channels: Channels, frames: &[RecordingFrame], end: u64) -> (Vec<i16>, Duration) {

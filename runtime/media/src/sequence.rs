@@ -85,6 +85,11 @@ impl SequenceTracker {
         self.after_stray = None;
     }
 
+    /// The number that is ahead of all others; `None` before the first.
+    pub fn latest(&self) -> Option<u16> {
+        self.highest.map(|highest| highest as u16)
+    }
+
     /// Holes that are not filled so far.
     pub fn lost(&self) -> u64 {
         let Some(highest) = self.highest else { return self.lost_before };

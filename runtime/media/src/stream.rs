@@ -18,14 +18,17 @@
 //! When nothing is played nothing is sent, but for a packet of silence at the start and whenever nothing was sent for
 //! [`StreamSettings::keepalive`]: it opens the way through NATs and shows a latching far end where we are, at the cost
 //! of 4 packets a minute instead of 3000. While the far end holds us, prompts wait.
+//!
+//! Two streams that are bridged hand each other's packets on as they come: see [`Stream::pass_on`]. While the other party
+//! is silent a bridged stream sends silence, 50 packets a second like any telephone.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::amd::{BeepDetector, MachineDetector, MachineSettings, Who};
+use crate::amd::{BeepDetector, MachineDetector, MachineSettings};
 use crate::event::{KeyReceiver, KeySender, KeyTick, KeyTiming};
 use crate::inband::{KeyDetector, KeySinger};
-use crate::level::{self, Gate};
+use crate::level::Gate;
 use crate::playout::Playout;
 use crate::recording::{RecordingFrame, Side};
 use crate::reorder::{Placed, ReorderBuffer};
@@ -33,17 +36,21 @@ use crate::rtp::{Header, PacketBuf};
 use crate::sequence::{Arrival, Jitter, SequenceTracker};
 use crate::{Codec, FRAME, FRAME_TIME, MediaPlan, Prompt, Report, g711};
 
+mod bridge;
 mod event;
+mod frames;
 mod settings;
 mod source;
 mod tap;
 mod voice;
 
+pub use bridge::{Handled, Passing};
 pub use event::{PlayEnd, PlayId, StreamEvent};
 pub use settings::{StreamIds, StreamSettings};
 pub use tap::{NoTap, Tap};
 pub use voice::VoiceEnd;
 
+use bridge::{Bridge, Kind};
 use event::Events;
 use source::{Source, Verdict};
 use voice::Voice;
@@ -57,6 +64,9 @@ const HURRY_APART: Duration = Duration::from_millis(100);
 
 /// A rhythm that fell behind by more than this is given up: the timestamp jumps, and a new talkspurt begins.
 const BEHIND: i32 = 100 * 8;
+
+/// Timestamps count these.
+const SAMPLES_A_SECOND: u32 = 8000;
 
 /// The most frames that one tick catches up with on the receiving side.
 const CATCH_UP: u32 = 5;
@@ -84,7 +94,7 @@ pub struct Stream {
     /// When the next frame is to be taken out of the buffer; `None` while nobody listens.
     listen_at: Option<Instant>,
     last_heard: Option<Instant>,
-    silent_at: Option<Instant>,
+    wire: Wire,
 
     // What goes out.
     ids: StreamIds,
@@ -99,7 +109,10 @@ pub struct Stream {
     hurry_after: Instant,
     playing: Option<Playing>,
     keys_out: KeySender,
+    /// Some of them are our owner's, who is told when they have left; the others are the other party's.
+    keys_told: bool,
     singer: Option<KeySinger>,
+    bridge: Option<Bridge>,
 
     // What is recorded.
     recording: Option<CallRecording>,
@@ -120,6 +133,18 @@ struct CallRecording {
     since: Instant,
     /// Where our next frame belongs, in samples.
     us: u64,
+    /// Where the sound of the other party with this timestamp belongs; the rest of it follows from there.
+    passed: Option<(u32, u64)>,
+}
+
+/// Whether anything comes from the far end.
+#[derive(Debug, Clone, Copy)]
+struct Wire {
+    /// When something came last, or was to come from.
+    heard_at: Instant,
+    /// When it counts as silent; `None`: told already, or nothing is to come.
+    silent_at: Option<Instant>,
+    told: bool,
 }
 
 impl Stream {
@@ -142,7 +167,7 @@ impl Stream {
             buffer: ReorderBuffer::new(Codec::Pcma, delay),
             listen_at: None,
             last_heard: None,
-            silent_at: None,
+            wire: Wire { heard_at: now, silent_at: None, told: false },
             ids,
             epoch: now,
             sent_until: None,
@@ -152,7 +177,9 @@ impl Stream {
             hurry_after: now,
             playing: None,
             keys_out: KeySender::default(),
+            keys_told: false,
             singer: None,
+            bridge: None,
             recording: None,
             voice: None,
             hearing: false,
@@ -172,7 +199,7 @@ impl Stream {
         }
         self.detector = plan.event_receive.is_none().then(|| self.detector.take().unwrap_or_default());
         self.plan = Some(plan);
-        self.rest_silence_alarm(now);
+        self.watch_wire(now);
         self.listen(now);
         if first && (self.playing.is_some() || self.keys_out.is_busy()) {
             self.hurry = true;
@@ -206,6 +233,7 @@ impl Stream {
     pub fn send_keys(&mut self, keys: &[u8], timing: KeyTiming) {
         if self.keys_out.push(keys, timing) {
             self.hurry = true;
+            self.keys_told = true;
         } else {
             self.events.push(StreamEvent::KeysRefused);
         }
@@ -214,7 +242,7 @@ impl Stream {
     /// Records the whole call from now on. Once: asked again, it goes on.
     pub fn record(&mut self, now: Instant) {
         if self.recording.is_none() {
-            self.recording = Some(CallRecording { since: now, us: 0 });
+            self.recording = Some(CallRecording { since: now, us: 0, passed: None });
             self.listen(now);
         }
     }
@@ -259,24 +287,25 @@ impl Stream {
         self.recording.map(|recording| samples(now.saturating_duration_since(recording.since)))
     }
 
-    /// Takes a packet from the network. `false`: refused.
-    pub fn handle_packet(&mut self, now: Instant, from: SocketAddr, packet: &[u8]) -> bool {
-        let taken = self.take_packet(now, from, packet);
-        self.report.packets_refused += u64::from(!taken);
-        taken
+    /// Takes a packet from the network.
+    pub fn handle_packet(&mut self, now: Instant, from: SocketAddr, packet: &[u8]) -> Handled {
+        let handled = self.take_packet(now, from, packet).unwrap_or(Handled::Refused);
+        self.report.packets_refused += u64::from(handled == Handled::Refused);
+        handled
     }
 
-    fn take_packet(&mut self, now: Instant, from: SocketAddr, packet: &[u8]) -> bool {
-        let Some(plan) = &self.plan else { return false };
-        let Some((header, payload)) = Header::parse(packet) else { return false };
-        let payload = &packet[payload];
+    fn take_packet(&mut self, now: Instant, from: SocketAddr, packet: &[u8]) -> Option<Handled> {
+        let plan = self.plan.as_ref()?;
+        let (header, range) = Header::parse(packet)?;
+        let payload = &packet[range.clone()];
         let is_event = plan.event_receive == Some(header.payload_type);
-        let is_sound = header.payload_type == plan.codec.payload_type();
-        if !is_event && !is_sound && header.payload_type != COMFORT_NOISE {
-            return false;
+        let codec = Some(plan.codec).filter(|codec| header.payload_type == codec.payload_type());
+        if !is_event && codec.is_none() && header.payload_type != COMFORT_NOISE {
+            return None;
         }
-        match self.source.judge(now, from, header.ssrc, self.settings.ssrc_silence) {
-            Verdict::Refused => return false,
+        let verdict = self.source.judge(now, from, header.ssrc, self.settings.ssrc_silence);
+        match verdict {
+            Verdict::Refused => return None,
             Verdict::Known => {}
             Verdict::New => {
                 self.tracker.new_source();
@@ -287,27 +316,38 @@ impl Stream {
         }
         match self.tracker.handle(header.sequence) {
             Arrival::New => self.report.packets_heard += 1,
-            Arrival::Duplicate => return true,
-            Arrival::Stray => return false,
+            Arrival::Duplicate => return Some(Handled::Taken),
+            Arrival::Stray => return None,
         }
         if self.last_heard.is_none() {
             self.events.push(StreamEvent::FirstPacketHeard { at: now });
         }
         self.last_heard = Some(now);
-        self.rest_silence_alarm(now);
-        if is_event {
-            if let Some(digit) = self.keys_in.handle(now, header.marker, header.timestamp, payload) {
+        if std::mem::take(&mut self.wire.told) {
+            self.events.push(StreamEvent::WireBack);
+        }
+        self.watch_wire(now);
+        let kind = if is_event {
+            let pressed = self.keys_in.handle(now, header.marker, header.timestamp, payload);
+            if let Some(digit) = pressed {
                 self.key(now, digit);
             }
-        } else if is_sound {
+            Kind::Key { pressed: pressed.and(payload.first().copied()) }
+        } else if let Some(codec) = codec {
             self.jitter.handle(now, header.timestamp);
             if self.listen_at.is_some()
                 && self.buffer.put(header.timestamp, header.marker, payload) == Placed::Late
             {
                 self.report.packets_late += 1;
             }
-        }
-        true
+            Kind::Sound(codec)
+        } else {
+            Kind::Quiet
+        };
+        let Header { marker, sequence, timestamp, .. } = header;
+        let fresh = matches!(verdict, Verdict::New);
+        let overtaken = self.tracker.latest() != Some(sequence);
+        Some(Handled::Pass(Passing { kind, fresh, overtaken, marker, sequence, timestamp, payload: range }))
     }
 
     /// Whether the next tick should come at once instead of in the rhythm.
@@ -369,119 +409,18 @@ impl Stream {
         }
     }
 
-    /// Frames are taken out of the buffer only while somebody wants them; else packets are counted and dropped.
-    fn listen(&mut self, now: Instant) {
-        let wanted = self.detector.is_some()
-            || self.recording.is_some()
-            || self.voice.is_some()
-            || self.hearing
-            || self.machine.is_some()
-            || self.beep.is_some();
-        match (wanted, &self.plan) {
-            (true, Some(plan)) if self.listen_at.is_none() => {
-                self.buffer.reset(plan.codec);
-                self.listen_at = Some(now);
-            }
-            (false, _) => self.listen_at = None,
-            _ => {}
-        }
-    }
-
-    fn listen_to_frames(&mut self, now: Instant, tap: &mut impl Tap) {
-        let Some(mut due) = self.listen_at else { return };
-        let mut frame = [0; FRAME];
-        for _ in 0..CATCH_UP {
-            if due > now {
-                break;
-            }
-            let there = self.buffer.pull(&mut frame);
-            self.hear(due, &frame, there, tap);
-            due += FRAME_TIME;
-        }
-        if due + FRAME_TIME * CATCH_UP < now {
-            due = now; // the thread stood still: what was not heard is lost
-        }
-        if self.listen_at.is_some() {
-            self.listen_at = Some(due);
-        }
-    }
-
-    fn hear(&mut self, at: Instant, sound: &[u8; FRAME], there: bool, tap: &mut impl Tap) {
-        let Some(codec) = self.plan.as_ref().map(|plan| plan.codec) else { return };
-        if there && let Some(recording) = self.recording {
-            let at = samples(at.saturating_duration_since(recording.since));
-            let frame = RecordingFrame { side: Side::FarEnd, codec, at, sound: *sound };
-            self.report.frames_dropped += u64::from(!tap.call(frame));
-        }
-        if self.hearing {
-            let silence = [g711::silence(codec); FRAME];
-            let dropped = !tap.heard(codec, if there { sound } else { &silence });
-            self.report.frames_dropped += u64::from(dropped);
-        }
-        let decoded =
-            self.detector.is_some() || self.voice.is_some() || self.machine.is_some() || self.beep.is_some();
-        if !decoded {
-            return;
-        }
-        let mut linear = [0; FRAME];
-        g711::decode(codec, sound, &mut linear);
-        self.look_for_machine(at, &linear, there);
-        if let Some(digit) = self.detector.as_mut().and_then(|detector| detector.handle(&linear)) {
-            self.key(at, digit);
-        }
-        if let Some(voice) = &mut self.voice {
-            let dbfs = if there { level::dbfs(&linear) } else { level::SILENCE_DBFS };
-            let frame = RecordingFrame { side: Side::FarEnd, codec, at: voice.at(), sound: *sound };
-            let end = voice.handle(dbfs);
-            if there {
-                self.report.frames_dropped += u64::from(!tap.voice(frame));
-            }
-            if let Some(end) = end {
-                self.end_voice(at, end);
-            }
-        }
-    }
-
-    fn look_for_machine(&mut self, at: Instant, linear: &[i16; FRAME], there: bool) {
-        if let Some(machine) = &mut self.machine {
-            let dbfs = if there { level::dbfs(linear) } else { level::SILENCE_DBFS };
-            if let Some(verdict) = machine.handle(dbfs, FRAME_TIME) {
-                self.events.push(StreamEvent::Machine(verdict));
-                self.machine = None;
-                if verdict.who == Who::Machine && !self.beep_wait.is_zero() {
-                    self.beep = Some((BeepDetector::default(), at + self.beep_wait));
-                }
-            }
-        } else if let Some((beep, until)) = &mut self.beep {
-            let found = beep.handle(linear, FRAME_TIME);
-            if let Some(hz) = found {
-                self.events.push(StreamEvent::Beep { hz });
-            }
-            if found.is_some() || at >= *until {
-                self.beep = None;
-            }
-        }
-        if self.machine.is_none() && self.beep.is_none() {
-            self.listen(at);
-        }
-    }
-
-    fn end_voice(&mut self, now: Instant, end: VoiceEnd) {
-        if let Some(voice) = self.voice.take() {
-            self.events.push(StreamEvent::VoiceEnded { end, at: voice.at() });
-            self.listen(now);
-        }
-    }
-
-    fn rest_silence_alarm(&mut self, now: Instant) {
-        let heard = self.plan.as_ref().is_some_and(|plan| plan.receive);
-        self.silent_at = self.settings.far_end_silent.filter(|_| heard).map(|time| now + time);
+    /// Something came, or is to come from now on.
+    fn watch_wire(&mut self, now: Instant) {
+        let hears = self.plan.as_ref().is_some_and(|plan| plan.receive) && !self.wire.told;
+        self.wire.heard_at = now;
+        self.wire.silent_at = self.settings.silent_wire.filter(|_| hears).map(|time| now + time);
     }
 
     fn watch_silence(&mut self, now: Instant) {
-        if self.silent_at.is_some_and(|at| now >= at) {
-            self.silent_at = None; // told once, until something comes again
-            self.events.push(StreamEvent::FarEndSilent);
+        if self.wire.silent_at.is_some_and(|at| now >= at) {
+            self.wire.silent_at = None;
+            self.wire.told = true;
+            self.events.push(StreamEvent::SilentWire { since: self.wire.heard_at });
         }
     }
 
@@ -500,7 +439,7 @@ impl Stream {
             KeyTick::Gap => {
                 self.talking = false;
                 self.singer = None;
-                if !self.keys_out.is_busy() {
+                if !self.keys_out.is_busy() && std::mem::take(&mut self.keys_told) {
                     self.events.push(StreamEvent::KeysSent);
                 }
                 return;
@@ -509,7 +448,7 @@ impl Stream {
                 if let Some(payload_type) = event_type {
                     let header = self.header(marker, payload_type, pressed);
                     out.begin(header, payload.len()).copy_from_slice(&payload);
-                    self.sent(now, timestamp);
+                    self.sent(now, timestamp.wrapping_add(FRAME as u32));
                     self.talking = false;
                 } else if !ended {
                     if marker {
@@ -531,6 +470,14 @@ impl Stream {
             return;
         }
         self.end_play(PlayEnd::Played);
+        if let Some(bridge) = &mut self.bridge {
+            if bridge.fills(now, self.sent_at, self.settings.bridge_fill) {
+                self.say(now, timestamp, codec, &[g711::silence(codec); FRAME], out, tap);
+            } else {
+                self.talking = false;
+            }
+            return;
+        }
         self.talking = false;
         let due = match (self.settings.keepalive, self.sent_at) {
             (Some(every), Some(at)) => now >= at + every,
@@ -554,15 +501,16 @@ impl Stream {
     ) {
         let header = self.header(!self.talking, codec.payload_type(), timestamp);
         out.begin(header, FRAME).copy_from_slice(sound);
-        self.sent(now, timestamp);
+        self.sent(now, timestamp.wrapping_add(FRAME as u32));
         self.talking = true;
         if let Some(recording) = &mut self.recording {
+            recording.passed = None;
             // Frames of one talkspurt join without a seam, whatever the wobble of the ticks.
             let elapsed = samples(now.saturating_duration_since(recording.since));
             if elapsed.abs_diff(recording.us) > 2 * FRAME as u64 {
                 recording.us = elapsed;
             }
-            let frame = RecordingFrame { side: Side::Us, codec, at: recording.us, sound: *sound };
+            let frame = RecordingFrame::whole(Side::Us, codec, recording.us, sound);
             recording.us += FRAME as u64;
             self.report.frames_dropped += u64::from(!tap.call(frame));
         }
@@ -571,14 +519,18 @@ impl Stream {
     fn header(&mut self, marker: bool, payload_type: u8, timestamp: u32) -> Header {
         let sequence = self.ids.sequence;
         self.ids.sequence = sequence.wrapping_add(1);
+        if let Some(bridge) = &mut self.bridge {
+            bridge.interrupt();
+        }
         Header { marker, payload_type, sequence, timestamp, ssrc: self.ids.ssrc }
     }
 
-    fn sent(&mut self, now: Instant, timestamp: u32) {
+    /// A packet leaves; the next one's time begins at `until`.
+    fn sent(&mut self, now: Instant, until: u32) {
         if self.sent_at.is_none() {
             self.events.push(StreamEvent::FirstPacketSent { at: now });
         }
-        self.sent_until = Some(timestamp.wrapping_add(FRAME as u32));
+        self.sent_until = Some(until);
         self.sent_at = Some(now);
         self.report.packets_sent += 1;
     }
@@ -586,14 +538,19 @@ impl Stream {
     /// What a packet that leaves now is stamped with. Within a talkspurt, and for a packet that hurries, the last one
     /// plus its 20 ms: the new sound may come early, but not overlap the old. After silence, what the clock says.
     fn next_timestamp(&mut self, now: Instant) -> u32 {
-        let elapsed = samples(now.saturating_duration_since(self.epoch)) as u32;
-        let clock = self.ids.timestamp.wrapping_add(elapsed);
+        let clock = self.clock(now);
         let Some(until) = self.sent_until else { return clock };
         let behind = clock.wrapping_sub(until).cast_signed();
         if behind > BEHIND {
             self.talking = false;
         }
         if behind > 0 && !self.talking { clock } else { until }
+    }
+
+    /// What the clock says, as a timestamp.
+    fn clock(&self, now: Instant) -> u32 {
+        let elapsed = samples(now.saturating_duration_since(self.epoch)) as u32;
+        self.ids.timestamp.wrapping_add(elapsed)
     }
 
     fn end_play(&mut self, end: PlayEnd) {

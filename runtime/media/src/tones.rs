@@ -1,76 +1,85 @@
-//! Is this block nothing but tones? The network's and the keys' tones carry no voice, whatever they do to a detector.
+//! What exchanges sing to whoever waits, as the Russian network sings it: 425 Hz in different rhythms.
 
 use std::f32::consts::TAU;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-/// What exchanges and keypads sing: dialling, ringing and busy tone (425 Hz), information tones, fax, keys.
-const TONES_HZ: [f32; 15] = [
-    400.0, 425.0, 450.0, 697.0, 770.0, 852.0, 941.0, 950.0, 1100.0, 1209.0, 1336.0, 1400.0, 1477.0, 1633.0,
-    2100.0,
-];
-/// The share of a block's energy that its two strongest tones must have. The purest vowel of thirty recordings has 0.93
-/// for a block, and never for two in a row.
-const SHARE: f32 = 0.9;
+use crate::{Clip, Part, Prompt};
 
-/// The Goertzel factors of the tones, worked out once.
-#[derive(Debug, Clone)]
-pub(crate) struct TonesOnly {
-    factors: [f32; TONES_HZ.len()],
+const HZ: f32 = 425.0;
+/// -10 dBm0.
+const AMPLITUDE: f32 = 7200.0;
+/// Edges that do not click, in samples: 5 ms.
+const EDGE: usize = 40;
+
+/// It rings at the other end: 1 s of tone, 4 s of silence, again and again.
+pub fn ring_back() -> Prompt {
+    static PROMPT: OnceLock<Prompt> = OnceLock::new();
+    PROMPT.get_or_init(|| rhythm(1000, 4000)).clone()
 }
 
-impl TonesOnly {
-    pub(crate) fn new() -> Self {
-        Self { factors: TONES_HZ.map(|hz| 2.0 * (TAU * hz / 8000.0).cos()) }
-    }
+/// The other end is busy: 0.35 s of tone, 0.35 s of silence, again and again.
+pub fn busy() -> Prompt {
+    static PROMPT: OnceLock<Prompt> = OnceLock::new();
+    PROMPT.get_or_init(|| rhythm(350, 350)).clone()
+}
 
-    /// Whether one or two tones are all that is in these samples.
-    pub(crate) fn are_all_of(&self, samples: &[i16]) -> bool {
-        let total: f32 = samples.iter().map(|sample| f32::from(*sample) * f32::from(*sample)).sum();
-        if total <= 0.0 {
-            return false;
-        }
-        let mut energies = self.factors.map(|factor| {
-            let (mut one_ago, mut two_ago) = (0.0_f32, 0.0_f32);
-            for sample in samples {
-                let next = f32::from(*sample) + factor * one_ago - two_ago;
-                (two_ago, one_ago) = (one_ago, next);
-            }
-            one_ago * one_ago + two_ago * two_ago - factor * one_ago * two_ago
-        });
-        // A tone that lies between two filters shows in both; neighbours are the same tone.
-        energies.sort_by(f32::total_cmp);
-        let [.., second, first] = energies;
-        let scale = 2.0 / samples.len() as f32;
-        first.max(0.0) * scale > SHARE * total
-            || (first + second) * scale > SHARE * total && second * 8.0 > first
-    }
+/// You are held, nobody has forgotten you: a short tone every 5 s, again and again.
+pub fn hold() -> Prompt {
+    static PROMPT: OnceLock<Prompt> = OnceLock::new();
+    PROMPT.get_or_init(|| rhythm(200, 4800)).clone()
+}
+
+fn rhythm(tone_ms: usize, pause_ms: u64) -> Prompt {
+    let length = tone_ms * 8;
+    let samples: Vec<i16> = (0..length)
+        .map(|n| {
+            let edge = (n.min(length - 1 - n) as f32 / EDGE as f32).min(1.0);
+            (AMPLITUDE * edge * (TAU * HZ * n as f32 / 8000.0).sin()) as i16
+        })
+        .collect();
+    let tone = Part::Clip(Arc::new(Clip::from_samples(&samples)));
+    Prompt::new([tone, Part::Pause(Duration::from_millis(pause_ms))]).repeated()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Noise;
+    use crate::playout::Playout;
+    use crate::{Codec, FRAME, g711, level};
 
-    fn mixed(hz: &[f32], noise: f32) -> Vec<i16> {
-        let mut hiss = Noise(5);
-        (0..256)
-            .map(|n| {
-                let tones: f32 = hz.iter().map(|hz| 6000.0 * (TAU * hz * n as f32 / 8000.0).sin()).sum();
-                (tones + noise * hiss.unit()) as i16
-            })
-            .collect()
+    /// The milliseconds at which it begins and ends to sound.
+    fn changes(prompt: Prompt, ms: usize) -> Vec<usize> {
+        let mut playout = Playout::new(prompt);
+        let mut heard = Vec::new();
+        let mut before = false;
+        for n in 0..ms / 20 {
+            let (mut frame, mut linear) = ([0; FRAME], [0; FRAME]);
+            assert!(playout.fill(Codec::Pcma, &mut frame), "it never ends");
+            g711::decode(Codec::Pcma, &frame, &mut linear);
+            let sounds = level::dbfs(&linear) > -30.0;
+            if sounds != before {
+                heard.push(n * 20);
+            }
+            before = sounds;
+        }
+        heard
     }
 
     #[test]
-    fn tones_of_the_network_and_keys_are_told_from_everything_else() {
-        let tones = TonesOnly::new();
-        for hz in [&[425.0][..], &[440.0], &[697.0, 1209.0], &[941.0, 1477.0], &[2100.0], &[420.0]] {
-            assert!(tones.are_all_of(&mixed(hz, 0.0)), "{hz:?}");
-            assert!(tones.are_all_of(&mixed(hz, 1500.0)), "{hz:?} with hiss");
-        }
-        for hz in [&[300.0][..], &[425.0, 1275.0, 2125.0], &[210.0, 420.0, 630.0, 840.0]] {
-            assert!(!tones.are_all_of(&mixed(hz, 0.0)), "{hz:?}");
-        }
-        assert!(!tones.are_all_of(&mixed(&[], 8000.0)), "noise");
-        assert!(!tones.are_all_of(&[0; 256]), "silence");
+    fn each_tone_has_its_rhythm() {
+        assert_eq!(changes(ring_back(), 11_000), [0, 1000, 5000, 6000, 10_000]);
+        assert_eq!(changes(busy(), 1400), [0, 360, 700, 1060]);
+        assert_eq!(changes(hold(), 10_400), [0, 200, 5000, 5200, 10_000, 10_200]);
+    }
+
+    #[test]
+    fn it_is_425_hertz_at_ten_decibels_below_the_line_level() {
+        let (mut sound, mut linear) = ([0; 8000], [0; 8000]);
+        assert!(Playout::new(ring_back()).fill(Codec::Pcma, &mut sound));
+        g711::decode(Codec::Pcma, &sound, &mut linear);
+        assert!((crate::testing::pitch_hz(&linear) - 425.0).abs() < 3.0);
+        // A full-scale sine is 3.14 dBm0 and -3 dBFS.
+        assert!((level::dbfs(&linear) + 3.0 + 3.14 + 10.0).abs() < 0.5, "{}", level::dbfs(&linear));
     }
 }

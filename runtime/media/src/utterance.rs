@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::level;
-use crate::tones::TonesOnly;
+use crate::tonal::TonesOnly;
 use crate::voice::{BLOCK, VoiceDetector};
 
 /// How an answer is listened for.

@@ -8,7 +8,7 @@ use zvonar_call::{CallId, Command, Ended, Event, Incoming};
 use zvonar_media::Report;
 
 use crate::endpoint::{Arrival, Request};
-use crate::media_io::{Closed, MediaError, MediaEvent, MediaEvents, MediaPort};
+use crate::media_io::{Closed, MediaError, MediaEvent, MediaEvents, MediaPlace, MediaPort};
 use crate::trunk::Line;
 use crate::{Shared, clock};
 
@@ -19,6 +19,8 @@ pub enum CallEvent {
     Progress {
         /// The SIP status.
         code: u16,
+        /// Sound of the far end flows before its answer; it may be bridged at once.
+        sound: bool,
     },
     /// The call is up; its sound flows.
     Answered {
@@ -115,7 +117,24 @@ impl IncomingCall {
     /// # Errors
     /// No port for the sound is left: the caller hears 503.
     pub async fn answer(self) -> Result<Call, MediaError> {
-        let (port, sounds) = match self.leg.shared.media.open() {
+        let opened = self.leg.shared.media.open();
+        self.answer_with(opened).await
+    }
+
+    /// Picks up a call that shall be bridged with another: `beside` is that one's [`MediaPort::place`].
+    ///
+    /// # Errors
+    /// As [`Self::answer`].
+    pub async fn answer_beside(self, beside: &MediaPlace) -> Result<Call, MediaError> {
+        let opened = self.leg.shared.media.open_in(beside);
+        self.answer_with(opened).await
+    }
+
+    async fn answer_with(
+        self,
+        opened: Result<(MediaPort, MediaEvents), MediaError>,
+    ) -> Result<Call, MediaError> {
+        let (port, sounds) = match opened {
             Ok(opened) => opened,
             Err(fault) => {
                 self.reject(503, "No Media Port").await;
@@ -179,10 +198,11 @@ impl Call {
     fn take(&mut self, event: Event) -> Option<CallEvent> {
         match event {
             Event::Progress { code, media } => {
+                let sound = media.is_some();
                 if let Some(plan) = media {
                     self.port.start(plan);
                 }
-                Some(CallEvent::Progress { code })
+                Some(CallEvent::Progress { code, sound })
             }
             Event::Answered { media, .. } => {
                 self.port.start(media);
@@ -192,9 +212,27 @@ impl Call {
                 self.port.start(media);
                 None
             }
-            Event::Key { digit, .. } => Some(CallEvent::Key { digit, at: clock::now() }),
+            Event::Key { digit, .. } => {
+                // One in the sound reaches the other party of a bridge by itself.
+                self.port.pass_key(digit);
+                Some(CallEvent::Key { digit, at: clock::now() })
+            }
             Event::Incoming(_) | Event::Confirmed | Event::Ended(_) => None,
         }
+    }
+
+    /// Joins the sound of this call and another: see [`MediaPort::bridge`]. The calls go on being two; whoever hangs up
+    /// ends his own. It may be done before the far end answers, once sound flows.
+    ///
+    /// # Errors
+    /// The other was not placed or answered beside this one.
+    pub fn bridge(&self, other: &Self) -> Result<(), MediaError> {
+        self.port.bridge(&other.port)
+    }
+
+    /// Parts them again. Without a bridge, nothing happens.
+    pub fn unbridge(&self) {
+        self.port.unbridge();
     }
 
     /// Hangs up, or gives up if it only rings. [`CallEvent::Ended`] follows.

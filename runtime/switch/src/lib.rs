@@ -18,7 +18,7 @@ mod switch;
 mod trunk;
 
 pub use call::{Call, CallEvent, IncomingCall};
-pub use media_io::{Closed, MediaConfig, MediaError, MediaEvent, MediaStats};
+pub use media_io::{Closed, MediaConfig, MediaError, MediaEvent, MediaPlace, MediaStats};
 pub use screen::{Network, Screen};
 pub(crate) use switch::Shared;
 pub use switch::{DialError, Doorway, Reservation, Switch, SwitchConfig, SwitchError, Target};

@@ -31,7 +31,14 @@
 //! * Frames that are listened to (8,192 an engine): the newest is dropped and counted.
 //! * Recordings being opened (256): the caller's thread waits.
 //!
-//! Deliberately absent: RTCP on the wire, SRTP, bridges between calls.
+//! # Bridges
+//!
+//! Two calls of one shard hand each other's packets on (`zvonar_media::stream`, [`MediaPort::bridge`]): read from the one
+//! socket, sent by the other in the same turn, without decoding and without a queue. A bridge ends for both when either
+//! ends it, closes, or is bridged with another. Calls of different shards are not bridged: what would cross from thread
+//! to thread would wait for its turn there, so the second call is opened where the first is ([`MediaEngine::open_in`]).
+//!
+//! Deliberately absent: RTCP on the wire, SRTP, mixing.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -55,7 +62,7 @@ mod shard;
 mod stats;
 mod wheel;
 
-pub use engine::{MediaEngine, MediaPort};
+pub use engine::{MediaEngine, MediaPlace, MediaPort};
 pub use outlet::MediaEvents;
 pub use stats::MediaStats;
 
@@ -139,6 +146,9 @@ pub enum MediaError {
     /// A thread, an epoll or an eventfd could not be made.
     #[error("the media threads did not start")]
     Threads(#[source] std::io::Error),
+    /// The sound of two calls that were to be joined is carried by different threads, or is one and the same.
+    #[error("these two calls cannot be joined: open the second in the place of the first")]
+    Apart,
     /// What should be sent as keys is none.
     #[error("only the keys 0-9, *, #, A-D can be sent, and at most 32 at once")]
     NoKeys,
@@ -185,9 +195,15 @@ pub enum MediaEvent {
     KeysSent,
     /// Keys of `send_keys` were not sent: too many wait already.
     KeysRefused,
-    /// No RTP came for [`StreamSettings::far_end_silent`]. Not told while the far end has us on hold. A far end that
-    /// suppresses silence is silent too: this alone is no reason to hang up.
-    FarEndSilent,
+    /// No RTP came for [`StreamSettings::silent_wire`], though it should: a telephone that answered and fell silent, or a
+    /// network that broke. Told once, and not while the far end has us on hold. A far end that suppresses silence is
+    /// silent too: this alone is no reason to hang up.
+    SilentWire {
+        /// When something came last, or the sound began.
+        since: Instant,
+    },
+    /// RTP comes again after [`MediaEvent::SilentWire`].
+    WireBack,
     /// Whether a person or a machine picked up, after `detect_machine`.
     Machine(Verdict),
     /// The machine has beeped: from now on it records.
@@ -277,16 +293,60 @@ pub struct Recorded {
 #[derive(Debug)]
 enum Command {
     Open(Box<shard::Call>),
-    Start { slot: u32, plan: MediaPlan },
-    Play { slot: u32, id: PlayId, prompt: Prompt, stop_on_key: bool },
-    Stop { slot: u32 },
-    Keys { slot: u32, keys: engine::Keys, timing: KeyTiming },
-    Record { slot: u32, file: recorder::FileId },
-    RecordVoice { slot: u32, file: recorder::FileId, longest: Duration, stop_at_silence: Option<Duration> },
-    StopVoice { slot: u32 },
-    Listen { slot: u32, listening: Option<ListenId> },
-    DetectMachine { slot: u32, settings: MachineSettings },
-    Close { slot: u32 },
+    Start {
+        slot: u32,
+        plan: MediaPlan,
+    },
+    Play {
+        slot: u32,
+        id: PlayId,
+        prompt: Prompt,
+        stop_on_key: bool,
+    },
+    Stop {
+        slot: u32,
+    },
+    Keys {
+        slot: u32,
+        keys: engine::Keys,
+        timing: KeyTiming,
+    },
+    Record {
+        slot: u32,
+        file: recorder::FileId,
+    },
+    RecordVoice {
+        slot: u32,
+        file: recorder::FileId,
+        longest: Duration,
+        stop_at_silence: Option<Duration>,
+    },
+    StopVoice {
+        slot: u32,
+    },
+    Listen {
+        slot: u32,
+        listening: Option<ListenId>,
+    },
+    DetectMachine {
+        slot: u32,
+        settings: MachineSettings,
+    },
+    Bridge {
+        slot: u32,
+        other: u32,
+    },
+    Unbridge {
+        slot: u32,
+    },
+    /// A key that this call's far end pressed, for the other party.
+    PassKey {
+        slot: u32,
+        digit: char,
+    },
+    Close {
+        slot: u32,
+    },
 }
 
 #[cfg(test)]

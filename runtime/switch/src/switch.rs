@@ -15,7 +15,7 @@ use zvonar_model::{PhoneNumber, TrunkId};
 
 use crate::call::{Call, IncomingCall};
 use crate::endpoint::{Arrival, Dropped, Endpoint, Request, ends};
-use crate::media_io::{MediaConfig, MediaEngine, MediaError, MediaEvents, MediaPort, MediaStats};
+use crate::media_io::{MediaConfig, MediaEngine, MediaError, MediaEvents, MediaPlace, MediaPort, MediaStats};
 use crate::screen::{Network, Screen};
 use crate::trunk::{Line, Trunk, TrunkConfig};
 
@@ -186,6 +186,17 @@ impl Switch {
     pub async fn reserve(&self, trunk: &TrunkId) -> Result<Reservation, DialError> {
         let line = self.trunk(trunk)?.line().await;
         let sound = self.shared.media.open()?;
+        Ok(Reservation { trunk: trunk.clone(), line, sound })
+    }
+
+    /// The same for a call that shall be bridged with another: `beside` is that one's [`MediaPort::place`].
+    pub async fn reserve_beside(
+        &self,
+        trunk: &TrunkId,
+        beside: &MediaPlace,
+    ) -> Result<Reservation, DialError> {
+        let line = self.trunk(trunk)?.line().await;
+        let sound = self.shared.media.open_in(beside)?;
         Ok(Reservation { trunk: trunk.clone(), line, sound })
     }
 

@@ -146,7 +146,10 @@ async fn leads_are_added_looked_for_tagged_moved_and_deleted() {
     let report = a.get("/v1/reports/projects").await.good();
     assert_eq!(report["projects"][1]["leads"]["total"], 1, "{report}");
     assert_eq!(a.get("/v1/reports/calls?last=true").await.good(), json!({"calls": [], "next": null}));
-    assert_eq!(a.get("/v1/balance").await.good(), json!({"spent_kopecks": 0, "charges": 0}));
+    assert_eq!(
+        a.get("/v1/balance").await.good(),
+        json!({"spent_kopecks": 0, "charges": 0, "fees_kopecks": 0, "paid_kopecks": 0, "left_kopecks": 0})
+    );
     host.end().await;
 }
 

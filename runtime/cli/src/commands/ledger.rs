@@ -25,7 +25,7 @@ pub(crate) enum Command {
         /// The configuration of the host.
         #[arg(long, value_name = "FILE", default_value = "zvonar.toml")]
         config: PathBuf,
-        /// {"tenant": …, "paid_kopecks": …, "spent_kopecks": …, "left_kopecks": …} a line.
+        /// {"tenant": …, "paid_kopecks": …, "spent_kopecks": …, "fees_kopecks": …, "left_kopecks": …} a line.
         #[arg(long)]
         json: bool,
     },
@@ -73,12 +73,14 @@ fn balance(config: &Path, json: bool) -> Result<(), Failure> {
                     "tenant": tenant.as_str(),
                     "paid_kopecks": account.paid.0,
                     "spent_kopecks": account.spent.0,
+                    "fees_kopecks": account.fees.0,
                     "left_kopecks": account.left().0,
                 })
                 .to_string()
             } else {
-                let (paid, spent) = (account.paid, account.spent);
-                format!("{tenant}: {paid} paid, {spent} spent, {} left", account.left())
+                let (paid, spent, fees) = (account.paid, account.spent, account.fees);
+                let fees = if fees == Kopecks::ZERO { String::new() } else { format!(", {fees} of fees") };
+                format!("{tenant}: {paid} paid, {spent} spent{fees}, {} left", account.left())
             })?;
         }
         host::close_store(store).await

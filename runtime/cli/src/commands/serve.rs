@@ -25,7 +25,7 @@ use zvonar_switch::{Doorway, IncomingCall, Switch, clock};
 
 use super::Failure;
 use crate::config::Config;
-use crate::{host, listening, retention, webhooks};
+use crate::{host, listening, retention, seats, webhooks};
 
 /// What `zvonar serve` takes.
 #[derive(Debug, clap::Args)]
@@ -142,6 +142,10 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
         .iter()
         .map(|(tenant, dialer)| (dialer.tables(tenant), webhooks.remove(tenant).unwrap_or_default()));
     let told = tokio::spawn(webhooks::keep(told.collect(), over.subscribe()));
+    let seats = {
+        let (host, all_over) = (Arc::clone(&host), over.subscribe());
+        tokio::spawn(async move { seats::keep(&host.dialers, all_over).await })
+    };
     let served = http.map(|server| {
         eprintln!("deploy at http://{}", server.address());
         let router = zvonar_api::router(deployments.clone(), host.tokens(), Arc::new(clock::wall));
@@ -160,6 +164,7 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     joined(keeper.await, "the keeper of the versions");
     joined(retention.await, "the removal of old answers");
     joined(told.await, "the webhooks");
+    joined(seats.await, "the subscription fee");
     drop((deployments, host, caller));
     joined(teller.await, "the progress");
     host::close_store(store).await?;

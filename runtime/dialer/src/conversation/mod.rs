@@ -302,7 +302,7 @@ impl Conversations {
         let mut code = None;
         let answered = loop {
             match call.next().await {
-                CallEvent::Progress { code: provisional } => {
+                CallEvent::Progress { code: provisional, .. } => {
                     code = Some(provisional);
                     if provisional > 100 {
                         post_dial_delay.get_or_insert_with(|| since(dialled));

@@ -1,5 +1,6 @@
 //! The only place where keys are built: no caller can name another tenant's.
 
+use zvonar_ledger::Month;
 use zvonar_model::{AttemptId, LeadId, OperatorId, PhoneNumber, ProjectId, ScenarioName, TenantId};
 use zvonar_store::{Key, Shard};
 
@@ -35,6 +36,8 @@ use crate::hooks::HookName;
 /// | `<tenant>.hook.queue.<hook>.<event>` | what it is to be told, in the order of the revisions |
 /// | `<tenant>.hook.try.<hook>.<event>` | how often that was not taken |
 /// | `<tenant>.hook.done.<hook>.<event>` | what it was told; `lost`: what was given up |
+/// | `<tenant>.fee.<month>=<operator>` | the subscription fee of an operator's place |
+/// | `<tenant>.balance.fees` | the fold of the fees |
 /// | `<tenant>.deployment.<scenario>` | which versions of a scenario are in use |
 /// | `<tenant>.release.<scenario>.<number>` | one version; its archive is a blob |
 /// | `<tenant>.operator.<operator>` | an operator |
@@ -108,6 +111,18 @@ impl TenantKeys {
 
     pub(crate) fn charge(&self, attempt: &AttemptId) -> Key {
         self.charges().then(attempt.as_str())
+    }
+
+    pub(crate) fn fees(&self) -> Key {
+        self.root.then("fee")
+    }
+
+    pub(crate) fn fee(&self, month: Month, operator: &OperatorId) -> Key {
+        self.fees().then(&format!("{month}={operator}"))
+    }
+
+    pub(crate) fn fees_sum(&self) -> Key {
+        self.root.then("balance").then("fees")
     }
 
     pub(crate) fn steps(&self) -> Key {

@@ -4,6 +4,7 @@
 
 mod adding;
 mod dialling;
+mod fees;
 mod foreman;
 mod hooks;
 mod killed;

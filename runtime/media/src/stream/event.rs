@@ -59,8 +59,13 @@ pub enum StreamEvent {
     KeysSent,
     /// Keys were not sent: too many wait already, or one is no key.
     KeysRefused,
-    /// Nothing came for [`StreamSettings::far_end_silent`].
-    FarEndSilent,
+    /// Nothing came for [`StreamSettings::silent_wire`].
+    SilentWire {
+        /// When something came last, or the sound began.
+        since: Instant,
+    },
+    /// Something came again after that.
+    WireBack,
     /// Whether a person or a machine picked up.
     Machine(MachineVerdict),
     /// The machine has beeped: from now on it records.

@@ -14,10 +14,13 @@ pub struct StreamSettings {
     /// How long packets may be out of order: 20 to 80 ms. It delays recordings and keys in the sound, but not
     /// telephone-events.
     pub reorder: Duration,
-    /// After how long without RTP [`StreamEvent::FarEndSilent`] comes; `None`: never.
-    pub far_end_silent: Option<Duration>,
+    /// After how long without RTP [`StreamEvent::SilentWire`] comes; `None`: never.
+    pub silent_wire: Option<Duration>,
     /// How often a packet of silence is sent while nothing else is; `None`: never, not even the first.
     pub keepalive: Option<Duration>,
+    /// While bridged: after how long without a packet of the other party silence is sent in its place, so that address
+    /// translators, recorders and the far end's ear know that we are there. Longer than any packet.
+    pub bridge_fill: Duration,
     /// What counts as voice where a voice recording ends at silence.
     pub gate: GateSettings,
     /// How long a voice recording that ends at silence waits for the voice to begin.
@@ -30,8 +33,9 @@ impl Default for StreamSettings {
             latch_window: Duration::from_secs(1),
             ssrc_silence: Duration::from_millis(300),
             reorder: Duration::from_millis(60),
-            far_end_silent: Some(Duration::from_secs(20)),
+            silent_wire: Some(Duration::from_secs(10)),
             keepalive: Some(Duration::from_secs(15)),
+            bridge_fill: Duration::from_millis(100),
             gate: GateSettings::default(),
             voice_begin: Duration::from_secs(5),
         }

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::Clip;
 use crate::testing::{Noise, pitch_hz, sine, start};
+use crate::{Clip, level};
 
 const US: &str = "10.0.0.1:4000";
 const THEM: &str = "10.0.0.2:5000";
@@ -111,7 +111,10 @@ impl Bench {
                 }
                 StreamEvent::KeysSent => "keys sent".to_owned(),
                 StreamEvent::KeysRefused => "keys refused".to_owned(),
-                StreamEvent::FarEndSilent => "silent".to_owned(),
+                StreamEvent::SilentWire { since } => {
+                    format!("silent since {}", since.duration_since(self.start).as_millis())
+                }
+                StreamEvent::WireBack => "back".to_owned(),
                 StreamEvent::Machine(verdict) => format!("{:?} {:?}", verdict.who, verdict.cause),
                 StreamEvent::Beep { hz } => format!("beep of {} Hz", (hz / 10.0).round() * 10.0),
                 StreamEvent::VoiceEnded { end, at } => format!("voice {end:?} at {at}"),
@@ -134,9 +137,9 @@ impl Bench {
         let mut packet = vec![0; 12];
         header.write(packet.first_chunk_mut().expect("twelve"));
         packet.extend(payload);
-        let taken = self.stream.handle_packet(self.now(), address(from), &packet);
+        let handled = self.stream.handle_packet(self.now(), address(from), &packet);
         self.take_events();
-        taken
+        handled != Handled::Refused
     }
 
     fn key(&mut self, sequence: u16, code: u8) {
@@ -279,7 +282,7 @@ fn silence_is_sent_at_the_start_and_now_and_then() {
     let keepalive = Some(Duration::from_secs(15));
     let mut bench = Bench::started(StreamSettings { keepalive, ..quiet() }, plan());
     bench.ticks(2000);
-    assert_eq!(bench.trace(), "0ms 8@0* | 15000ms 8@120000* | 20000ms silent | 30000ms 8@240000*");
+    assert_eq!(bench.trace(), "0ms 8@0* | 10000ms silent since 0 | 15000ms 8@120000* | 30000ms 8@240000*");
     assert!(bench.packets.iter().all(|(_, payload)| payload[..] == [0xd5; 160]));
 }
 
@@ -357,7 +360,7 @@ fn a_second_source_is_refused_once_the_first_is_locked() {
     assert!(!bench.hear(THEM, 2, 2, 8, &sound), "another SSRC");
     assert!(!bench.hear(THEM, 1, 2, 0, &sound), "another codec");
     assert!(!bench.hear(THEM, 1, 2, 100, &sound), "another payload type");
-    assert!(!bench.stream.handle_packet(bench.now(), address(THEM), b"no RTP at all"));
+    assert_eq!(bench.stream.handle_packet(bench.now(), address(THEM), b"no RTP at all"), Handled::Refused);
     assert!(bench.hear(THEM, 1, 2, 8, &sound));
     assert!(bench.hear(THEM, 1, 3, 13, &[70]), "comfort noise");
     let report = bench.stream.report();
@@ -433,7 +436,10 @@ fn a_silent_far_end_is_told_once_until_it_comes_back() {
     bench.ticks(3000);
     bench.hear(THEM, 1, 2, 8, &[0xd5; 160]);
     bench.ticks(1001);
-    assert_eq!(bench.trace(), "0ms heard | 20000ms silent | 80000ms silent");
+    assert_eq!(
+        bench.trace(),
+        "0ms heard | 10000ms silent since 0 | 60000ms back | 70000ms silent since 60000"
+    );
     bench.stream.start(bench.now(), MediaPlan { receive: false, ..plan() });
     bench.ticks(3000);
     assert_eq!(bench.trace(), "", "silence is what hold sounds like");
@@ -566,7 +572,7 @@ fn a_flood_of_keys_does_not_push_out_the_end_of_a_prompt() {
         let mut packet = [0; 16];
         header.write(packet.first_chunk_mut().expect("twelve"));
         packet[12..].copy_from_slice(&[1, 10, 0, 160]);
-        assert!(bench.stream.handle_packet(bench.now(), address(THEM), &packet));
+        assert_ne!(bench.stream.handle_packet(bench.now(), address(THEM), &packet), Handled::Refused);
     }
     bench.stream.stop();
     let mut events = 0;

@@ -1,5 +1,6 @@
 //! The handles: the engine that owns the threads, and a port for each call.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -115,6 +116,24 @@ impl MediaEngine {
     ///
     /// Every port is taken, no more files may be open, or the engine has stopped.
     pub fn open(&self) -> Result<(MediaPort, MediaEvents), MediaError> {
+        let quietest = self.inner.shards.iter().min_by_key(|shard| shard.live.load(Ordering::Relaxed));
+        self.open_on(quietest.expect("there is at least one thread"))
+    }
+
+    /// The same, on the thread of another call, so that the two can be bridged. A thread has room for as many calls as
+    /// there are ports, so it is never full before they are; whether its core can carry them, [`MediaStats`] tells.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`], and [`MediaError::Apart`] for a place of another engine.
+    pub fn open_in(&self, place: &MediaPlace) -> Result<(MediaPort, MediaEvents), MediaError> {
+        if !self.inner.shards.iter().any(|shard| Arc::ptr_eq(shard, &place.shard)) {
+            return Err(MediaError::Apart);
+        }
+        self.open_on(&place.shard)
+    }
+
+    fn open_on(&self, shard: &Arc<Handle>) -> Result<(MediaPort, MediaEvents), MediaError> {
         let inner = &self.inner;
         if inner.stopped.load(Ordering::SeqCst) {
             return Err(MediaError::Stopped);
@@ -122,8 +141,7 @@ impl MediaEngine {
         let (socket, lease) = inner.ports.bind()?;
         let local =
             socket.local_addr().map_err(|source| MediaError::Socket { address: lease.address(), source })?;
-        let quietest = inner.shards.iter().min_by_key(|shard| shard.live.load(Ordering::Relaxed));
-        let shard = Arc::clone(quietest.expect("there is at least one thread"));
+        let shard = Arc::clone(shard);
         // As many places as ports, so a port in hand means that a place is free or about to be.
         let place = loop {
             match shard.place() {
@@ -146,6 +164,7 @@ impl MediaEngine {
             file: None,
             voice_file: None,
             listening: None,
+            peer: None,
             closing: false,
         });
         let port = MediaPort {
@@ -275,6 +294,18 @@ impl Keys {
     }
 }
 
+/// Which thread carries a call: another that shall be bridged with it is opened in the same place. Outlives the call.
+#[derive(Clone)]
+pub struct MediaPlace {
+    shard: Arc<Handle>,
+}
+
+impl fmt::Debug for MediaPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MediaPlace").finish_non_exhaustive()
+    }
+}
+
 /// The sound of one call, as its owner holds it. Dropped, it closes the stream; [`super::MediaEvent::Closed`] follows.
 ///
 /// No method fails once the port is open, and none loses a command: when a shard has 4096 commands waiting, the
@@ -298,6 +329,11 @@ impl MediaPort {
         self.local
     }
 
+    /// Where another call must be opened to be bridged with this one.
+    pub fn place(&self) -> MediaPlace {
+        MediaPlace { shard: Arc::clone(&self.shard) }
+    }
+
     /// Begins, or follows a re-INVITE. What was played before waits and begins now.
     pub fn start(&self, plan: MediaPlan) {
         self.command(Command::Start { slot: self.slot, plan });
@@ -309,6 +345,39 @@ impl MediaPort {
         let id = PlayId(self.plays.fetch_add(1, Ordering::Relaxed));
         self.command(Command::Play { slot: self.slot, id, prompt, stop_on_key });
         id
+    }
+
+    /// Plays a prompt again and again, without a gap, until [`Self::stop`], another prompt, or a bridge: the music of
+    /// waiting. A key does not stop it. `Stopped` follows.
+    pub fn play_loop(&self, prompt: Prompt) -> PlayId {
+        self.play(prompt.repeated(), false)
+    }
+
+    /// Joins this call with another: from now on each far end hears the other, both ways, as soon as each packet comes.
+    /// Keys reach the other and are told here as well; recordings go on, with the other party on our side. A prompt that
+    /// repeats until it is stopped ends; any other is heard in place of the other party, now and later, and the bridge
+    /// goes on after it. A call has one other party: with whom each was joined before, he is let go.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaError::Apart`]: the other is carried by another thread, since it was not opened in this one's
+    /// [`Self::place`]; or it is this one itself.
+    pub fn bridge(&self, other: &Self) -> Result<(), MediaError> {
+        if !Arc::ptr_eq(&self.shard, &other.shard) || self.slot == other.slot {
+            return Err(MediaError::Apart);
+        }
+        self.command(Command::Bridge { slot: self.slot, other: other.slot });
+        Ok(())
+    }
+
+    /// Ends the bridge, for both. Without one, nothing happens.
+    pub fn unbridge(&self) {
+        self.command(Command::Unbridge { slot: self.slot });
+    }
+
+    /// A key of this call's far end that came by the signalling: it is sent to the other party, if there is one.
+    pub fn pass_key(&self, digit: char) {
+        self.command(Command::PassKey { slot: self.slot, digit });
     }
 
     /// Stops what plays.

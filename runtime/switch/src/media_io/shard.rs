@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use zvonar_media::recording::RecordingFrame;
 use zvonar_media::rtp::PacketBuf;
-use zvonar_media::stream::{Stream, Tap};
+use zvonar_media::stream::{Handled, Passing, Stream, Tap};
 use zvonar_media::{Codec, FRAME, StreamEvent};
 
 use super::ears::{self, Ears};
@@ -67,6 +67,8 @@ pub(super) struct Call {
     pub(super) file: Option<FileId>,
     pub(super) voice_file: Option<FileId>,
     pub(super) listening: Option<ListenId>,
+    /// The call that it is bridged with; that one has this one as its peer.
+    pub(super) peer: Option<u32>,
     pub(super) closing: bool,
 }
 
@@ -284,25 +286,56 @@ impl Shard {
             self.finish(slot, now);
             return;
         }
-        let mut tap = CallTap {
-            recorder: self.recorder.get(),
-            file: call.file,
-            voice_file: call.voice_file,
-            ears: self.ears.get(),
-            listening: call.listening,
-        };
+        let mut tap = CallTap::of(call, self.recorder.get(), self.ears.get());
         call.stream.tick(now, &mut self.packet, &mut tap);
         follow_lock(call);
         if !self.packet.is_empty() {
-            let sent = match (call.connected, call.stream.target()) {
-                (Some(_), _) => call.socket.send(self.packet.as_slice()).is_ok(),
-                (None, Some(target)) => call.socket.send_to(self.packet.as_slice(), target).is_ok(),
-                (None, None) => false,
-            };
-            let counters = &self.handle.counters;
-            Counters::count(if sent { &counters.packets_sent } else { &counters.packets_unsent }, 1);
+            send(call, self.packet.as_slice(), &self.handle.counters);
         }
         self.tell(slot);
+    }
+
+    /// What the other party of a bridge said leaves to this call: at once, not in its slot of 20 ms.
+    fn pass_on(&mut self, slot: u32, passing: &Passing, len: usize, now: Instant) {
+        let Some(call) = &mut self.calls[slot as usize] else { return };
+        let mut tap = CallTap::of(call, self.recorder.get(), self.ears.get());
+        let packet = &mut self.datagram[..len];
+        if let Some(range) = call.stream.pass_on(now, passing, packet, &mut tap) {
+            send(call, &packet[range], &self.handle.counters);
+            Counters::count(&self.handle.counters.packets_passed, 1);
+        }
+        self.after(slot, now);
+    }
+
+    fn bridge(&mut self, slot: u32, other: u32, now: Instant) {
+        let is_open = |slot: u32| self.calls[slot as usize].as_ref().is_some_and(|call| !call.closing);
+        if slot == other || !is_open(slot) || !is_open(other) || self.peer(slot) == Some(other) {
+            return;
+        }
+        self.unbridge(slot);
+        self.unbridge(other);
+        for (slot, peer) in [(slot, other), (other, slot)] {
+            if let Some(call) = &mut self.calls[slot as usize] {
+                call.peer = Some(peer);
+                call.stream.bridge(now);
+            }
+            self.after(slot, now);
+        }
+    }
+
+    /// Ends the bridge of this call, for both.
+    fn unbridge(&mut self, slot: u32) {
+        let Some(peer) = self.peer(slot) else { return };
+        for slot in [slot, peer] {
+            if let Some(call) = &mut self.calls[slot as usize] {
+                call.peer = None;
+                call.stream.unbridge();
+            }
+        }
+    }
+
+    fn peer(&self, slot: u32) -> Option<u32> {
+        self.calls[slot as usize].as_ref()?.peer
     }
 
     /// After a packet or a command: what the call has to say, and its packet at once if it wants to hurry.
@@ -378,6 +411,7 @@ impl Shard {
     }
 
     fn close(&mut self, slot: u32, now: Instant) {
+        self.unbridge(slot);
         let Some(call) = &mut self.calls[slot as usize] else { return };
         if !call.closing {
             call.closing = true;
@@ -425,6 +459,22 @@ impl Shard {
                 self.close(slot, now);
                 return;
             }
+            Command::Bridge { slot, other } => {
+                self.bridge(slot, other, now);
+                return;
+            }
+            Command::Unbridge { slot } => {
+                self.unbridge(slot);
+                return;
+            }
+            Command::PassKey { slot, digit } => {
+                let Some(peer) = self.peer(slot) else { return };
+                if let Some(call) = &mut self.calls[peer as usize] {
+                    call.stream.pass_key(digit);
+                }
+                self.after(peer, now);
+                return;
+            }
             Command::Start { slot, .. }
             | Command::Play { slot, .. }
             | Command::Stop { slot }
@@ -462,7 +512,11 @@ impl Shard {
                 call.stream.hear_speech(now, listening.is_some());
             }
             Command::DetectMachine { settings, .. } => call.stream.detect_machine(now, settings),
-            Command::Open(_) | Command::Close { .. } => {}
+            Command::Open(_)
+            | Command::Close { .. }
+            | Command::Bridge { .. }
+            | Command::Unbridge { .. }
+            | Command::PassKey { .. } => {}
         }
         self.after(slot, now);
     }
@@ -512,13 +566,27 @@ impl Shard {
             // are an empty queue, or word that the far end's port is closed, which SIP will tell better.
             let Ok((len, from)) = call.socket.recv_from(self.datagram.as_mut_slice()) else { return };
             let now = clock::now();
-            let taken = call.stream.handle_packet(now, from, &self.datagram[..len]);
+            let handled = call.stream.handle_packet(now, from, &self.datagram[..len]);
             follow_lock(call);
+            let peer = call.peer;
+            let refused = handled == Handled::Refused;
             Counters::count(&self.handle.counters.packets_read, 1);
-            Counters::count(&self.handle.counters.packets_refused, u64::from(!taken));
+            Counters::count(&self.handle.counters.packets_refused, u64::from(refused));
+            if let (Handled::Pass(passing), Some(peer)) = (handled, peer) {
+                self.pass_on(peer, &passing, len, now);
+            }
             self.after(slot, now);
         }
     }
+}
+
+fn send(call: &Call, packet: &[u8], counters: &Counters) {
+    let sent = match (call.connected, call.stream.target()) {
+        (Some(_), _) => call.socket.send(packet).is_ok(),
+        (None, Some(target)) => call.socket.send_to(packet, target).is_ok(),
+        (None, None) => false,
+    };
+    Counters::count(if sent { &counters.packets_sent } else { &counters.packets_unsent }, 1);
 }
 
 /// Connects the socket once the source is locked, which halves the price of a send, and makes the kernel refuse
@@ -544,7 +612,12 @@ struct CallTap<'a> {
     listening: Option<ListenId>,
 }
 
-impl CallTap<'_> {
+impl<'a> CallTap<'a> {
+    fn of(call: &Call, recorder: Option<&'a Arc<Recorder>>, ears: Option<&'a Arc<Ears>>) -> Self {
+        let Call { file, voice_file, listening, .. } = *call;
+        Self { recorder, file, voice_file, ears, listening }
+    }
+
     fn hand(&self, file: Option<FileId>, frame: RecordingFrame) -> bool {
         match (self.recorder, file) {
             (Some(recorder), Some(file)) => recorder.hand(Item::Frame(file, frame)).is_ok(),

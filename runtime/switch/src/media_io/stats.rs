@@ -41,6 +41,8 @@ counters! {
     skipped,
     /// Packets that left.
     packets_sent,
+    /// Of those, packets of the other party of a bridge.
+    packets_passed,
     /// Packets that the kernel did not take.
     packets_unsent,
     /// Packets that were read, refused ones included.

@@ -1,6 +1,8 @@
 //! The engine over real loopback sockets. What is asserted is order, counts and timestamps; wall time only where it is
 //! the point, and then with room for a busy machine.
 
+mod bridges;
+
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -486,4 +488,15 @@ async fn what_is_said_is_noticed_with_its_sound_and_its_end_and_a_tone_is_not() 
     while let Some(event) = next(&mut heard).await {
         assert!(!matches!(event, MediaEvent::Speech { .. }));
     }
+}
+
+#[tokio::test]
+async fn a_call_is_not_opened_in_the_place_of_another_engines_call() {
+    let (first, second) = (engine(), engine());
+    let (port, _events) = first.open().expect("a port");
+    let place = port.place();
+    assert!(first.open_in(&place).is_ok());
+    assert!(matches!(second.open_in(&place), Err(MediaError::Apart)));
+    drop(port);
+    assert!(first.open_in(&place).is_ok(), "a place outlives its call");
 }
