@@ -25,7 +25,7 @@ const QUIET_MS: i64 = 60_000;
 
 /// What the route has.
 #[derive(Clone)]
-struct Callbacks {
+pub(crate) struct Callbacks {
     news: Arc<dyn TextNews>,
     clock: WallClock,
     false_ones: Arc<FalseOnes>,

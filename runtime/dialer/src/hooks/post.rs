@@ -295,13 +295,13 @@ impl Post {
         }
         match (verdict, answer) {
             (Verdict::Again { failures, due }, Err(why)) => {
-                tracing::debug!(%hook, event = %held.event, %why, "a webhook did not take a letter");
+                tracing::debug!(%hook, event = %held.event, why = why.brief(), "a webhook did not take a letter");
                 let row = TryRow { failures, due, at: now, status: why.status(), why: why.to_string() };
                 self.failed(place, &held, &row).await
             }
             (_, Ok(status)) => self.over(place, Some(status), None, now).await,
             (_, Err(why)) => {
-                tracing::warn!(%hook, event = %held.event, %why, "a webhook did not take a letter for a day");
+                tracing::warn!(%hook, event = %held.event, why = why.brief(), "a webhook did not take a letter for a day");
                 self.over(place, why.status(), Some(why.to_string()), now).await
             }
         }
@@ -309,6 +309,10 @@ impl Post {
 
     /// Stores that a letter was not taken.
     async fn failed(&mut self, place: u64, held: &Held, row: &TryRow) -> Result<()> {
+        if self.letter(place).await?.is_none() {
+            // Somebody laid it into the queue anew while it was on its way.
+            return Ok(());
+        }
         let key = self.tables.keys.hook_tries(&self.setup.hook.name).then(&held.event);
         let write = match held.tries {
             Some(revision) => Write::replace(key.clone(), revision, encode(row)),
@@ -337,7 +341,7 @@ impl Post {
             self.held.remove(&place);
             return Ok(());
         };
-        let Some(mut held) = self.held.remove(&place) else { return Ok(()) };
+        let Some(held) = self.held.remove(&place) else { return Ok(()) };
         let hook = self.setup.hook.name.clone();
         for _ in 0..TRIES {
             let keys = &self.tables.keys;
@@ -345,16 +349,16 @@ impl Post {
             let to = if why.is_none() { keys.hook_done(&hook) } else { keys.hook_lost(&hook) };
             let row = OverRow { letter, tries, ended: now, status, why: why.clone() };
             let tries = keys.hook_tries(&hook).then(&held.event);
+            let failed = self.tables.get::<TryRow>(&tries).await?;
             let mut writes = vec![
                 Write::set(to.then(&held.event), encode(&row)),
                 Write::delete(keys.hook_queue(&hook).then(&held.event), place),
             ];
-            writes.extend(held.tries.map(|revision| Write::delete(tries.clone(), revision)));
+            writes.extend(failed.map(|read| Write::delete(tries, read.revision)));
             if let Commit::Done(_) = self.tables.commit(writes, 0).await? {
                 return Ok(());
             }
             // Somebody laid it into the queue anew, or brings the same letters.
-            held.tries = self.tables.get::<TryRow>(&tries).await?.map(|read| read.revision);
             let key = self.tables.keys.hook_queue(&hook).then(&held.event);
             match self.tables.get::<LetterRow>(&key).await?.filter(|read| read.revision == place) {
                 Some(read) => letter = read.row,

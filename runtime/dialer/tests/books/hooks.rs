@@ -12,12 +12,14 @@ use tokio::sync::watch;
 use zvonar_campaign::ProjectStatus;
 use zvonar_dialer::hooks::{DeliveryState, EventKind, Hook, HookName, HookSetup, KEPT};
 use zvonar_dialer::{
-    CallReport, Dialer, DialerError, Inbound, JudgedStep, Keep, SmsStep, Step, Tables, TenantKeys,
+    CallReport, Caller, Dialer, DialerError, Inbound, JudgedStep, Keep, NewLead, NotPlaced, Order, Reserved,
+    SmsStep, Step, Tables, TenantKeys,
 };
 use zvonar_gateways::webhook::{Courier, Letter, NotTaken};
 use zvonar_ledger::PriceList;
 use zvonar_model::{
-    AttemptId, Kopecks, Millis, OperatorId, Outcome, PhoneNumber, SystemResult, Transfer, UnixMillis,
+    AttemptId, Kopecks, LeadId, Millis, OperatorId, Outcome, PhoneNumber, RecognisedAnswer, SystemResult,
+    Transfer, UnixMillis,
 };
 use zvonar_store::fault::{Fault, FaultStore};
 use zvonar_store::{Cursor, Key, MemoryStore, SharedStore, Write};
@@ -184,9 +186,28 @@ fn begun(seed: u64) -> SharedStore {
     store
 }
 
+/// Somebody who sends again whatever he sees, at any moment.
+async fn meddle(tables: &Tables, seed: u64) {
+    let mut dice = StdRng::seed_from_u64(seed);
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(dice.random_range(0..5_000))).await;
+        let seen = tables.deliveries(&name("crm"), None, 50).await.unwrap();
+        if !seen.is_empty() {
+            let event = &seen[dice.random_range(0..seen.len())].event.id;
+            tables.resend(&name("crm"), event, wall_clock()()).await.unwrap();
+        }
+    }
+}
+
 /// One life of a program that dials the list and tells two hooks, until both are done or it dies. Gives how many commits
 /// it sent, if it lived.
-fn life(store: &SharedStore, got: &[Got; 2], seed: u64, faults: Vec<(u64, Fault)>) -> Option<u64> {
+fn life(
+    store: &SharedStore,
+    got: &[Got; 2],
+    seed: u64,
+    faults: Vec<(u64, Fault)>,
+    meddles: bool,
+) -> Option<u64> {
     let runtime = runtime();
     let lived = runtime.block_on(async {
         let store = FaultStore::new(store.clone(), faults);
@@ -199,7 +220,13 @@ fn life(store: &SharedStore, got: &[Got; 2], seed: u64, faults: Vec<(u64, Fault)
             dialer.recover(&tenant()).await.unwrap();
             let tables = dialer.tables(&tenant());
             // Two days are enough for whatever is told again.
-            let ((), ()) = tokio::join!(dial(&dialer), keep(&tables, hooks, Duration::from_secs(48 * 3600)));
+            let time = Duration::from_secs(48 * 3600);
+            let meddler = async {
+                if meddles {
+                    meddle(&tables, seed).await;
+                }
+            };
+            tokio::join!(dial(&dialer), keep(&tables, hooks, time), meddler);
             store.commits()
         };
         tokio::select! {
@@ -234,7 +261,7 @@ fn facts(store: &SharedStore, got: &[Got; 2], case: &str) -> u64 {
 fn a_crash_before_or_after_any_durable_write_loses_no_event_and_names_each_once() {
     let undisturbed: [Got; 2] = Default::default();
     let store = begun(7);
-    let commits = life(&store, &undisturbed, 70, Vec::new()).unwrap();
+    let commits = life(&store, &undisturbed, 70, Vec::new(), false).unwrap();
     facts(&store, &undisturbed, "undisturbed");
     assert!(commits > 100, "{commits}");
     let (mut again, mut crashes) = (0, 0);
@@ -242,8 +269,8 @@ fn a_crash_before_or_after_any_durable_write_loses_no_event_and_names_each_once(
         for commit in 1..=commits {
             let got: [Got; 2] = Default::default();
             let store = begun(7);
-            crashes += u32::from(life(&store, &got, 70, vec![(commit, fault)]).is_none());
-            assert!(life(&store, &got, 71, Vec::new()).is_some());
+            crashes += u32::from(life(&store, &got, 70, vec![(commit, fault)], false).is_none());
+            assert!(life(&store, &got, 71, Vec::new(), false).is_some());
             again += facts(&store, &got, &format!("{fault:?} {commit} of {commits}"));
         }
     }
@@ -267,9 +294,9 @@ fn storms_of_lost_answers_and_crashes_lose_no_event() {
             }
             let end = dice.random_range(1..80);
             faults.push((end, if dice.random_bool(0.5) { Fault::CrashBefore } else { Fault::CrashAfter }));
-            life(&store, &got, seed * 10 + turn, faults);
+            life(&store, &got, seed * 10 + turn, faults, true);
         }
-        assert!(life(&store, &got, seed * 10 + 9, Vec::new()).is_some());
+        assert!(life(&store, &got, seed * 10 + 9, Vec::new(), true).is_some());
         facts(&store, &got, &format!("seed {seed}"));
     }
 }
@@ -584,6 +611,62 @@ async fn events_have_the_names_that_integrators_know() {
         (&"delivered".into(), &"+79161234567".into(), &360.into())
     );
     assert_eq!(sms["call_id"], talked.as_str());
+}
+
+/// Talks at length with everybody.
+struct Talker;
+
+#[async_trait]
+impl Caller for Talker {
+    async fn reserve(&self, _: &Order) -> Result<Box<dyn Reserved + '_>, NotPlaced> {
+        Ok(Box::new(self))
+    }
+}
+
+#[async_trait]
+impl Reserved for &Talker {
+    async fn call(self: Box<Self>, _: Order) -> CallReport {
+        let mut report =
+            CallReport::unanswered(UnixMillis(1_790_000_009_500), Outcome::answered(SystemResult::Connected));
+        report.answered_at = Some(UnixMillis(1_790_000_001_000));
+        let text = "долго ".repeat(400);
+        report.answers = vec![RecognisedAnswer { text, ..RecognisedAnswer::default() }; 20];
+        report
+    }
+}
+
+/// A card as large as one may be, and a talk beside it, are more than the store takes.
+#[tokio::test(start_paused = true)]
+async fn what_is_too_large_to_be_told_is_left_out_and_the_rest_is_told() {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    let dialer = dialer(store.clone(), Arc::new(Talker), 5);
+    let (tables, got) = (dialer.tables(&tenant()), Got::default());
+    make_list(&dialer, 0, 1).await;
+    let fields =
+        (0..47).map(|n| (format!("field{n}"), "x".repeat(4_000))).chain([("name".into(), "Анна".into())]);
+    let anna = NewLead {
+        lead: LeadId::new("anna").unwrap(),
+        numbers: vec![crate::world::number(1)],
+        fields: fields.collect(),
+        tags: BTreeSet::new(),
+    };
+    assert_eq!(tables.add_leads(&project(), vec![anna]).await.unwrap().added, 1);
+    let setups = || vec![setup("crm", Paper::new(&got, 0, 0))];
+    keep(&tables, setups(), Duration::from_secs(1)).await;
+    tables.start_project(&project(), 5, dialer.now()).await.unwrap();
+    dial(&dialer).await;
+    keep(&tables, setups(), Duration::from_secs(60)).await;
+    let due = due(&store).await;
+    told(&got, &due, "a large card");
+    let events = got.lock().unwrap();
+    let (_, body) = events.iter().find(|(id, _)| id.starts_with("call_finished-")).unwrap();
+    let event: Value = serde_json::from_slice(body).unwrap();
+    assert_eq!(event["left_out"], serde_json::json!(["params", "notes", "contact"]));
+    assert_eq!(
+        (&event["call"]["lead_id"], &event["call"]["params"]),
+        (&"anna".into(), &serde_json::json!({}))
+    );
+    assert_eq!(event["call"]["answers"].as_array().unwrap().len(), 20);
 }
 
 #[tokio::test(start_paused = true)]

@@ -121,6 +121,14 @@ fn shown(said: &str) -> String {
 }
 
 impl NotTaken {
+    /// The same for a log: without the receiver's own words, which may repeat what it was sent.
+    pub fn brief(&self) -> String {
+        match self {
+            Self::Refused { status, .. } => format!("it answers HTTP {status}"),
+            other => other.to_string(),
+        }
+    }
+
     /// The status of the answer, if there was one.
     pub fn status(&self) -> Option<u16> {
         match self {
