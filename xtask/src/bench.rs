@@ -101,6 +101,16 @@ const JOBS: &[Job] = &[
     },
 ];
 
+/// Calls of two legs, joined: `runtime/switch/benches/bridges.rs`.
+pub(crate) fn bridges(calls: &[&str]) -> Result<(), String> {
+    let target =
+        host::built().parent().and_then(Path::parent).ok_or("no target folder")?.display().to_string();
+    step("compiling the media threads for speed");
+    // All packages are selected, so that shared dependencies have the features that tests compile them with.
+    let build = ["bench", "--workspace", "--bench", "bridges", "--target-dir", &target, "--"];
+    shell::run_with(&mut shell::cargo_command(&[&build, calls].concat()))
+}
+
 pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
     let quick = arguments.contains(&"--quick");
     let wanted: Vec<&str> = arguments.iter().copied().filter(|argument| *argument != "--quick").collect();

@@ -34,6 +34,7 @@ const HELP: &str = "\
   bench [ivr|hold|idle|ramp|all] [--quick]
                               calls per second, calls at once, memory of a call, beside the floor program
   bench guests [--quick]      what each example scenario costs, beside an embedded QuickJS
+  bench bridges [CALLS]       what two joined calls cost, and how late their packets are, beside a plain UDP relay: 200
   bench leads [--quick]       a million contacts: import, start, claims at 100 calls/s, reports, beside SQLite
   speech                      get what speech recognition needs, and hear thirty sentences and noises with it
   speech crowd                twenty callers talk at once: is the sound late, is each answer understood or told as busy
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         Some((&"guests", [])) => build_guests(),
         Some((&"bench", ["guests"])) => costs::guests(false),
         Some((&"bench", ["guests", "--quick"])) => costs::guests(true),
+        Some((&"bench", ["bridges", calls @ ..])) => bench::bridges(calls),
         Some((&"bench", ["leads"])) => leads::bench(false),
         Some((&"bench", ["leads", "--quick"])) => leads::bench(true),
         Some((&"speech", [])) => speech::run(),

@@ -61,6 +61,7 @@ impl Pair {
             credentials: None,
             local_media: "10.0.0.1:40000".parse().expect("an address"),
             codecs: Vec::new(),
+            is_phone: false,
             ring: Duration::from_secs(30),
             headers: Vec::new(),
         };

@@ -2,9 +2,11 @@
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     time::Instant,
 };
+
+mod phones;
 
 use bytes::Bytes;
 use zvonar_media::MediaPlan;
@@ -20,6 +22,7 @@ use crate::{
     leg::{Action, Input, Leg},
     negotiation::Negotiation,
 };
+use phones::{Caller, Phones};
 
 /// All calls of one host: see the crate's doc for how to drive it.
 ///
@@ -36,6 +39,10 @@ pub struct Calls {
     deadlines: BTreeSet<(Instant, CallId)>,
     outputs: VecDeque<Output>,
     next: u64,
+    /// `None`: nobody may register here.
+    phones: Option<Phones>,
+    /// What is handled now came from somebody whom the configuration does not let in.
+    is_guest: bool,
 }
 
 /// What the driver has to do.
@@ -54,6 +61,18 @@ pub enum Output {
         call: CallId,
         /// What happened.
         event: Event,
+    },
+    /// The registrations of an account are others now: [`Calls::contacts`] tells which.
+    Registered {
+        /// The account.
+        user: String,
+        /// A phone came or went; else one that is known stays for longer, or moved.
+        came_or_went: bool,
+    },
+    /// Too many wrong passwords came from an address: nothing is heard from there for a while.
+    ShutOut {
+        /// Whose.
+        address: IpAddr,
     },
 }
 
@@ -75,6 +94,8 @@ struct Call {
     awaits_answer: bool,
     /// The code of the 2xx.
     code: u16,
+    /// The far end is a phone of ours, at this address.
+    phone: Option<IpAddr>,
 }
 
 impl Calls {
@@ -85,6 +106,7 @@ impl Calls {
             user_agent: config.user_agent.clone(),
             contact_user: config.contact_user.clone(),
             advertise: config.advertise.clone(),
+            serves_phones: config.phones.is_some(),
             // A call that ended may wait for the answer to its BYE while the next one has begun.
             max_sessions: config.max_calls.saturating_mul(2),
             max_transactions: config.max_transactions,
@@ -92,6 +114,8 @@ impl Calls {
         };
         Self {
             agent: Agent::new(agent, seed),
+            phones: config.phones.clone().map(Phones::new),
+            is_guest: false,
             config,
             calls: HashMap::new(),
             by_session: HashMap::new(),
@@ -103,6 +127,9 @@ impl Calls {
 
     /// What came from the network: one datagram, or one framed message of a stream.
     pub fn handle_bytes(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
+        if self.is_ping(flow, bytes) {
+            return;
+        }
         self.agent.handle_bytes(now, flow, bytes);
         self.pump(now);
     }
@@ -144,11 +171,15 @@ impl Calls {
             from: self.caller(&dial.from, &dial.flow),
             credentials: dial.credentials,
             sdp: negotiation.offer(dial.local_media),
+            keeps_flow: dial.is_phone,
             headers,
         };
         let session = self.agent.invite(now, invite).map_err(|_| Ended::TooManyCalls)?;
         let leg = Leg::outbound(now, dial.ring, self.config.timing.transaction());
         self.insert(call, session, leg, negotiation, Some(dial.local_media), None);
+        if dial.is_phone {
+            self.mark_phone(now, call, dial.flow.remote.ip());
+        }
         Ok(())
     }
 
@@ -162,6 +193,16 @@ impl Calls {
                 self.input(now, call, Input::Reject { code, reason });
             }
             Command::Hangup => self.input(now, call, Input::Hangup),
+            Command::AnswerRefer { accept } => {
+                if let Some(session) = self.calls.get(&call).map(|entry| entry.session) {
+                    self.agent.answer_refer(now, session, if accept { 202 } else { 603 });
+                }
+            }
+            Command::ReferProgress { code, reason } => {
+                if let Some(session) = self.calls.get(&call).map(|entry| entry.session) {
+                    self.agent.refer_progress(now, session, code, &reason);
+                }
+            }
         }
         self.pump(now);
     }
@@ -169,6 +210,8 @@ impl Calls {
     /// To be called once [`Self::poll_timeout`] is reached; earlier or later does no harm.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.agent.handle_timeout(now);
+        self.pump(now);
+        self.phones_due(now);
         self.pump(now);
         while let Some((_, call)) = self.deadlines.first().filter(|(at, _)| *at <= now).copied() {
             if let Some(entry) = self.calls.get_mut(&call) {
@@ -182,10 +225,8 @@ impl Calls {
     /// When [`Self::handle_timeout`] wants to be called; `None`: not before the next input. Cheap.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let leg = self.deadlines.first().map(|(at, _)| *at);
-        match (self.agent.poll_timeout(), leg) {
-            (Some(agent), Some(leg)) => Some(agent.min(leg)),
-            (agent, leg) => agent.or(leg),
-        }
+        let phones = self.phones.as_ref().and_then(Phones::poll_timeout);
+        self.agent.poll_timeout().into_iter().chain(leg).chain(phones).min()
     }
 
     /// What to do next; `None`: nothing until the next input. Call it until then after every input.
@@ -243,9 +284,17 @@ impl Calls {
             answer: None,
             awaits_answer: false,
             code: 200,
+            phone: None,
         };
         self.calls.insert(call, entry);
         self.by_session.insert(session, call);
+    }
+
+    fn mark_phone(&mut self, now: Instant, call: CallId, address: IpAddr) {
+        if let (Some(entry), Some(phones)) = (self.calls.get_mut(&call), &mut self.phones) {
+            entry.phone = Some(address);
+            phones.call_began(now, address);
+        }
     }
 
     fn caller(&self, from: &Identity, flow: &Flow) -> String {
@@ -267,6 +316,8 @@ impl Calls {
             match output {
                 AgentOutput::Send { flow, bytes } => self.outputs.push_back(Output::Send { flow, bytes }),
                 AgentOutput::Event { session, event } => self.agent_event(now, session, event),
+                AgentOutput::Register { flow, request } => self.register(now, flow, &request),
+                AgentOutput::Probed { probe, is_there } => self.probed(now, probe, is_there),
             }
         }
     }
@@ -278,8 +329,10 @@ impl Calls {
         }
         let Some(call) = self.by_session.get(&session).copied() else {
             // The call is over and only its BYE is still under way.
-            if matches!(event, AgentEvent::Offered { .. }) {
-                self.agent.answer_offer(now, session, Err(481));
+            match event {
+                AgentEvent::Offered { .. } => self.agent.answer_offer(now, session, Err(481)),
+                AgentEvent::Referred { .. } => self.agent.answer_refer(now, session, 481),
+                _ => {}
             }
             return;
         };
@@ -298,11 +351,24 @@ impl Calls {
                     self.tell(call, Event::Key { digit, held });
                 }
             }
+            AgentEvent::Referred { request } => self.referred(now, call, session, &request),
             AgentEvent::HungUp => self.input(now, call, Input::FarHangup),
         }
     }
 
     fn invited(&mut self, now: Instant, session: SessionId, flow: Flow, invite: &Message) {
+        let account = match self.identify(now, session, flow, invite) {
+            Caller::Trusted => None,
+            Caller::Phone(user) => Some(user),
+            Caller::Asked => return,
+        };
+        let replaces = match account.as_ref().map_or(Ok(None), |_| Self::replaced(invite)) {
+            Ok(replaces) => replaces,
+            Err(code) => {
+                self.agent.reject(now, session, code, "");
+                return;
+            }
+        };
         if self.calls.len() >= self.config.max_calls {
             self.agent.reject(now, session, 503, "");
             return;
@@ -315,10 +381,15 @@ impl Calls {
             return;
         }
         let call = self.new_call_id();
-        let incoming = Box::new(incoming(flow, invite, offer.is_some()));
+        let is_phone = account.is_some();
+        let incoming = Incoming { account, replaces, ..incoming(flow, invite, offer.is_some()) };
         let leg = Leg::inbound(now, self.config.timing.transaction());
         self.insert(call, session, leg, negotiation, None, offer);
-        self.tell(call, Event::Incoming(incoming));
+        if is_phone {
+            self.agent.keep_to_flow(session);
+            self.mark_phone(now, call, flow.remote.ip());
+        }
+        self.tell(call, Event::Incoming(Box::new(incoming)));
     }
 
     fn ring(&mut self, now: Instant, call: CallId, early_media: Option<SocketAddr>) {
@@ -428,7 +499,7 @@ impl Calls {
                 Action::Up => self.tell_up(call),
                 Action::Confirmed => self.tell(call, Event::Confirmed),
                 Action::Ended(ended) => {
-                    self.remove(call);
+                    self.remove(now, call);
                     self.tell(call, Event::Ended(ended));
                 }
             }
@@ -460,14 +531,18 @@ impl Calls {
     }
 
     fn tell_up(&mut self, call: CallId) {
-        if let Some((code, Some(media))) = self.calls.get(&call).map(|entry| (entry.code, entry.plan.clone()))
-        {
-            self.tell(call, Event::Answered { code, media });
+        let Some(entry) = self.calls.get(&call) else { return };
+        let (code, plan) = (entry.code, entry.plan.clone());
+        if let (Some(media), Some(dialog)) = (plan, self.agent.dialog_id(entry.session)) {
+            self.tell(call, Event::Answered { code, media, dialog });
         }
     }
 
-    fn remove(&mut self, call: CallId) {
+    fn remove(&mut self, now: Instant, call: CallId) {
         if let Some(entry) = self.calls.remove(&call) {
+            if let (Some(address), Some(phones)) = (entry.phone, &mut self.phones) {
+                phones.call_ended(now, address);
+            }
             self.by_session.remove(&entry.session);
             if let Some(due) = entry.due {
                 self.deadlines.remove(&(due, call));
@@ -515,5 +590,7 @@ fn incoming(flow: Flow, invite: &Message, has_offer: bool) -> Incoming {
         asserted_identity: invite.header(Name::PAssertedIdentity).map(str::to_owned),
         call_id: invite.call_id().to_owned(),
         has_offer,
+        account: None,
+        replaces: None,
     }
 }

@@ -24,6 +24,9 @@ pub struct Dial {
     pub codecs: Vec<Codec>,
     /// How long it may ring, counted from the INVITE. Then it is cancelled.
     pub ring: Duration,
+    /// The callee is a phone that is registered here: all messages of the call go by `flow`, whatever it says of itself,
+    /// and it may hand the call on.
+    pub is_phone: bool,
     /// Headers to add to the INVITE as they are. Line breaks in them are replaced by spaces.
     pub headers: Vec<(String, String)>,
 }
@@ -56,6 +59,18 @@ pub enum Command {
     /// Inbound only: refuse.
     Reject {
         /// 300 to 699; anything else becomes 480.
+        code: u16,
+        /// The phrase beside it; empty: the usual one of the code.
+        reason: String,
+    },
+    /// Answer `Event::Refer`: the call will be handed on (the far end is told how it goes by `ReferProgress`), or not.
+    AnswerRefer {
+        /// 202, or 603.
+        accept: bool,
+    },
+    /// Tell whoever asked for a transfer how it goes.
+    ReferProgress {
+        /// What the new callee answered; 200 or more is the last news.
         code: u16,
         /// The phrase beside it; empty: the usual one of the code.
         reason: String,

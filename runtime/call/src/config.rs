@@ -1,7 +1,11 @@
 //! What is the same for all calls of one host.
 
+use std::{fmt, sync::Arc};
+
 use zvonar_media::Codec;
 use zvonar_sip::Timing;
+
+use crate::PhoneBook;
 
 /// Settings of [`crate::Calls`].
 #[derive(Debug, Clone)]
@@ -21,6 +25,23 @@ pub struct CallsConfig {
     pub max_transactions: usize,
     /// The clock constants of SIP.
     pub timing: Timing,
+    /// Phones that may register; `None`: REGISTER is answered 405.
+    pub phones: Option<PhonesConfig>,
+}
+
+/// What it takes to let phones register. `Debug` hides the key.
+#[derive(Clone)]
+pub struct PhonesConfig {
+    /// Their accounts.
+    pub book: Arc<PhoneBook>,
+    /// Signs the nonces that they have to answer: random, another one at each start.
+    pub key: [u8; 32],
+}
+
+impl fmt::Debug for PhonesConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PhonesConfig").field("book", &self.book).finish_non_exhaustive()
+    }
 }
 
 impl Default for CallsConfig {
@@ -33,6 +54,7 @@ impl Default for CallsConfig {
             max_calls: 10_000,
             max_transactions: 60_000,
             timing: Timing::default(),
+            phones: None,
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::{fmt, time::Duration};
 
 use zvonar_media::MediaPlan;
-use zvonar_sip::Flow;
+use zvonar_sip::{Flow, dialog::DialogId};
+
+use crate::{ReferRequest, Replaces};
 
 /// One call of one [`crate::Calls`]: never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,6 +36,8 @@ pub enum Event {
         code: u16,
         /// How the sound flows.
         media: MediaPlan,
+        /// How both ends name the call.
+        dialog: DialogId,
     },
     /// Inbound only, after `Answered`: the caller's ACK came.
     Confirmed,
@@ -49,6 +53,8 @@ pub enum Event {
         /// How long it was held, if the message says so.
         held: Option<Duration>,
     },
+    /// The far end, a phone of ours, wants its call handed on. Answer with `AnswerRefer`.
+    Refer(Box<ReferRequest>),
     /// Exactly once, last.
     Ended(Ended),
 }
@@ -75,6 +81,11 @@ pub struct Incoming {
     /// Whether the INVITE has an offer (one with no codec of ours was answered 488 already); without one we make ours
     /// in the 200.
     pub has_offer: bool,
+    /// The account whose phone this is, proved; `None`: it came from a carrier, or from somebody else whom the
+    /// configuration lets in.
+    pub account: Option<String>,
+    /// A call of the same phone, or of a colleague's, that this one is to take the place of. From phones only.
+    pub replaces: Option<Replaces>,
 }
 
 /// Which end did it.

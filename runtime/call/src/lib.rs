@@ -6,15 +6,23 @@
 mod calls;
 mod command;
 mod config;
+mod doorman;
 mod event;
 mod keys;
 pub mod leg;
 mod negotiation;
+mod phone_book;
+mod refer;
+mod registrar;
 
 pub use calls::{Calls, Output};
 pub use command::{Command, Dial, Identity};
-pub use config::CallsConfig;
+pub use config::{CallsConfig, PhonesConfig};
 pub use event::{CallId, Ended, Event, Incoming, Side};
+pub use phone_book::{PhoneAccount, PhoneBook, PhoneSecret, PhoneSettings};
+pub use refer::{ReferRequest, Replaces};
+pub use registrar::Contact;
+pub use zvonar_sip::dialog::DialogId;
 pub use zvonar_sip::digest::Credentials;
 pub use zvonar_sip::{Flow, Timing, Transport};
 

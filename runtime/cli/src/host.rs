@@ -191,6 +191,7 @@ pub(crate) fn switch_config(config: &Config) -> SwitchConfig {
             ..MediaConfig::new(config.media.address)
         },
         calls: if config.node.calls == 0 { 10_000 } else { config.node.calls },
+        phones: None,
         seed: rand::random(),
     }
 }

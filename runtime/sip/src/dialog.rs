@@ -27,6 +27,19 @@ pub struct Dialog {
     routes: Vec<Box<str>>,
     local_cseq: u32,
     remote_cseq: Option<u32>,
+    /// Requests go the way that the dialog was made on, and nowhere else.
+    keeps_flow: bool,
+}
+
+/// How the two ends of a dialog name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DialogId {
+    /// The SIP `Call-ID`.
+    pub call_id: String,
+    /// The tag that we gave.
+    pub local_tag: String,
+    /// The tag that they gave; empty if they gave none (RFC 2543).
+    pub remote_tag: String,
 }
 
 /// What a dialog takes from our INVITE.
@@ -57,6 +70,7 @@ impl Dialog {
             routes,
             local_cseq: invite.cseq,
             remote_cseq: None,
+            keeps_flow: false,
         }
     }
 
@@ -73,7 +87,13 @@ impl Dialog {
             routes: invite.values(Name::RecordRoute).take(MAX_ROUTES).map(Into::into).collect(),
             local_cseq: 0,
             remote_cseq: Some(invite.cseq()),
+            keeps_flow: false,
         }
+    }
+
+    /// From now on [`Self::next_hop`] is the way that the dialog was made on, whatever the far end says of itself.
+    pub fn keep_to_flow(&mut self) {
+        self.keeps_flow = true;
     }
 
     /// Whether a request or response of the far end belongs here (our tag is compared by whoever looked us up).
@@ -162,7 +182,7 @@ impl Dialog {
     /// A private address behind a public one is that of a phone behind an address translator: its packets come back only
     /// by the way they went.
     pub fn next_hop(&self, flow: Flow) -> Flow {
-        if flow.transport != Transport::Udp {
+        if flow.transport != Transport::Udp || self.keeps_flow {
             return flow;
         }
         let uri = match self.routes.first() {

@@ -76,6 +76,13 @@ impl<'a> Uri<'a> {
         param(self.params, name)
     }
 
+    /// A header that whoever follows the URI is to send (RFC 3261 §19.1.1), without escapes; compared without case.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let mut pairs = self.headers?.split('&').filter_map(|pair| pair.split_once('='));
+        let (_, value) = pairs.find(|(found, _)| unescape(found).eq_ignore_ascii_case(name))?;
+        Some(unescape(value))
+    }
+
     /// The host, if it is an address.
     pub fn ip(&self) -> Option<IpAddr> {
         parse_ip(self.host)
@@ -145,6 +152,9 @@ mod tests {
         assert_eq!((uri.user().as_str(), uri.host), ("user;par=u@example.net", "example.com"));
         let uri = Uri::parse("tel:+7(916)123-45-67;phone-context=x").unwrap();
         assert_eq!(uri.user(), "+79161234567");
+        let uri = Uri::parse("sip:b@h?Subject=x&Replaces=a%40b%3Bto-tag%3D1%3Bfrom-tag%3D2").unwrap();
+        assert_eq!(uri.header("replaces").as_deref(), Some("a@b;to-tag=1;from-tag=2"));
+        assert_eq!((uri.header("x"), Uri::parse("sip:b@h").unwrap().header("Replaces")), (None, None));
         let uri = Uri::parse("soap.beep://192.0.2.103:3002").unwrap();
         assert!(!uri.is_sip());
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
-use zvonar_call::{CallId, Command, Ended, Event, Incoming};
+use zvonar_call::{CallId, Command, DialogId, Ended, Event, Incoming, ReferRequest, Replaces};
 use zvonar_media::Report;
 
 use crate::endpoint::{Arrival, Request};
@@ -34,6 +34,13 @@ pub enum CallEvent {
         /// When it was recognised.
         at: Instant,
     },
+    /// The far end holds us (it wants no sound of ours), or took us back.
+    Held {
+        /// Whether it holds us now.
+        held: bool,
+    },
+    /// The far end, a phone of ours, wants its call handed on. [`Call::answer_refer`] answers it.
+    Refer(Box<ReferRequest>),
     /// Something about the sound.
     Media(MediaEvent),
     /// Over, and nothing more comes. Asked again, the call says it again.
@@ -53,6 +60,9 @@ pub struct Call {
     end: End,
     port: MediaPort,
     sounds: MediaEvents,
+    /// How both ends name the call; `None` until it is up.
+    dialog: Option<DialogId>,
+    is_held: bool,
     /// The trunk's line is free again when the call is gone.
     _line: Option<Line>,
 }
@@ -144,7 +154,16 @@ impl IncomingCall {
         let local_media = self.leg.shared.advertised(port.local_addr());
         self.leg.command(Command::Answer { local_media }).await;
         let Self { leg, events, ended, .. } = self;
-        Ok(Call { leg, events, end: End::Awaited(ended), port, sounds, _line: None })
+        Ok(Call {
+            leg,
+            events,
+            end: End::Awaited(ended),
+            port,
+            sounds,
+            dialog: None,
+            is_held: false,
+            _line: None,
+        })
     }
 
     /// Waits until the caller gives up; for callees who never pick up. Not to be awaited again once it came back.
@@ -164,7 +183,16 @@ impl Call {
         line: Option<Line>,
     ) -> Self {
         let leg = Leg { id, shared, over: false };
-        Self { leg, events, end: End::Awaited(ended), port, sounds, _line: line }
+        Self {
+            leg,
+            events,
+            end: End::Awaited(ended),
+            port,
+            sounds,
+            dialog: None,
+            is_held: false,
+            _line: line,
+        }
     }
 
     /// The sound of the call.
@@ -204,14 +232,19 @@ impl Call {
                 }
                 Some(CallEvent::Progress { code, sound })
             }
-            Event::Answered { media, .. } => {
+            Event::Answered { media, dialog, .. } => {
+                self.is_held = !media.send;
+                self.dialog = Some(dialog);
                 self.port.start(media);
                 Some(CallEvent::Answered { at: clock::now() })
             }
             Event::MediaChanged { media } => {
+                let held = !media.send;
                 self.port.start(media);
-                None
+                let has_changed = std::mem::replace(&mut self.is_held, held) != held;
+                has_changed.then_some(CallEvent::Held { held })
             }
+            Event::Refer(request) => Some(CallEvent::Refer(request)),
             Event::Key { digit, .. } => {
                 // One in the sound reaches the other party of a bridge by itself.
                 self.port.pass_key(digit);
@@ -219,6 +252,32 @@ impl Call {
             }
             Event::Incoming(_) | Event::Confirmed | Event::Ended(_) => None,
         }
+    }
+
+    /// The SIP `Call-ID`; empty until the call is up.
+    pub fn call_id(&self) -> &str {
+        self.dialog.as_ref().map_or("", |dialog| &dialog.call_id)
+    }
+
+    /// Whether this is the call that a phone wants to put another in the place of.
+    pub fn matches(&self, replaces: &Replaces) -> bool {
+        self.dialog.as_ref().is_some_and(|dialog| replaces.names(dialog))
+    }
+
+    /// Whether the far end holds us.
+    pub fn is_held(&self) -> bool {
+        self.is_held
+    }
+
+    /// Answers [`CallEvent::Refer`]: the call will be handed on, or not. Who asked is told how it goes by
+    /// [`Self::refer_progress`].
+    pub async fn answer_refer(&self, accept: bool) {
+        self.leg.command(Command::AnswerRefer { accept }).await;
+    }
+
+    /// Tells whoever asked for a transfer what the new callee answered; a code of 200 or more is the last news.
+    pub async fn refer_progress(&self, code: u16, reason: &str) {
+        self.leg.command(Command::ReferProgress { code, reason: reason.into() }).await;
     }
 
     /// Joins the sound of this call and another: see [`MediaPort::bridge`]. The calls go on being two; whoever hangs up

@@ -22,6 +22,7 @@ use tokio::time::sleep_until;
 use zvonar_call::{CallId, Calls, Command, Dial, Ended, Event, Flow, Incoming, Output, Transport};
 
 use crate::clock;
+use crate::phones::Roster;
 use crate::screen::Screen;
 
 /// Datagrams read in a row before the timers and the commands get their turn.
@@ -116,6 +117,7 @@ pub(crate) struct Endpoint {
     pub(crate) requests: mpsc::Receiver<Request>,
     pub(crate) arrivals: mpsc::Sender<Arrival>,
     pub(crate) dropped: Arc<Dropped>,
+    pub(crate) roster: Arc<Roster>,
 }
 
 impl Endpoint {
@@ -187,11 +189,21 @@ impl Endpoint {
                 Err(_) => continue,
             };
             let now = clock::now();
-            if self.screen.admits(now, source.ip()) {
-                let flow = Flow { transport: Transport::Udp, local: self.local, remote: source };
-                self.calls.handle_bytes(now, flow, &buffer[..length]);
-                self.deliver(live).await;
+            let flow = Flow { transport: Transport::Udp, local: self.local, remote: source };
+            let bytes = &buffer[..length];
+            if self.screen.allows(source.ip()) {
+                if self.screen.admits(now, source.ip()) {
+                    self.calls.handle_bytes(now, flow, bytes);
+                }
+            } else if self.calls.admits(now, source.ip(), bytes) {
+                let is_known = self.calls.knows(now, source.ip());
+                if self.screen.admits_guest(now, source.ip(), is_known) {
+                    self.calls.handle_guest_bytes(now, flow, bytes);
+                }
+            } else {
+                self.screen.refuse();
             }
+            self.deliver(live).await;
         }
     }
 
@@ -200,6 +212,17 @@ impl Endpoint {
             match output {
                 Output::Send { flow, bytes } => self.send(flow, &bytes).await,
                 Output::Event { call, event } => self.pass_on(call, event, live),
+                Output::Registered { user, came_or_went } => {
+                    let contacts = self.calls.contacts(&user);
+                    if came_or_went {
+                        tracing::debug!(user, phones = contacts.len(), "a telephone came or went");
+                    }
+                    self.roster.write(user, contacts, came_or_went);
+                }
+                Output::ShutOut { address } => tracing::warn!(
+                    %address,
+                    "too many wrong passwords of telephones: nothing is heard from there for a while"
+                ),
             }
         }
     }

@@ -13,13 +13,16 @@ mod call;
 pub mod clock;
 mod endpoint;
 pub mod media_io;
+mod phones;
 mod screen;
 mod switch;
 mod trunk;
 
 pub use call::{Call, CallEvent, IncomingCall};
 pub use media_io::{Closed, MediaConfig, MediaError, MediaEvent, MediaPlace, MediaStats};
+pub use phones::{PhoneRing, RingEnd, RingError, RingEvent, Ringing};
 pub use screen::{Network, Screen};
 pub(crate) use switch::Shared;
 pub use switch::{DialError, Doorway, Reservation, Switch, SwitchConfig, SwitchError, Target};
 pub use trunk::{Line, Pacer, Trunk, TrunkConfig};
+pub use zvonar_call::{Contact, PhoneAccount, PhoneBook, PhoneSecret, PhoneSettings, ReferRequest, Replaces};

@@ -49,13 +49,27 @@ impl From<IpAddr> for Network {
 /// table are refused. Reached only where a wide network was allowed.
 const SOURCES: usize = 10_000;
 
+/// Datagrams a second of an address from which nobody is registered: enough for an office that comes back to life.
+const STRANGERS: u32 = 20;
+
 /// The gate before the parser.
 #[derive(Debug)]
 pub struct Screen {
     allowed: Vec<Network>,
+    sources: Buckets,
+    /// Phones that are registered. Apart from the others, so that a flood of addresses that nobody knows takes no place
+    /// of theirs.
+    guests: Buckets,
+    /// Whoever wants to register.
+    strangers: Buckets,
+    refused: u64,
+}
+
+/// One bucket an address.
+#[derive(Debug)]
+struct Buckets {
     per_second: f64,
     sources: HashMap<IpAddr, Bucket>,
-    refused: u64,
 }
 
 #[derive(Debug)]
@@ -67,20 +81,50 @@ struct Bucket {
 impl Screen {
     /// `per_second`: datagrams that one address may send, with a second's worth as burst.
     pub fn new(allowed: Vec<Network>, per_second: u32) -> Self {
-        Self { allowed, per_second: per_second.into(), sources: HashMap::new(), refused: 0 }
+        Self {
+            allowed,
+            sources: Buckets::new(per_second),
+            guests: Buckets::new(per_second),
+            strangers: Buckets::new(per_second.min(STRANGERS)),
+            refused: 0,
+        }
+    }
+
+    /// Whether the configuration lets an address in.
+    pub fn allows(&self, source: IpAddr) -> bool {
+        self.allowed.iter().any(|network| network.contains(source))
     }
 
     /// Whether a datagram of this source goes on to the parser.
     pub fn admits(&mut self, now: Instant, source: IpAddr) -> bool {
-        let admitted =
-            self.allowed.iter().any(|network| network.contains(source)) && self.take_token(now, source);
+        let admitted = self.allows(source) && self.sources.take_token(now, source);
         self.refused += u64::from(!admitted);
         admitted
+    }
+
+    /// The same for somebody whom the configuration does not let in: a phone that is registered (`is_known`), or one that
+    /// wants to be.
+    pub fn admits_guest(&mut self, now: Instant, source: IpAddr, is_known: bool) -> bool {
+        let buckets = if is_known { &mut self.guests } else { &mut self.strangers };
+        let admitted = buckets.take_token(now, source);
+        self.refused += u64::from(!admitted);
+        admitted
+    }
+
+    /// Counts a datagram that somebody else refused unread.
+    pub fn refuse(&mut self) {
+        self.refused += 1;
     }
 
     /// Datagrams that were dropped unread so far.
     pub fn refused(&self) -> u64 {
         self.refused
+    }
+}
+
+impl Buckets {
+    fn new(per_second: u32) -> Self {
+        Self { per_second: per_second.into(), sources: HashMap::new() }
     }
 
     fn take_token(&mut self, now: Instant, source: IpAddr) -> bool {
@@ -151,7 +195,7 @@ mod tests {
         for i in 0..3 * SOURCES as u32 {
             screen.admits(start, IpAddr::from(i.to_be_bytes()));
         }
-        assert_eq!(screen.sources.len(), SOURCES);
+        assert_eq!(screen.sources.sources.len(), SOURCES);
         assert!(
             screen.admits(start + Duration::from_secs(3), "9.9.9.9".parse().unwrap()),
             "the idle ones make room"

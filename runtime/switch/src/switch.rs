@@ -9,13 +9,16 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use zvonar_call::{Calls, CallsConfig, Credentials, Dial, Flow, Identity, Transport};
+use zvonar_call::{
+    Calls, CallsConfig, Credentials, Dial, Flow, Identity, PhoneBook, PhonesConfig, Transport,
+};
 use zvonar_media::Codec;
 use zvonar_model::{PhoneNumber, TrunkId};
 
 use crate::call::{Call, IncomingCall};
 use crate::endpoint::{Arrival, Dropped, Endpoint, Request, ends};
 use crate::media_io::{MediaConfig, MediaEngine, MediaError, MediaEvents, MediaPlace, MediaPort, MediaStats};
+use crate::phones::Roster;
 use crate::screen::{Network, Screen};
 use crate::trunk::{Line, Trunk, TrunkConfig};
 
@@ -36,6 +39,8 @@ pub struct SwitchConfig {
     pub media: MediaConfig,
     /// Calls at once, both ways; the next caller hears 503.
     pub calls: usize,
+    /// The accounts of telephones that may register; `None`: nobody may.
+    pub phones: Option<Arc<PhoneBook>>,
     /// From where tags, branches and Call-IDs come: random in earnest, fixed in a test.
     pub seed: u64,
 }
@@ -98,11 +103,17 @@ pub(crate) struct Shared {
     pub(crate) dropped: Arc<Dropped>,
     pub(crate) media: MediaEngine,
     trunks: BTreeMap<TrunkId, Trunk>,
+    pub(crate) roster: Arc<Roster>,
     local: SocketAddr,
     advertise: Option<IpAddr>,
 }
 
 impl Shared {
+    /// The way to the endpoint task.
+    pub(crate) fn requests(&self) -> &mpsc::Sender<Request> {
+        &self.requests
+    }
+
     /// Asks something of the endpoint task; when it is gone, so is every call.
     pub(crate) async fn ask(&self, request: Request) {
         let _ = self.requests.send(request).await;
@@ -117,7 +128,7 @@ impl Shared {
 /// A running switch. Its clones reach the same one.
 #[derive(Debug, Clone)]
 pub struct Switch {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// What must be kept to take calls and to stop in order.
@@ -141,11 +152,13 @@ impl Switch {
             advertise: config.advertise.map(|address| SocketAddr::new(address, local.port()).to_string()),
             max_calls: config.calls,
             max_transactions: config.calls.saturating_mul(6).max(1_000),
+            phones: config.phones.clone().map(|book| PhonesConfig { book, key: rand::random() }),
             ..CallsConfig::default()
         };
         let (requests, inbox) = mpsc::channel(4096);
         let (door, arrivals) = mpsc::channel(512);
         let dropped = Arc::new(Dropped::default());
+        let roster = Arc::new(Roster::new(config.phones));
         let endpoint = Endpoint {
             socket,
             local,
@@ -154,10 +167,11 @@ impl Switch {
             requests: inbox,
             arrivals: door,
             dropped: Arc::clone(&dropped),
+            roster: Arc::clone(&roster),
         };
         let trunks = config.trunks.into_iter().map(|trunk| (trunk.id.clone(), Trunk::new(trunk))).collect();
         let shared =
-            Arc::new(Shared { requests, dropped, media, trunks, local, advertise: config.advertise });
+            Arc::new(Shared { requests, dropped, media, trunks, roster, local, advertise: config.advertise });
         let doorway = Doorway { arrivals, shared: Arc::clone(&shared), task: tokio::spawn(endpoint.run()) };
         Ok((Self { shared }, doorway))
     }
@@ -224,6 +238,7 @@ impl Switch {
             local_media: self.shared.advertised(port.local_addr()),
             codecs: Codec::ALL.to_vec(),
             ring,
+            is_phone: false,
             headers: Vec::new(),
         };
         let (ends, events, ended) = ends();

@@ -35,6 +35,7 @@ async fn switch(trunk: Option<SocketAddr>, ports: u16, threads: usize) -> (Switc
         trunks: trunks.into_iter().collect(),
         media,
         calls: 100,
+        phones: None,
         seed: u64::from(ports),
     };
     Switch::start(config).await.expect("the switch starts")

@@ -310,7 +310,7 @@ fn both_ends_learn_where_the_sound_goes() {
         .events
         .iter()
         .filter_map(|(_, host, _, event)| match event {
-            Event::Answered { media, code: 200 } => Some((*host, media.remote)),
+            Event::Answered { media, code: 200, .. } => Some((*host, media.remote)),
             _ => None,
         })
         .collect();

@@ -44,6 +44,7 @@ impl Table {
             match output {
                 Output::Send { bytes, .. } => self.messages.push(read(&bytes, Transport::Udp).unwrap()),
                 Output::Event { call, event } => self.events.push((call, event)),
+                other => panic!("{other:?}"),
             }
         }
     }
@@ -123,7 +124,7 @@ fn a_call_without_an_offer_gets_ours_in_the_200() {
     table.request("ACK", 1, ok.to_tag(), "application/sdp", &sdp(AUDIO));
     let told = table.told();
     assert!(
-        matches!(&told[..], [Event::Answered { code: 200, media }, Event::Confirmed]
+        matches!(&told[..], [Event::Answered { code: 200, media, .. }, Event::Confirmed]
         if media.remote.to_string() == "10.0.0.2:5004" && media.codec == Codec::Pcma),
         "{told:?}"
     );
@@ -174,7 +175,7 @@ fn the_answer_may_have_come_with_the_early_media() {
     let mut table = Table::new();
     let told = answered(&mut table, &sdp(AUDIO), 200, "");
     match &told[..] {
-        [Event::Progress { code: 183, media: Some(early) }, Event::Answered { code: 200, media }] => {
+        [Event::Progress { code: 183, media: Some(early) }, Event::Answered { code: 200, media, .. }] => {
             assert_eq!(early, media);
             assert_eq!(media.event_send, Some(101));
         }

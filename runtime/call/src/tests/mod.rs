@@ -3,5 +3,6 @@
 mod calls;
 mod in_talk;
 mod network;
+mod phones;
 mod torture;
 mod world;

@@ -87,6 +87,7 @@ pub(super) fn dial(ring: Duration) -> Dial {
         credentials: None,
         local_media: media(CALLER),
         codecs: Vec::new(),
+        is_phone: false,
         ring,
         headers: Vec::new(),
     }
@@ -135,6 +136,7 @@ impl World {
         while let Some(output) = self.hosts[host].poll_output() {
             match output {
                 Output::Send { flow, bytes } => self.send(host, flow, bytes),
+                other @ (Output::Registered { .. } | Output::ShutOut { .. }) => panic!("{other:?}"),
                 Output::Event { call, event } => {
                     if self.keeps_log {
                         let text = format!("{host}: {event:?}");

@@ -127,6 +127,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
             }],
             media: MediaConfig { threads: 1, ..MediaConfig::new(listen.ip()) },
             calls: 10,
+            phones: None,
             seed: rand::random(),
         };
         let engine = host::engine(&host::module_cache()?, 4)?;

@@ -64,6 +64,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
             trunks: Vec::new(),
             media: MediaConfig { ports: arguments.media_ports, ..MediaConfig::new(arguments.listen.ip()) },
             calls: 10_000,
+            phones: None,
             seed: rand::random(),
         };
         let (switch, mut doorway) = Switch::start(config).await?;

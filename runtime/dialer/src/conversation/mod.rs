@@ -320,7 +320,7 @@ impl Conversations {
                         ..CallReport::unanswered(clock::wall(), outcome)
                     };
                 }
-                CallEvent::Key { .. } | CallEvent::Media(_) => {}
+                CallEvent::Key { .. } | CallEvent::Media(_) | CallEvent::Held { .. } | CallEvent::Refer(_) => {}
             }
         };
         post_dial_delay.get_or_insert_with(|| since(dialled));

@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::{
-    ALLOW, Agent, AgentEvent, SessionId,
+    Agent, AgentEvent, AgentOutput, SessionId,
     servers::{key, merge_key},
     session::{Session, State, Unacknowledged},
     timers::Owner,
@@ -55,9 +55,16 @@ impl Agent {
         }
         match request.method() {
             Method::Invite => self.handle_invite(now, flow, request, key),
-            Method::Options => self.refuse(flow, &request, 200, "", |writer| {
-                writer.header(Name::Allow, ALLOW).header(Name::Accept, "application/sdp");
-            }),
+            Method::Options => {
+                let allow = self.allow();
+                self.refuse(flow, &request, 200, "", |writer| {
+                    writer.header(Name::Allow, allow).header(Name::Accept, "application/sdp");
+                });
+            }
+            Method::Register => {
+                let request = Box::new(request);
+                self.outputs.push_back(AgentOutput::Register { flow, request });
+            }
             // They make sense in a dialog only.
             _ => self.refuse(flow, &request, 481, "", |_| {}),
         }
@@ -65,10 +72,16 @@ impl Agent {
 
     /// Refuses what nobody here understands, in the order of RFC 3261 §8.2.
     pub(super) fn is_served(&mut self, flow: Flow, request: &Message) -> bool {
-        if let Method::Other(_) = request.method() {
+        let is_known = match request.method() {
+            Method::Other(_) | Method::Notify => false,
+            Method::Register | Method::Refer => self.config.serves_phones,
+            _ => true,
+        };
+        if !is_known {
             let code = if request.method().is_defined() { 405 } else { 501 };
+            let allow = self.allow();
             self.refuse(flow, request, code, "", |writer| {
-                writer.header(Name::Allow, ALLOW);
+                writer.header(Name::Allow, allow);
             });
             return false;
         }
@@ -76,8 +89,11 @@ impl Agent {
             self.refuse(flow, request, 416, "", |_| {});
             return false;
         }
-        // We support no extension that anybody could require of us.
-        let required: Vec<&str> = request.values(Name::Require).take(20).collect();
+        // Of the extensions that anybody could require of us, we support but one, and that for phones.
+        let takes_replaces = self.config.serves_phones && *request.method() == Method::Invite;
+        let is_supported = |name: &&str| takes_replaces && name.eq_ignore_ascii_case("replaces");
+        let required: Vec<&str> =
+            request.values(Name::Require).filter(|name| !is_supported(name)).take(20).collect();
         if !required.is_empty() {
             let required = required.join(", ");
             self.refuse(flow, request, 420, "", |writer| {
@@ -124,15 +140,7 @@ impl Agent {
         let server = self.start_server(now, flow, &invite, key, id);
         let invite = Box::new(invite);
         let state = State::Invited { server, invite: invite.clone() };
-        let session = Session {
-            flow,
-            state,
-            outbound: None,
-            unacknowledged: None,
-            offer: None,
-            bye_wanted: false,
-            requests: 1,
-        };
+        let session = Session { requests: 1, ..Session::new(flow, state) };
         self.sessions.insert(id, session);
         self.tell(id, AgentEvent::Invited { flow, invite });
     }
@@ -150,7 +158,8 @@ impl Agent {
 
     /// Answers an INVITE with 200. The session description is the answer to its offer, or our offer if it had none.
     pub fn accept(&mut self, now: Instant, id: SessionId, sdp: &str) {
-        let Some(Session { flow, state: State::Invited { server, invite }, .. }) = self.sessions.get(&id)
+        let Some(Session { flow, keeps_flow, state: State::Invited { server, invite }, .. }) =
+            self.sessions.get(&id)
         else {
             return;
         };
@@ -159,7 +168,10 @@ impl Agent {
             return;
         }
         let bytes = self.response(&flow, invite, id, 200, "", Some(sdp));
-        let (cseq, dialog) = (invite.cseq(), Box::new(Dialog::from_request(invite, &id.tag())));
+        let (cseq, mut dialog) = (invite.cseq(), Box::new(Dialog::from_request(invite, &id.tag())));
+        if *keeps_flow {
+            dialog.keep_to_flow();
+        }
         self.respond(now, server, 200, bytes.clone());
         if let Some(session) = self.sessions.get_mut(&id) {
             session.state = State::Talking { dialog };
@@ -189,6 +201,23 @@ impl Agent {
         self.refuse_session(now, id, code.clamp(300, 699), reason);
     }
 
+    /// Refuses an INVITE, and says more than a code: a challenge.
+    pub fn reject_with(&mut self, now: Instant, id: SessionId, code: u16, headers: &[(Name, String)]) {
+        let Some(Session { flow, state: State::Invited { server, invite }, .. }) = self.sessions.get(&id)
+        else {
+            return;
+        };
+        let server = *server;
+        let mut writer = Writer::response_to(invite, flow, code, "", Some(&id.tag()));
+        writer.header(Name::Server, &self.config.user_agent);
+        for (name, value) in headers {
+            writer.header(*name, value);
+        }
+        let bytes = writer.finish();
+        self.respond(now, server, code, bytes);
+        self.drop_session(id);
+    }
+
     pub(super) fn refuse_session(&mut self, now: Instant, id: SessionId, code: u16, reason: &str) {
         let Some(Session { flow, state: State::Invited { server, invite }, .. }) = self.sessions.get(&id)
         else {
@@ -215,7 +244,10 @@ impl Agent {
             for route in invite.headers(Name::RecordRoute) {
                 writer.header(Name::RecordRoute, route);
             }
-            writer.header(Name::Contact, self.contact(flow)).header(Name::Allow, ALLOW);
+            writer.header(Name::Contact, self.contact(flow)).header(Name::Allow, self.allow());
+            if self.config.serves_phones {
+                writer.header(Name::Supported, "replaces");
+            }
         }
         if code == 503 {
             writer.header(Name::RetryAfter, RETRY_AFTER);

@@ -40,6 +40,10 @@ pub(super) enum Purpose {
     /// The session waits for its answer.
     Bye,
     Prack,
+    /// What came of a REFER.
+    Notify,
+    /// Whether a phone is there.
+    Probe,
     /// A BYE to somebody who answered second: nobody waits for its answer.
     Orphan,
 }
@@ -51,6 +55,8 @@ impl Purpose {
             Self::Cancel => Method::Cancel,
             Self::Bye | Self::Orphan => Method::Bye,
             Self::Prack => Method::Prack,
+            Self::Notify => Method::Notify,
+            Self::Probe => Method::Options,
         }
     }
 }
@@ -116,6 +122,8 @@ impl Agent {
                 }
                 (Purpose::Invite { .. }, _) => self.invite_accepted(now, session, key, response),
                 (Purpose::Bye, 200..) => self.bye_answered(now, session, response),
+                (Purpose::Notify, code @ 300..) => self.notify_refused(session, code),
+                (Purpose::Probe, 200..) => self.probed(key.branch, true),
                 _ => {}
             },
         }
@@ -133,11 +141,14 @@ impl Agent {
             ClientDue::GiveUp => {
                 let (session, method) = (entry.session, entry.purpose.method());
                 let is_orphan = matches!(entry.purpose, Purpose::Orphan);
+                let is_probe = matches!(entry.purpose, Purpose::Probe);
                 if method == Method::Invite && self.is_inviting(session, key.branch) {
                     self.drop_session(session);
                     self.tell(session, AgentEvent::NoResponse);
                 } else if method == Method::Bye && !is_orphan {
                     self.drop_session(session);
+                } else if is_probe {
+                    self.probed(key.branch, false);
                 }
             }
             ClientDue::Gone | ClientDue::Nothing => {}

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{ALLOW, Agent, AgentEvent, SessionId, session::State};
+use super::{Agent, AgentEvent, SessionId, refer::Referral, session::State};
 use crate::{
     Flow,
     message::{Message, Method, Name, Writer},
@@ -55,8 +55,9 @@ impl Agent {
             return;
         };
         if *request.method() == Method::Options {
+            let allow = self.allow();
             self.refuse(flow, &request, 200, "", |writer| {
-                writer.header(Name::Allow, ALLOW).header(Name::Accept, "application/sdp");
+                writer.header(Name::Allow, allow).header(Name::Accept, "application/sdp");
             });
             return;
         }
@@ -67,6 +68,10 @@ impl Agent {
         let is_invite = *request.method() == Method::Invite;
         if is_invite && session.unacknowledged.is_some() {
             // Our last answer is still on its way: one offer at a time (RFC 3261 §14.2).
+            self.refuse(flow, &request, 491, "", |_| {});
+            return;
+        }
+        if *request.method() == Method::Refer && session.referral.is_some() {
             self.refuse(flow, &request, 491, "", |_| {});
             return;
         }
@@ -84,6 +89,10 @@ impl Agent {
                 if let State::Talking { dialog } = &mut session.state {
                     dialog.refresh_target(&request);
                 }
+                if session.keeps_flow {
+                    // Its address translator may have given it another port.
+                    session.flow = flow;
+                }
                 let sdp = request.sdp();
                 if sdp.is_none() && !is_invite {
                     // A session refresh (RFC 4028): nothing changes.
@@ -97,6 +106,11 @@ impl Agent {
                 self.answer(now, server, flow, &request, id, 200);
                 let content_type = request.content_type().unwrap_or_default();
                 self.tell(id, AgentEvent::Info { content_type, body: request.body().clone() });
+            }
+            Method::Refer => {
+                let request = Box::new(request);
+                session.referral = Some(Referral { server, flow, request: request.clone() });
+                self.tell(id, AgentEvent::Referred { request });
             }
             // A PRACK: we send nothing that asks for one.
             _ => self.answer(now, server, flow, &request, id, 481),
@@ -126,7 +140,7 @@ impl Agent {
             self.respond(now, server, code, writer.finish());
             return;
         };
-        writer.header(Name::Contact, self.contact(&flow)).header(Name::Allow, ALLOW);
+        writer.header(Name::Contact, self.contact(&flow)).header(Name::Allow, self.allow());
         let bytes = writer.finish_typed("application/sdp", sdp.as_bytes());
         self.respond(now, server, code, bytes.clone());
         if *request.method() == Method::Invite {
@@ -144,6 +158,7 @@ impl Agent {
         } else {
             self.refuse(flow, bye, 200, "", |_| {});
         }
+        self.drop_referral(now, id);
         let Some(session) = self.sessions.get_mut(&id) else { return };
         match &mut session.state {
             // It overtook the 2xx that it closes, which is still to be acknowledged.

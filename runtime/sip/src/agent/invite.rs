@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    ALLOW, Agent, AgentEvent, ClientKey, Full, SessionId,
+    Agent, AgentEvent, ClientKey, Full, SessionId,
     clients::Purpose,
     sent::SentInvite,
     session::{Cancel, Session, State},
@@ -40,6 +40,9 @@ pub struct Invite {
     pub credentials: Option<Credentials>,
     /// The offer.
     pub sdp: String,
+    /// All messages of the call go by `flow`, wherever the far end says that it is: it is a phone, perhaps behind an
+    /// address translator.
+    pub keeps_flow: bool,
     /// Headers to add. Those that the agent writes itself are left out.
     pub headers: Vec<(String, String)>,
 }
@@ -111,17 +114,14 @@ impl Agent {
             return Err(Full);
         }
         let id = self.new_session_id();
+        let flow = invite.flow;
         let call_id = format!("{:016x}{:016x}", self.random(), self.random());
         let outbound = Outbound { call_id, cseq: 0, server: None, proxy: None, invite };
         let state = State::Inviting { branch: 0, cancel: Cancel::No, early_bye: None, rseq: None };
         let session = Session {
-            flow: outbound.invite.flow,
-            state,
+            keeps_flow: outbound.invite.keeps_flow,
             outbound: Some(Box::new(outbound)),
-            unacknowledged: None,
-            offer: None,
-            bye_wanted: false,
-            requests: 0,
+            ..Session::new(flow, state)
         };
         self.sessions.insert(id, session);
         self.send_invite(now, id);
@@ -150,6 +150,7 @@ impl Agent {
             routes: routes.map(|(_, value)| value.clone()).collect(),
             credentials,
             uri,
+            keeps_flow: invite.keeps_flow,
         };
         let mut writer = Writer::request("INVITE", &sent.uri);
         writer
@@ -160,8 +161,11 @@ impl Agent {
             .header(Name::CallId, &sent.call_id)
             .header(Name::CSeq, format_args!("{cseq} INVITE"))
             .header(Name::Contact, self.contact(&flow))
-            .header(Name::Allow, ALLOW)
+            .header(Name::Allow, self.allow())
             .header(Name::UserAgent, &self.config.user_agent);
+        if self.config.serves_phones {
+            writer.header(Name::Supported, "replaces");
+        }
         for (name, value) in &invite.headers {
             if !is_ours(Name::of(name)) {
                 writer.header_named(name, value);
@@ -266,7 +270,7 @@ impl Agent {
         self.start_client(now, new_branch, flow, writer.finish(), id, Purpose::Prack);
     }
 
-    fn authorize(&mut self, id: SessionId, writer: &mut Writer, method: &Method, uri: &str) {
+    pub(super) fn authorize(&mut self, id: SessionId, writer: &mut Writer, method: &Method, uri: &str) {
         writer.header(Name::UserAgent, &self.config.user_agent);
         if let Some(outbound) = self.sessions.get_mut(&id).and_then(|session| session.outbound.as_mut()) {
             for (name, value) in outbound.authorize(method, uri, b"") {
@@ -332,13 +336,8 @@ impl Agent {
     ) {
         dialog.count_from(outbound.cseq);
         let session = Session {
-            flow,
-            state: State::Talking { dialog: Box::new(dialog) },
             outbound: Some(outbound),
-            unacknowledged: None,
-            offer: None,
-            bye_wanted: false,
-            requests: 0,
+            ..Session::new(flow, State::Talking { dialog: Box::new(dialog) })
         };
         self.sessions.insert(id, session);
         self.send_bye(now, id);
@@ -411,6 +410,7 @@ impl Agent {
     }
 
     pub(super) fn send_bye(&mut self, now: Instant, id: SessionId) {
+        self.drop_referral(now, id);
         let branch = self.random();
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let invited = State::Inviting { branch: 0, cancel: Cancel::Sent, early_bye: None, rseq: None };

@@ -22,6 +22,8 @@ mod answer;
 mod clients;
 mod in_dialog;
 mod invite;
+mod outside;
+mod refer;
 mod sent;
 mod servers;
 mod session;
@@ -43,14 +45,18 @@ use self::{
 };
 use crate::{
     Flow, Timing,
+    dialog::DialogId,
     message::{MAGIC_COOKIE, Message, Name, Unreadable, Writer, read},
 };
 
 pub use invite::Invite;
+pub use outside::ProbeId;
 pub use session::SessionId;
 
-/// The methods that are served here.
+/// The methods that are served everywhere.
 pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE";
+/// The methods that are served where phones register.
+const ALLOW_PHONES: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER, REFER";
 
 /// Settings of an [`Agent`].
 #[derive(Debug, Clone)]
@@ -61,6 +67,8 @@ pub struct AgentConfig {
     pub contact_user: String,
     /// `host` or `host:port` to name in `Via` and `Contact` instead of the flow's local address.
     pub advertise: Option<String>,
+    /// Whether phones may register here, hand calls on (REFER) and pick up calls of others (`Replaces`).
+    pub serves_phones: bool,
     /// How many sessions there may be, those that wait for the answer to their BYE included.
     pub max_sessions: usize,
     /// How many transactions there may be.
@@ -85,6 +93,21 @@ pub enum AgentOutput {
         session: SessionId,
         /// What happened.
         event: AgentEvent,
+    },
+    /// A sound REGISTER came. To be answered by [`Agent::answer_and_forget`] or [`Agent::answer_and_remember`] before
+    /// any other input.
+    Register {
+        /// Where from.
+        flow: Flow,
+        /// The REGISTER.
+        request: Box<Message>,
+    },
+    /// What came of [`Agent::probe`].
+    Probed {
+        /// Which question.
+        probe: ProbeId,
+        /// Whether anything was answered.
+        is_there: bool,
     },
 }
 
@@ -142,6 +165,11 @@ pub enum AgentEvent {
         content_type: String,
         /// What it says.
         body: Bytes,
+    },
+    /// A REFER came: the far end wants its call handed on. [`Agent::answer_refer`] answers it, now or later.
+    Referred {
+        /// The REFER; what it asks for is not looked into yet.
+        request: Box<Message>,
     },
     /// The far end's BYE came and was answered 200. The session is over.
     HungUp,
@@ -259,7 +287,7 @@ impl Agent {
     fn new_session_id(&mut self) -> SessionId {
         loop {
             let id = SessionId(self.rng.next_u64());
-            if !self.sessions.contains_key(&id) {
+            if id != SessionId::NOBODY && !self.sessions.contains_key(&id) {
                 return id;
             }
         }
@@ -270,6 +298,29 @@ impl Agent {
         let session = self.sessions.remove(&id)?;
         self.timers.move_to(Owner::Session(id), session.due(), None);
         Some(session)
+    }
+
+    /// The methods that are served.
+    fn allow(&self) -> &'static str {
+        if self.config.serves_phones { ALLOW_PHONES } else { ALLOW }
+    }
+
+    /// How the two ends of a call that is up name it (RFC 3261 §12).
+    pub fn dialog_id(&self, id: SessionId) -> Option<DialogId> {
+        let dialog = self.sessions.get(&id)?.dialog()?;
+        Some(DialogId {
+            call_id: dialog.call_id().to_owned(),
+            local_tag: id.tag(),
+            remote_tag: dialog.remote_tag().unwrap_or("").to_owned(),
+        })
+    }
+
+    /// From now on the messages of a call that came in go where its INVITE came from, whatever its `Contact` says: what
+    /// it says may be true behind an address translator only.
+    pub fn keep_to_flow(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.keeps_flow = true;
+        }
     }
 
     /// Our address as others see it.

@@ -21,13 +21,19 @@ pub(super) struct SentInvite {
     pub routes: Vec<String>,
     /// The answers to challenges.
     pub credentials: Vec<(Name, String)>,
+    /// What follows goes the same way, wherever the far end says that it is.
+    pub keeps_flow: bool,
 }
 
 impl SentInvite {
     /// The dialog that a response with a tag makes: 101–299.
     pub(super) fn dialog(&self, response: &Message) -> Dialog {
         let Self { uri, from, call_id, cseq, .. } = self;
-        Dialog::from_response(Caller { call_id, from, uri, cseq: *cseq }, response)
+        let mut dialog = Dialog::from_response(Caller { call_id, from, uri, cseq: *cseq }, response);
+        if self.keeps_flow {
+            dialog.keep_to_flow();
+        }
+        dialog
     }
 
     /// A request with the request URI, the `Via`, the routes and the ends of the INVITE: its CANCEL, or the ACK to a

@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::invite::Outbound;
+use super::{
+    invite::Outbound,
+    refer::{Referral, Subscription},
+};
 use crate::{Flow, dialog::Dialog, message::Message};
 
 /// A call as the agent knows it. Its number is also the tag that we gave our end, so that a message finds it without a
@@ -13,6 +16,9 @@ use crate::{Flow, dialog::Dialog, message::Message};
 pub struct SessionId(pub(super) u64);
 
 impl SessionId {
+    /// No session has this number: that of transactions outside calls.
+    pub(super) const NOBODY: Self = Self(0);
+
     /// The tag of our end.
     pub(super) fn tag(self) -> String {
         format!("{:016x}", self.0)
@@ -40,6 +46,14 @@ pub(super) struct Session {
     pub bye_wanted: bool,
     /// Server transactions of requests inside the dialog that have not been forgotten yet.
     pub requests: usize,
+    /// Messages go by `flow` and nowhere else: the far end is a phone.
+    pub keeps_flow: bool,
+    /// A REFER that waits for its answer.
+    pub referral: Option<Referral>,
+    /// Whether a REFER was answered before.
+    pub has_referred: bool,
+    /// Who asked for the last transfer is told how it goes.
+    pub subscription: Option<Subscription>,
 }
 
 #[derive(Debug)]
@@ -83,6 +97,22 @@ pub(super) struct Unacknowledged {
 }
 
 impl Session {
+    pub(super) fn new(flow: Flow, state: State) -> Self {
+        Self {
+            flow,
+            state,
+            outbound: None,
+            unacknowledged: None,
+            offer: None,
+            bye_wanted: false,
+            requests: 0,
+            keeps_flow: false,
+            referral: None,
+            has_referred: false,
+            subscription: None,
+        }
+    }
+
     pub(super) fn dialog(&self) -> Option<&Dialog> {
         match &self.state {
             State::Talking { dialog } | State::Closing { dialog, .. } => Some(dialog),

@@ -6,6 +6,7 @@ use crate::{Transport, digest::Credentials, message::Method};
 mod called;
 mod calling;
 mod challenges;
+mod phones;
 
 /// An agent, and the far end played by hand.
 struct Bench {
@@ -22,6 +23,7 @@ fn config() -> AgentConfig {
         user_agent: "test".into(),
         contact_user: "robot".into(),
         advertise: None,
+        serves_phones: false,
         max_sessions: 100,
         max_transactions: 1000,
         timing: Timing::default(),
@@ -62,6 +64,7 @@ impl Bench {
                     messages.push(read(&bytes, Transport::Udp).expect("sound"))
                 }
                 AgentOutput::Event { event, .. } => events.push(event),
+                other => panic!("{other:?}"),
             }
         }
         (messages, events)
@@ -88,6 +91,7 @@ impl Bench {
                 password: password.into(),
             }),
             sdp: OFFER.into(),
+            keeps_flow: false,
             headers: vec![("X-Lead".into(), "1\r\nX-Evil: 2".into()), ("Via".into(), "evil".into())],
         };
         let id = self.agent.invite(self.now, invite).expect("there is room");

@@ -48,7 +48,7 @@ impl Algorithm {
         }
     }
 
-    fn of(text: &str) -> Option<Self> {
+    pub(super) fn of(text: &str) -> Option<Self> {
         [(Hash::Md5, false), (Hash::Md5, true), (Hash::Sha256, false), (Hash::Sha256, true)]
             .map(|(hash, is_session)| Self { hash, is_session })
             .into_iter()

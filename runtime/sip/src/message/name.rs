@@ -80,6 +80,9 @@ names! {
     ReferTo "Refer-To" = b'r',
     ReferredBy "Referred-By" = b'b',
     Event "Event" = b'o',
+    SubscriptionState "Subscription-State",
+    Replaces "Replaces",
+    MinExpires "Min-Expires",
 }
 
 #[cfg(test)]

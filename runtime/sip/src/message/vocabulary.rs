@@ -18,6 +18,9 @@ pub enum Method {
     Info,
     Update,
     Prack,
+    Register,
+    Refer,
+    Notify,
     /// One that nothing here serves.
     Other(Box<str>),
 }
@@ -34,6 +37,9 @@ impl Method {
             Self::Info => "INFO",
             Self::Update => "UPDATE",
             Self::Prack => "PRACK",
+            Self::Register => "REGISTER",
+            Self::Refer => "REFER",
+            Self::Notify => "NOTIFY",
             Self::Other(text) => text,
         }
     }
@@ -49,6 +55,9 @@ impl Method {
             "INFO" => Self::Info,
             "UPDATE" => Self::Update,
             "PRACK" => Self::Prack,
+            "REGISTER" => Self::Register,
+            "REFER" => Self::Refer,
+            "NOTIFY" => Self::Notify,
             other => Self::Other(other.into()),
         }
     }

@@ -54,6 +54,7 @@ impl Bench {
             requests: inbox,
             arrivals: door,
             dropped: Arc::default(),
+            roster: Arc::new(Roster::new(None)),
         };
         Self { far, near, requests, arrivals, task: tokio::spawn(endpoint.run()) }
     }
@@ -98,6 +99,7 @@ impl Bench {
             credentials: None,
             local_media: "127.0.0.1:4002".parse().unwrap(),
             codecs: Vec::new(),
+            is_phone: false,
             ring: Duration::from_secs(60),
             headers: Vec::new(),
         }

@@ -54,6 +54,7 @@ fn config(trunks: Vec<TrunkConfig>) -> SwitchConfig {
         trunks,
         media: MediaConfig { ports: first..=first + 19, threads: 1, ..MediaConfig::new(HERE) },
         calls: 10,
+        phones: None,
         seed: 7,
     }
 }

@@ -218,6 +218,7 @@ fn over_the_caps_callers_are_asked_to_come_back() {
             from: "<sip:a@h>".into(),
             credentials: None,
             sdp: OFFER.into(),
+            keeps_flow: false,
             headers: vec![],
         };
         assert_eq!(bench.agent.invite(bench.now, invite), Err(Full));

@@ -142,6 +142,7 @@ fn a_challenge_that_grows_under_our_hands_does_not_stop_us() {
                     }
                 }
                 AgentOutput::Event { event, .. } => events.push(event),
+                other => panic!("{other:?}"),
             }
         }
         assert_eq!(sent, 1, "only the ACK");
@@ -160,6 +161,7 @@ fn an_invite_that_we_would_not_accept_ourselves_still_has_its_answers() {
         from: "<sip:robot@example.com>".into(),
         credentials: None,
         sdp: OFFER.into(),
+        keeps_flow: false,
         headers: vec![("X-Long".into(), "x".repeat(20_000))],
     };
     bench.agent.invite(bench.now, invite).expect("there is room");
