@@ -75,9 +75,8 @@ pub use report::{
 pub use run::Stop;
 pub use stats::StatFault;
 pub use tables::{
-    AttemptStep, BalanceRow, Blocked, Deployment, DialRules, Edit, Epoch, Intent, JudgedStep, Lead, Project,
-    Release, Scope, SmsStep, Stage, Standing, StateStep, StatusCounts, Step, Tables, Tally, TenantKeys,
-    Withdrawn,
+    AttemptStep, BalanceRow, Blocked, Deployment, DialRules, Edit, Epoch, Intent, Lead, Project, Release,
+    Scope, SmsStep, Stage, Standing, StateStep, StatusCounts, Step, Tables, Tally, TenantKeys, Withdrawn,
 };
 pub use texting::{Heard, TextNews};
 pub use verify::{BookFault, Verified};

@@ -14,7 +14,8 @@ use zvonar_model::{
 };
 
 use super::EventKind;
-use crate::tables::{AttemptStep, JudgedStep, Lead, Project, SmsStep, StateStep};
+use crate::operators::Verdict;
+use crate::tables::{AttemptStep, Lead, Project, SmsStep, StateStep};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -145,6 +146,8 @@ pub struct HandedOver {
 /// What came of a call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallResult {
+    /// Of which call.
+    pub call_id: AttemptId,
     /// A word of the system's (`no_answer`), or the scenario's name of the result.
     pub result_id: String,
     /// As the reports have it.
@@ -276,6 +279,7 @@ impl Event {
         let Facts { record, project, lead, .. } = facts;
         let bare = Self::bare(kind, &record.tenant, record.attempt.as_str(), record.ended_at);
         let result = CallResult {
+            call_id: record.attempt.clone(),
             result_id: result_id(&record.outcome),
             result_name: record.outcome.title().to_owned(),
             comment: None,
@@ -291,17 +295,27 @@ impl Event {
         }
     }
 
-    /// Of a call that an operator gave a result; the step has this revision.
-    pub(super) fn of_judged(judged: JudgedStep, facts: &Facts<'_>, revision: u64) -> Self {
-        let event = Self::of_call(EventKind::CallResult, facts);
-        let result = CallResult {
+    /// Of a call that an operator gave a result; the step has this revision. `facts`: what is known of the call, once it
+    /// is over.
+    pub(super) fn of_judged(
+        tenant: &TenantId,
+        judged: Verdict,
+        facts: Option<&Facts<'_>>,
+        revision: u64,
+    ) -> Self {
+        let of = format!("{}-{revision}", judged.attempt);
+        let bare = Self::bare(EventKind::CallResult, tenant, &of, judged.at);
+        let call_result = Some(CallResult {
+            call_id: judged.attempt,
             result_id: judged.result.clone(),
             result_name: judged.result,
-            comment: judged.comment,
-            user_id: judged.operator,
-        };
-        let id = format!("{}-{revision}", event.id);
-        Self { id, created_at: moment(judged.at), call_result: Some(result), ..event }
+            comment: Some(judged.comment).filter(|comment| !comment.is_empty()),
+            user_id: Some(judged.operator),
+        });
+        match facts.map(|facts| Self::of_call(EventKind::CallResult, facts)) {
+            Some(event) => Self { id: bare.id, created_at: bare.created_at, call_result, ..event },
+            None => Self { call_result, ..bare },
+        }
     }
 
     /// Of a text message.

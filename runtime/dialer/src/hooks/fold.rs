@@ -167,7 +167,9 @@ impl Tables {
             Step::Attempt(step) => self.events_of_call(&step, hook).await?,
             Step::Judged(judged) => {
                 let attempt = judged.attempt.clone();
-                let make = |facts: &Facts<'_>| vec![Event::of_judged(*judged, facts, item.revision)];
+                let make = |facts: Option<&Facts<'_>>| {
+                    vec![Event::of_judged(&self.tenant, *judged, facts, item.revision)]
+                };
                 self.with_facts(&attempt, None, hook, make).await?
             }
             Step::Sms(step) => vec![Event::of_sms(&self.tenant, *step, item.revision)],
@@ -177,7 +179,11 @@ impl Tables {
     }
 
     async fn events_of_call(&self, step: &AttemptStep, hook: &Hook) -> Result<Vec<Event>> {
-        let make = |facts: &Facts<'_>| {
+        let make = |facts: Option<&Facts<'_>>| {
+            let Some(facts) = facts else {
+                tracing::warn!(attempt = %step.attempt, "a webhook cannot be told of a call that has no record");
+                return Vec::new();
+            };
             let answered = facts.record.outcome.is_answered();
             let kinds = [
                 (EventKind::CallFinished, true),
@@ -190,13 +196,13 @@ impl Tables {
         self.with_facts(&step.attempt, Some(step), hook, make).await
     }
 
-    /// Makes events of a call out of all that is stored about it.
+    /// Makes events of a call out of all that is stored about it, if it is over.
     async fn with_facts(
         &self,
         attempt: &AttemptId,
         step: Option<&AttemptStep>,
         hook: &Hook,
-        make: impl FnOnce(&Facts<'_>) -> Vec<Event>,
+        make: impl FnOnce(Option<&Facts<'_>>) -> Vec<Event>,
     ) -> Result<Vec<Event>> {
         let stored = match step {
             Some(_) => None,
@@ -207,10 +213,7 @@ impl Tables {
         };
         let step = step.or(stored.as_deref());
         let record = self.get::<AttemptRecord>(&self.keys.call(attempt)).await?.map(|read| read.row);
-        let Some((step, record)) = step.zip(record) else {
-            tracing::warn!(%attempt, "a webhook cannot be told of a call that has no record");
-            return Ok(Vec::new());
-        };
+        let Some((step, record)) = step.zip(record) else { return Ok(make(None)) };
         let project = match &record.project {
             Some(project) => self.project(project).await?,
             None => None,
@@ -219,14 +222,14 @@ impl Tables {
             Some((project, lead)) => self.lead(project, lead).await?,
             None => None,
         };
-        Ok(make(&Facts {
+        Ok(make(Some(&Facts {
             record: &record,
             step,
             project: project.as_ref(),
             lead: lead.as_ref(),
             register: &self.policy.register,
             recordings: hook.recordings.as_deref(),
-        }))
+        })))
     }
 }
 

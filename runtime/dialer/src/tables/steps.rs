@@ -10,11 +10,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 use zvonar_campaign::{LeadStatus, ProjectStatus};
 use zvonar_ledger::Charge;
 use zvonar_model::{
-    AttemptId, AttemptRecord, Direction, Kopecks, LeadId, OperatorId, PhoneNumber, ProjectId, ScenarioRef,
-    UnixMillis,
+    AttemptId, AttemptRecord, Direction, Kopecks, LeadId, PhoneNumber, ProjectId, ScenarioRef, UnixMillis,
 };
 
 use super::{Lead, Row};
+use crate::operators::Verdict;
 
 /// Something that happened, mostly to leads: written in the commit that made it so, never edited.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -64,7 +64,7 @@ pub enum Step {
     /// A text message went over to another state.
     Sms(Box<SmsStep>),
     /// An operator gave a call a result of his own; the scenario's stays as it is.
-    Judged(Box<JudgedStep>),
+    Judged(Box<Verdict>),
 }
 
 impl<'de> Deserialize<'de> for Step {
@@ -143,7 +143,7 @@ impl<'de> Deserialize<'de> for Step {
                     }
                     Kind::State => Step::State(Box::new(StateStep::deserialize(rest)?)),
                     Kind::Sms => Step::Sms(Box::new(SmsStep::deserialize(rest)?)),
-                    Kind::Judged => Step::Judged(Box::new(JudgedStep::deserialize(rest)?)),
+                    Kind::Judged => Step::Judged(Box::new(Verdict::deserialize(rest)?)),
                 })
             }
         }
@@ -210,23 +210,6 @@ pub struct SmsStep {
     /// What it costs the tenant, if that is known.
     #[serde(default)]
     pub kopecks: Option<Kopecks>,
-    /// When.
-    pub at: UnixMillis,
-}
-
-/// An operator's own result of a call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JudgedStep {
-    /// Which call.
-    pub attempt: AttemptId,
-    /// Who; `None`: somebody at the desk.
-    #[serde(default)]
-    pub operator: Option<OperatorId>,
-    /// The result.
-    pub result: String,
-    /// What he wrote besides.
-    #[serde(default)]
-    pub comment: Option<String>,
     /// When.
     pub at: UnixMillis,
 }
@@ -349,11 +332,11 @@ mod tests {
             kopecks: Some(Kopecks(360)),
             at: UnixMillis(4),
         };
-        let judged = JudgedStep {
+        let judged = Verdict {
             attempt: AttemptId::new("a1").unwrap(),
-            operator: OperatorId::new("petrova").ok(),
+            operator: zvonar_model::OperatorId::new("petrova").unwrap(),
             result: "Продано".into(),
-            comment: None,
+            comment: String::new(),
             at: UnixMillis(5),
         };
         for (step, begins) in [

@@ -11,9 +11,10 @@ use serde_json::Value;
 use tokio::sync::watch;
 use zvonar_campaign::ProjectStatus;
 use zvonar_dialer::hooks::{DeliveryState, EventKind, Hook, HookName, HookSetup, KEPT};
+use zvonar_dialer::operators::Verdict;
 use zvonar_dialer::{
-    CallReport, Caller, Dialer, DialerError, Inbound, JudgedStep, Keep, NewLead, NotPlaced, Order, Reserved,
-    SmsStep, Step, Tables, TenantKeys,
+    CallReport, Caller, Dialer, DialerError, Inbound, Keep, NewLead, NotPlaced, Order, Reserved, SmsStep,
+    Step, Tables, TenantKeys,
 };
 use zvonar_gateways::webhook::{Courier, Letter, NotTaken};
 use zvonar_ledger::PriceList;
@@ -522,14 +523,19 @@ async fn events_have_the_names_that_integrators_know() {
         at: UnixMillis(1_790_000_100_000),
     };
     write_step(&store, keys.sms_step(7, 3), &Step::Sms(Box::new(sms))).await;
-    let judged = JudgedStep {
-        attempt: talked.clone(),
-        operator: OperatorId::new("petrova").ok(),
-        result: "Продано".into(),
-        comment: Some("перезвонить в мае".into()),
-        at: UnixMillis(1_790_000_200_000),
-    };
-    write_step(&store, keys.judged_step(&talked, 0), &Step::Judged(Box::new(judged))).await;
+    let under_way = AttemptId::new("under-way").unwrap();
+    for attempt in [&talked, &under_way] {
+        let verdict = Verdict {
+            attempt: attempt.clone(),
+            operator: OperatorId::new("petrova").unwrap(),
+            result: "Продано".into(),
+            comment: "перезвонить в мае".into(),
+            at: UnixMillis(1_790_000_200_000),
+        };
+        // Saying the same again is nothing new.
+        tables.put_verdict(&verdict).await.unwrap();
+        tables.put_verdict(&verdict).await.unwrap();
+    }
     keep(&tables, vec![setup("crm", silent)], Duration::from_secs(60)).await;
 
     let events: BTreeMap<String, Value> = got
@@ -592,12 +598,15 @@ async fn events_have_the_names_that_integrators_know() {
     let results = with(&format!("call_result-{talked}"));
     assert_eq!(results.len(), 2);
     assert_eq!(results[0]["call_result"]["result_name"], "Соединён");
-    let judged = serde_json::json!({"result_id": "Продано", "result_name": "Продано", "comment": "перезвонить в мае", "user_id": "petrova"});
+    let judged = serde_json::json!({"call_id": talked, "result_id": "Продано", "result_name": "Продано", "comment": "перезвонить в мае", "user_id": "petrova"});
     assert_eq!(results[1]["call_result"], judged);
     assert_eq!(
         (&results[1]["call"]["result_id"], &results[1]["type"]),
         (&"connected".into(), &"call_result".into())
     );
+
+    let early = &with("call_result-under-way-")[0];
+    assert_eq!((early.get("call"), &early["call_result"]["call_id"]), (None, &"under-way".into()));
 
     let missed = &events[&format!("transfer_lost-{lost}")]["call"];
     assert_eq!(
