@@ -27,33 +27,64 @@ pub const VOICE_HZ: f64 = 425.0;
 /// A running baresip that answers every call.
 pub struct Baresip {
     process: Process,
-    /// Where it takes SIP; the user is `uas`.
+    /// Where it takes SIP; the user is `uas`, or that of its account.
     pub address: SocketAddr,
     control: SocketAddr,
     heard: PathBuf,
 }
 
-impl Baresip {
-    /// Starts it and waits until it answers.
-    ///
-    /// `Ok(None)`: it is not installed, or the machine has no address but the loopback's; that has been said aloud.
-    pub fn start(folder: &Path) -> Result<Option<Self>, String> {
+/// An operator's telephone, as baresip is set up with it.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// The name that it registers by.
+    pub user: String,
+    /// Its password.
+    pub password: String,
+    /// Where it registers.
+    pub registrar: SocketAddr,
+    /// Whether it picks up by itself.
+    pub answers: bool,
+    /// The pitch that its owner says.
+    pub voice_hz: f64,
+    /// How long he says it; then he hangs up.
+    pub voice_s: f64,
+}
+
+/// What is needed to run baresip here.
+struct Installed {
+    program: PathBuf,
+    modules: PathBuf,
+    ip: IpAddr,
+}
+
+impl Installed {
+    /// `None`: it is not installed, or the machine has no address but the loopback's; that has been said aloud.
+    fn find() -> Option<Self> {
         let Some(program) = machine::program("baresip") else {
             machine::skip("baresip is not installed (Debian: baresip-core)");
-            return Ok(None);
+            return None;
         };
         let Some(modules) = modules() else {
             machine::skip("baresip's modules are not where Debian puts them");
-            return Ok(None);
+            return None;
         };
         let Some(ip) = own_address() else {
             machine::skip("baresip needs a network interface besides the loopback");
-            return Ok(None);
+            return None;
         };
-        let sip = UdpSocket::bind((ip, 0)).and_then(|s| s.local_addr()).map_err(|e| format!("{ip}: {e}"))?;
+        Some(Self { program, modules, ip })
+    }
+
+    /// Starts it in `home` with one account; its voice is a tone of so many hertz and seconds.
+    fn start(
+        &self,
+        home: &Path,
+        sip: SocketAddr,
+        account: &str,
+        (hz, seconds): (f64, f64),
+    ) -> Result<Baresip, String> {
         let control =
             TcpListener::bind("127.0.0.1:0").and_then(|s| s.local_addr()).map_err(|e| e.to_string())?;
-        let home = folder.join("baresip");
         let heard = home.join("heard");
         let voice = home.join("voice.wav");
         let (first, last) = ports::media_range(20);
@@ -63,10 +94,9 @@ impl Baresip {
              module_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n\
              ctrl_tcp_listen {control}\nsnd_path {}\n",
             voice.display(),
-            modules.display(),
+            self.modules.display(),
             heard.display()
         );
-        let account = format!("<sip:uas@{sip}>;regint=0;answermode=auto;audio_codecs=PCMA/8000/1\n");
         let write = || -> std::io::Result<()> {
             fs::create_dir_all(&heard)?;
             fs::write(home.join("config"), config)?;
@@ -74,13 +104,47 @@ impl Baresip {
             fs::write(home.join("contacts"), "")
         };
         write().map_err(|error| format!("{}: {error}", home.display()))?;
-        audio::write_wav(&voice, &audio::tone(VOICE_HZ, 60.0, 0.25, 8000), 8000)?;
-        let mut process = Process::spawn("baresip", Command::new(program).arg("-f").arg(&home))?;
+        audio::write_wav(&voice, &audio::tone(hz, seconds, 0.25, 8000), 8000)?;
+        let mut process = Process::spawn("baresip", Command::new(&self.program).arg("-f").arg(home))?;
         process.wait_for_line("baresip is ready", Duration::from_secs(20))?;
+        Ok(Baresip { process, address: sip, control, heard })
+    }
+}
+
+/// The address on which baresip can work here, and whoever talks to it must: a machine's own besides the loopback. `None`:
+/// it cannot be had here, which has been said aloud.
+pub fn address() -> Option<IpAddr> {
+    Installed::find().map(|installed| installed.ip)
+}
+
+impl Baresip {
+    /// Starts one that is called directly, and waits until it answers. `Ok(None)`: see [`address`].
+    pub fn start(folder: &Path) -> Result<Option<Self>, String> {
+        let Some(installed) = Installed::find() else { return Ok(None) };
+        let ip = installed.ip;
+        let sip = UdpSocket::bind((ip, 0)).and_then(|s| s.local_addr()).map_err(|e| format!("{ip}: {e}"))?;
+        let account = format!("<sip:uas@{sip}>;regint=0;answermode=auto;audio_codecs=PCMA/8000/1\n");
+        let baresip = installed.start(&folder.join("baresip"), sip, &account, (VOICE_HZ, 60.0))?;
         if Prober::new_on(ip).options(sip, Duration::from_secs(5)).is_none() {
-            return Err(format!("baresip does not answer on {sip}\n{}", process.output()));
+            return Err(format!("baresip does not answer on {sip}\n{}", baresip.process.output()));
         }
-        Ok(Some(Self { process, address: sip, control, heard }))
+        Ok(Some(baresip))
+    }
+
+    /// Starts an operator's telephone, and waits until it is registered. `Ok(None)`: see [`address`].
+    pub fn register(folder: &Path, account: &Account) -> Result<Option<Self>, String> {
+        let Some(installed) = Installed::find() else { return Ok(None) };
+        let ip = installed.ip;
+        let sip = UdpSocket::bind((ip, 0)).and_then(|s| s.local_addr()).map_err(|e| format!("{ip}: {e}"))?;
+        let Account { user, password, registrar, answers, voice_hz, voice_s } = account;
+        let answers = if *answers { "auto" } else { "manual" };
+        let line = format!(
+            "<sip:{user}@{registrar}>;auth_user={user};auth_pass={password};regint=60;answermode={answers};\
+             audio_codecs=PCMA/8000/1\n"
+        );
+        let mut phone = installed.start(&folder.join(user), sip, &line, (*voice_hz, *voice_s))?;
+        phone.process.wait_for_line("200 OK", Duration::from_secs(20))?;
+        Ok(Some(phone))
     }
 
     /// Waits until a call stands.
@@ -90,15 +154,38 @@ impl Baresip {
 
     /// Presses a key in the call that stands.
     pub fn press(&self, key: char) -> Result<(), String> {
+        self.tell("sndcode", &key.to_string())
+    }
+
+    /// Tells it to do what its menu knows: `dial`, `accept`, `hangup`, `hold`, `resume`, `transfer`…
+    pub fn tell(&self, command: &str, params: &str) -> Result<(), String> {
         let say = |error: std::io::Error| format!("baresip's control port {}: {error}", self.control);
         let mut stream = TcpStream::connect(self.control).map_err(say)?;
         stream.set_read_timeout(Some(Duration::from_secs(5))).map_err(say)?;
-        let command = format!(r#"{{"command":"sndcode","params":"{key}","token":"key"}}"#);
+        let command = format!(r#"{{"command":"{command}","params":"{params}","token":"told"}}"#);
         stream.write_all(format!("{}:{command},", command.len()).as_bytes()).map_err(say)?;
-        let mut answer = [0; 4096];
-        let length = stream.read(&mut answer).map_err(say)?;
-        let answer = String::from_utf8_lossy(&answer[..length]);
+        // Events of the call may come before the answer.
+        let mut answer = Vec::new();
+        while !String::from_utf8_lossy(&answer).contains(r#""response":true"#) {
+            let mut more = [0; 4096];
+            match stream.read(&mut more).map_err(say)? {
+                0 => break,
+                length => answer.extend_from_slice(&more[..length]),
+            }
+        }
+        let answer = String::from_utf8_lossy(&answer);
         if answer.contains(r#""ok":true"#) { Ok(()) } else { Err(format!("baresip answered {answer}")) }
+    }
+
+    /// What it has heard in each of its calls so far, in their order.
+    pub fn heard(&self) -> Result<Vec<PathBuf>, String> {
+        let mut files: Vec<PathBuf> = fs::read_dir(&self.heard)
+            .map_err(|error| format!("{}: {error}", self.heard.display()))?
+            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+            .filter(|path| path.to_string_lossy().ends_with("-dec.wav"))
+            .collect();
+        files.sort();
+        Ok(files)
     }
 
     /// Ends it and gives what it heard in its last call.
@@ -108,12 +195,7 @@ impl Baresip {
         });
         // Killed, it would leave a WAV without a length in its header.
         self.process.terminate(Duration::from_secs(10))?;
-        let mut files: Vec<PathBuf> = fs::read_dir(&self.heard)
-            .map_err(|error| format!("{}: {error}", self.heard.display()))?
-            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-            .filter(|path| path.to_string_lossy().ends_with("-dec.wav"))
-            .collect();
-        files.sort();
+        let files = self.heard()?;
         let last = files.last().ok_or_else(|| format!("baresip kept nothing\n{}", self.process.output()))?;
         if closed {
             Recording::read(last)

@@ -1,7 +1,7 @@
 //! The real binary as a child: `serve`, `farm`, `call`, `report`, `ledger verify`.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
@@ -127,7 +127,12 @@ impl Farm {
 
     /// The same with more arguments.
     pub fn start_with(folder: &Path, arguments: &[&str]) -> Result<Self, String> {
-        let address = SocketAddr::from(([127, 0, 0, 1], ports::free_port()));
+        Self::start_on(IpAddr::from([127, 0, 0, 1]), folder, arguments)
+    }
+
+    /// The same on another address of this machine.
+    pub fn start_on(ip: IpAddr, folder: &Path, arguments: &[&str]) -> Result<Self, String> {
+        let address = SocketAddr::from((ip, ports::free_port()));
         let (first, last) = ports::media_range(400);
         let log = folder.join("farm.jsonl");
         let mut command = zvonar(["farm", "--listen", &address.to_string()]);
@@ -164,6 +169,29 @@ pub struct Row {
     pub answers: Vec<Answer>,
     /// What of the kopecks is for the answers.
     pub recognition_kopecks: i64,
+    /// What of the kopecks is for text messages.
+    #[serde(default)]
+    pub sms_kopecks: i64,
+    /// Started seconds of waiting for whomever the caller was handed to; they are the robot's as well.
+    #[serde(default)]
+    pub wait_s: u64,
+    /// Started seconds of talk with them.
+    #[serde(default)]
+    pub talk_s: u64,
+    /// To whom the caller was handed, in order.
+    #[serde(default)]
+    pub transfers: Vec<TransferRow>,
+}
+
+/// One transfer of a [`Row`].
+#[derive(Debug, Clone, Deserialize)]
+pub struct TransferRow {
+    /// The operator who talked, or who missed the call.
+    pub operator: Option<String>,
+    /// Whether they talked.
+    pub connected: bool,
+    /// How it was missed.
+    pub missed: Option<String>,
 }
 
 /// One spoken answer of a [`Row`].

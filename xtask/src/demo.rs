@@ -1,9 +1,13 @@
-//! `./zv demo`: a farm of pretend callees and a host, two processes that talk SIP and RTP over the loopback. Twelve callees
-//! press keys, or do what else people do with a telephone; eight more speak, and are understood by the recogniser.
+//! `./zv demo`: a farm of pretend callees and a host, two processes that talk SIP and RTP. Twelve callees press keys, or do
+//! what else people do with a telephone; eight more speak, and are understood by the recogniser; seven want an operator,
+//! another number or a text message: two operators sit at real telephones, and a pretend SMSC takes the message.
+
+mod handing;
 
 use std::{
     collections::BTreeMap,
     fs,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -47,7 +51,7 @@ const SPEAKERS: [(&str, Option<&str>, &str); 8] = [
     ("+79163456711", Some("confirm"), "Подтвердил"),
     ("+79035678912", Some("cancel"), "Отменил"),
     ("+79267890113", Some("later"), "Перезвонить"),
-    // Operators are not there yet: the robot says that somebody will call.
+    // The desk of this scenario's group is empty: the robot says that somebody will call.
     ("+79119012314", Some("operator"), "Перезвонить"),
     ("+79211234515", Some("stop"), "Не звонить"),
     ("+79603456716", Some("later"), "Перезвонить"),
@@ -59,13 +63,18 @@ const SPEAKERS: [(&str, Option<&str>, &str); 8] = [
 const WORDS: usize = 32;
 
 pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
-    let (mut json, mut keep, mut speech) = (false, false, true);
+    let (mut json, mut keep, mut speech, mut operators) = (false, false, true, true);
     for argument in arguments {
         match *argument {
             "--json" => json = true,
             "--keep" => keep = true,
             "--no-speech" => speech = false,
-            other => return Err(format!("the demo knows --json, --keep and --no-speech, not `{other}`")),
+            "--no-operators" => operators = false,
+            other => {
+                return Err(format!(
+                    "the demo knows --json, --keep, --no-speech and --no-operators, not `{other}`"
+                ));
+            }
         }
     }
     build_basic_guests()?;
@@ -77,10 +86,12 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
         host::build()?;
     }
 
+    let parts = Parts { hears, handing: if operators { handing::prepare() } else { None } };
+
     let folder =
         std::env::temp_dir().join(format!("zvonar-demo-{}-{}", std::process::id(), clock::unix_millis()));
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let shown = show(&folder, hears, json);
+    let shown = show(&folder, &parts, json);
     match &shown {
         Ok(()) if !keep => {
             let _ = fs::remove_dir_all(&folder);
@@ -109,21 +120,44 @@ fn hearing() -> bool {
     }
 }
 
-fn show(folder: &Path, hears: bool, json: bool) -> Result<(), String> {
-    let pressing = leads(1, CALLEES.iter().map(|(phone, _)| *phone));
-    let speaking =
-        if hears { leads(1 + pressing.len(), SPEAKERS.iter().map(|(phone, ..)| *phone)) } else { Vec::new() };
-    step(if hears {
-        "starting a farm and a host, and calling: twelve callees that press keys, eight that speak (about a minute)"
-    } else {
-        "starting a farm of twelve callees and a host, and calling"
-    });
-    let mut farm = Farm::start(folder)?;
+/// The parts of the demonstration that this machine can show beside the first.
+struct Parts {
+    hears: bool,
+    handing: Option<handing::Ready>,
+}
+
+/// All who are called.
+struct People {
+    pressing: Vec<Lead>,
+    speaking: Vec<Lead>,
+    handed: Vec<Lead>,
+}
+
+impl People {
+    fn of(parts: &Parts) -> Self {
+        let pressing = leads(1, CALLEES.iter().map(|(phone, _)| *phone));
+        let first = 1 + pressing.len();
+        let speakers = SPEAKERS.iter().map(|(phone, ..)| *phone);
+        let speaking = if parts.hears { leads(first, speakers) } else { Vec::new() };
+        let first = first + speaking.len();
+        let handed = if parts.handing.is_some() { handing::leads(first, parts.hears) } else { Vec::new() };
+        Self { pressing, speaking, handed }
+    }
+}
+
+fn show(folder: &Path, parts: &Parts, json: bool) -> Result<(), String> {
+    let people = People::of(parts);
+    let count = people.pressing.len() + people.speaking.len() + people.handed.len();
+    step(&format!("starting a farm and a host, and calling {count} people (about a minute)"));
+    let ip = parts.handing.as_ref().map_or(Ipv4Addr::LOCALHOST.into(), |ready| ready.ip);
+    let mut farm = Farm::start_on(ip, folder, &[])?;
+    let stand = parts.handing.as_ref().map(|_| handing::Stand::start()).transpose()?;
     let started = clock::now();
-    let config = dial(&farm, folder, &pressing, &speaking)?;
+    let config = dial(&farm, folder, &people, parts.handing.as_ref().zip(stand.as_ref()))?;
     let said = said(&farm)?;
     farm.process.terminate(Duration::from_secs(10))?;
 
+    let People { pressing, speaking, handed } = people;
     let report = Report::of(&config)?;
     if json {
         for line in &report.lines {
@@ -132,7 +166,7 @@ fn show(folder: &Path, hears: bool, json: bool) -> Result<(), String> {
     } else {
         println!("\nОтвечают кнопками (scenarios/menu)");
         print_pressing(&report, &pressing);
-        if hears {
+        if parts.hears {
             println!(
                 "Отвечают словами (scenarios/appointment): что сказано, что распознано и за что взяты деньги"
             );
@@ -142,6 +176,9 @@ fn show(folder: &Path, hears: bool, json: bool) -> Result<(), String> {
     report.check_sums()?;
     check_pressing(&report, &pressing)?;
     check_speaking(&report, &speaking)?;
+    if let Some(stand) = stand {
+        handing::show(&config, &report, &handed, stand, json)?;
+    }
     let verified = host::verify_ledger(&config)?;
     eprintln!("{}", verified.trim());
     eprintln!(
@@ -159,7 +196,13 @@ fn leads<'a>(first: usize, phones: impl Iterator<Item = &'a str>) -> Vec<Lead> {
 }
 
 /// Runs the host until its lists are done; gives the path of its configuration.
-fn dial(farm: &Farm, folder: &Path, pressing: &[Lead], speaking: &[Lead]) -> Result<PathBuf, String> {
+fn dial(
+    farm: &Farm,
+    folder: &Path,
+    people: &People,
+    handing: Option<(&handing::Ready, &handing::Stand)>,
+) -> Result<PathBuf, String> {
+    let People { pressing, speaking, handed } = people;
     let mut config = Config::new(farm.address).scenario("menu");
     config.calls_per_second = 5;
     let project = |id: &str, scenario: &str, lines, leads: &[Lead]| Project {
@@ -171,7 +214,7 @@ fn dial(farm: &Farm, folder: &Path, pressing: &[Lead], speaking: &[Lead]) -> Res
         leads: leads.to_vec(),
         settings: vec![],
     };
-    config.projects = vec![project("demo", "menu", 4, pressing)];
+    config.projects = vec![project("demo", "menu", 4, pressing.as_slice())];
     if !speaking.is_empty() {
         config = config.scenario("appointment");
         config.more = "[speech]\nmodel = \"base\"\nlanguage = \"ru\"\n".into();
@@ -179,8 +222,20 @@ fn dial(farm: &Farm, folder: &Path, pressing: &[Lead], speaking: &[Lead]) -> Res
         let settings = vec![("repeats".into(), "0".into())];
         config.projects.push(Project { settings, ..project("appointment", "appointment", 8, speaking) });
     }
-    let mut host = Host::start(&config, folder, &["--once"], true)?;
+    let mut telephones = Vec::new();
+    let mut host = match handing {
+        None => Host::start(&config, folder, &["--once"], true)?,
+        Some((ready, stand)) => {
+            config = handing::configure(config, ready, stand, handed);
+            let passwords = handing::make_operators(&config.write(folder)?)?;
+            let mut host = Host::start(&config, folder, &["--once"], true)?;
+            host.process.wait_for_line(host::READY, host::START_LIMIT)?;
+            telephones = handing::pick_up(&host, folder, &passwords)?;
+            host
+        }
+    };
     host.process.succeed(LIMIT)?;
+    drop(telephones);
     Ok(host.config)
 }
 

@@ -23,11 +23,12 @@ use std::process::ExitCode;
 const HELP: &str = "\
 ./zv COMMAND
 
-  demo [--json] [--keep] [--no-speech]
-                              a host calls a farm of twenty pretend callees; ends by itself within 90 s
+  demo [--json] [--keep] [--no-speech] [--no-operators]
+                              a host calls a farm of 27 pretend callees, two operators take calls; ends within 90 s
                               --json: one JSON object per attempt, then the totals
                               --keep: leave the configuration, the store and the farm's log in place
-                              --no-speech: only the twelve that press keys, without a recogniser
+                              --no-speech: nobody speaks, and no recogniser is compiled
+                              --no-operators: nobody is handed on, and no telephones are installed
   test [FILTER]               everything that must be true: peers, guests, unit and end-to-end tests
   setup                       install what the tests need (SIPp and baresip from Debian)
   guests                      build the example scenarios, in every language whose tools can be had

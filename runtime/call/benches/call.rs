@@ -43,6 +43,7 @@ impl Pair {
                         Output::Event { event, .. } => {
                             black_box(event);
                         }
+                        Output::Registered { .. } | Output::ShutOut { .. } => {}
                     }
                 }
             }

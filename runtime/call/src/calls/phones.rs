@@ -11,6 +11,7 @@ use zvonar_sip::{
     Flow,
     agent::{ProbeId, SessionId},
     message::{Message, Name},
+    uri::Uri,
 };
 
 use super::{Calls, Output};
@@ -151,13 +152,14 @@ impl Calls {
     }
 
     fn tell_shut_out(&mut self, flow: Flow, shuts_out: bool) {
-        if shuts_out {
+        // Whom the configuration lets in is heard whatever he says.
+        if shuts_out && self.is_guest {
             self.outputs.push_back(Output::ShutOut { address: flow.remote.ip() });
         }
     }
 
     /// Who sent an INVITE. Whoever is not let in by the configuration has to prove it, and so has everybody who calls
-    /// from where a phone is registered, or says that he can.
+    /// from where a phone is registered, says that he can, or goes by the name of an account.
     pub(super) fn identify(
         &mut self,
         now: Instant,
@@ -167,7 +169,13 @@ impl Calls {
     ) -> Caller {
         let is_guest = self.is_guest;
         let Some(phones) = &mut self.phones else { return Caller::Trusted };
-        if !is_guest && !phones.has_source(flow.remote) && !phones.doorman.has_claim(invite) {
+        let says_account = || {
+            let uri = invite.from().and_then(|from| Uri::parse(from.uri));
+            uri.is_some_and(|uri| phones.book.knows(&uri.user()))
+        };
+        let is_to_prove =
+            is_guest || phones.has_source(flow.remote) || phones.doorman.has_claim(invite) || says_account();
+        if !is_to_prove {
             return Caller::Trusted;
         }
         match phones.doorman.judge(now, flow, invite) {

@@ -195,3 +195,22 @@ fn an_invite_is_no_ones_until_it_is_proved() {
     let [Event::Incoming(incoming)] = &house.events[..] else { panic!("{:?}", house.events) };
     assert_eq!(incoming.account.as_deref(), Some("anna"));
 }
+
+/// From an address that is let in: a phone that goes by an account's name proves it, a carrier's call does not have to.
+#[test]
+fn who_is_let_in_and_goes_by_an_accounts_name_is_asked_too() {
+    let mut house = House::new();
+    let invite = |name: &str| {
+        format!(
+            "INVITE sip:1@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.9;rport;branch=z9hG4bK{name}\r\n\
+             From: <sip:{name}@x>;tag=1\r\nTo: <sip:1@x>\r\nCall-ID: {name}\r\nCSeq: 1 INVITE\r\n\
+             Contact: <sip:{name}@10.0.0.9>\r\n\r\n"
+        )
+    };
+    house.calls.handle_bytes(house.now, house.flow, invite("anna").as_bytes());
+    house.drain();
+    assert_eq!((house.messages.last().map(Message::code), house.events.len()), (Some(401), 0));
+    house.calls.handle_bytes(house.now, house.flow, invite("79161234567").as_bytes());
+    house.drain();
+    assert!(matches!(&house.events[..], [Event::Incoming(incoming)] if incoming.account.is_none()));
+}

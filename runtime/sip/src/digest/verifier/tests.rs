@@ -51,6 +51,17 @@ const ALGORITHMS: [&str; 4] = ["SHA-256", "MD5", "SHA-256-sess", "MD5-sess"];
 
 proptest! {
     #[test]
+    fn no_text_makes_the_reader_of_claims_panic(
+        text in "(Digest )?([ -~éя]|username=|realm=\"zvonar\"|nonce=|uri=|response=|,|\"){0,60}",
+    ) {
+        let mut desk = Desk::new();
+        if let Some(claim) = Claim::find([text.as_str()].into_iter(), REALM) {
+            let verdict = desk.verifier.check(desk.now, desk.source, &claim, "REGISTER", "sip:zvonar", None);
+            prop_assert_ne!(verdict, Verdict::Proved);
+        }
+    }
+
+    #[test]
     fn what_our_own_client_answers_is_proof_exactly_for_the_right_password(
         user in "[a-z.]{1,20}",
         password in "[ -~]{0,30}",
