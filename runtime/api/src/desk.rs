@@ -20,7 +20,7 @@ use zvonar_model::{ProjectId, TenantId};
 use crate::auth::{Caller, Tokens};
 use crate::error::ApiError;
 use crate::token::TokenHash;
-use crate::{balance, blacklist, leads, projects, reports, webhooks};
+use crate::{balance, blacklist, leads, projects, reports, sms, webhooks};
 
 /// The largest body that the desk takes: a thousand leads of a few kilobytes each.
 pub(crate) const MAX_BODY: usize = 8 << 20;
@@ -85,6 +85,9 @@ impl Desk {
             .route("/v1/webhooks/{webhook}/deliveries/{id}", get(webhooks::delivery))
             .route("/v1/webhooks/{webhook}/deliveries/{id}/resend", post(webhooks::resend))
             .route("/v1/webhooks/{webhook}/test", post(webhooks::test))
+            .route("/v1/sms", get(sms::list))
+            .route("/v1/sms/try", post(sms::try_now))
+            .route("/v1/sms/{id}", get(sms::one))
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(self)
     }

@@ -32,6 +32,7 @@ mod projects;
 mod reports;
 mod scenarios;
 mod server;
+mod sms;
 mod token;
 mod views;
 mod webhooks;
@@ -62,8 +63,9 @@ pub use leads::{
 pub use projects::{
     CopyTo, LeadCounts, ProjectInfo, ProjectList, ProjectParts, Redialled, RetryInfo, RulesInfo,
 };
-pub use reports::{CallRow, CallRows, CallSums, ProjectCalls, ProjectsReport, ResultCalls};
+pub use reports::{CallRow, CallRows, CallSums, ProjectCalls, ProjectsReport, ResultCalls, TextSums};
 pub use server::{Server, ServerError};
+pub use sms::{TextList, TextView, Tried};
 pub use token::{Token, TokenError, TokenHash};
 pub use views::{Deployed, ScenarioInfo, ScenarioList, VersionInfo, VersionList};
 pub use webhooks::{DeliveryInfo, DeliveryList, WebhookInfo, WebhookList, WebhookTest};
@@ -163,6 +165,9 @@ pub fn document() -> utoipa::openapi::OpenApi {
         webhooks::resend,
         webhooks::test,
         callbacks::smsc,
+        sms::list,
+        sms::one,
+        sms::try_now,
         openapi,
         healthz
     ),

@@ -5,7 +5,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use zvonar_dialer::{AttemptStep, CallFilter, CallOrder, Day, ProjectLine, Scope, Tally};
+use zvonar_dialer::{AttemptStep, CallFilter, CallOrder, Day, ProjectLine, Scope, Tally, TextTally};
 use zvonar_model::{Direction, ProjectId};
 
 use crate::ApiError;
@@ -72,8 +72,10 @@ pub(crate) struct Rows {
 pub struct ProjectsReport {
     /// By project; the calls of none come last.
     pub projects: Vec<ProjectCalls>,
-    /// All calls.
+    /// All calls, without their text messages.
     pub calls: CallSums,
+    /// All text messages that were charged.
+    pub texts: TextSums,
 }
 
 /// A project's leads and calls.
@@ -87,8 +89,11 @@ pub struct ProjectCalls {
     pub status: Option<String>,
     /// Its leads as they are now.
     pub leads: LeadCounts,
-    /// Its calls.
+    /// Its calls, without their text messages.
     pub calls: CallSums,
+    /// Text messages that were charged, by the days on which they were decided; none, when calls of one result or scenario
+    /// are meant.
+    pub texts: TextSums,
     /// The part of them that was answered.
     pub answered_percent: Option<f64>,
     /// The same by scenario and result.
@@ -119,6 +124,23 @@ pub struct CallSums {
     pub talk_seconds: u64,
     /// What they cost.
     pub kopecks: i64,
+}
+
+/// Text messages together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TextSums {
+    /// Messages.
+    pub texts: u64,
+    /// Their parts.
+    pub segments: u64,
+    /// What they cost.
+    pub kopecks: i64,
+}
+
+impl From<TextTally> for TextSums {
+    fn from(tally: TextTally) -> Self {
+        Self { texts: tally.texts, segments: tally.segments, kopecks: tally.kopecks.0 }
+    }
 }
 
 /// A part of the calls.
@@ -158,8 +180,10 @@ pub struct CallRow {
     pub robot_seconds: u64,
     /// Seconds of talk with whomever the caller was handed to.
     pub talk_seconds: u64,
-    /// What it cost.
+    /// What it cost, with its text messages as far as they are charged.
     pub kopecks: i64,
+    /// How many text messages were decided in it: `/v1/sms?attempt=…` has them.
+    pub texts: u32,
     /// The lead's tags at that time.
     pub tags: Vec<String>,
 }
@@ -190,6 +214,7 @@ impl From<ProjectLine> for ProjectCalls {
             status: line.status.map(|status| status.title().to_owned()),
             leads: line.leads.into(),
             calls: line.calls.into(),
+            texts: line.texts.into(),
             answered_percent,
             results: results.collect(),
         }
@@ -212,6 +237,7 @@ impl From<AttemptStep> for CallRow {
             robot_seconds: step.robot_seconds,
             talk_seconds: step.talk_seconds,
             kopecks: step.kopecks.0,
+            texts: step.texts,
             tags: step.tags,
         }
     }
@@ -260,7 +286,7 @@ pub(crate) async fn projects(
     let Query(which) = which?;
     let report = desk.tables(&caller)?.project_report(&which.filter()?).await?;
     let projects = report.lines.into_iter().map(Into::into).collect();
-    Ok(Json(ProjectsReport { projects, calls: report.calls.into() }))
+    Ok(Json(ProjectsReport { projects, calls: report.calls.into(), texts: report.texts.into() }))
 }
 
 /// «Результаты всех вызовов», or with `last` «Результаты последних вызовов».

@@ -1,5 +1,6 @@
 //! The `zvonar` binary: commands, configuration, wiring. The only place that names concrete engines.
 
+mod callbacks;
 mod client;
 mod commands;
 mod config;
@@ -10,6 +11,7 @@ mod listening;
 mod retention;
 mod rows;
 mod seats;
+mod texts;
 mod webhooks;
 
 use std::process::ExitCode;
@@ -66,6 +68,9 @@ enum Command {
     /// Take text messages as a pretend SMSC, for demonstrations and tests.
     #[command(after_help = commands::smsc_stand::table())]
     SmscStand(commands::smsc_stand::Arguments),
+    /// Look after text messages.
+    #[command(subcommand)]
+    Sms(commands::sms::Command),
     /// Make projects, edit, start, pause and finish them.
     #[command(subcommand)]
     Project(commands::project::Command),
@@ -143,6 +148,7 @@ fn main() -> ExitCode {
         Command::Call(arguments) => commands::call::run(arguments),
         Command::Farm(arguments) => commands::farm::run(arguments),
         Command::SmscStand(arguments) => commands::smsc_stand::run(arguments),
+        Command::Sms(command) => commands::sms::run(command),
         Command::Project(command) => commands::project::run(command),
         Command::Lead(command) => commands::lead::run(command),
         Command::Import(arguments) => commands::import::run(&arguments),

@@ -15,6 +15,7 @@ use zvonar_model::{
 use zvonar_store::{Commit, MAX_VALUE_BYTES, Write};
 
 use crate::projects::{MAX_FIELD_NAME, MAX_FIELDS, MAX_NOTES, MAX_TEXT, cut};
+use crate::texts::{TextDecision, sent_sms};
 use crate::tables::{AttemptStep, Epoch, Intent, Lead, Project, Read, Stage, Step, TRIES, Tables, encode};
 use crate::{CallReport, DialerError, Effects, Order, Result};
 
@@ -201,6 +202,7 @@ impl Tables {
             Closed::Now { record, charge, lead } => Ok((Settled::Done { record, charge }, lead)),
             Closed::Before { record } => {
                 self.refuse_late(&record, &effects).await?;
+                self.store_texts_late(&record, &effects.texts).await?;
                 Ok((self.put_aside(*record).await?, None))
             }
         }
@@ -222,6 +224,7 @@ impl Tables {
                 started_at: inbound.started_at,
             },
             report,
+            &effects.texts,
         );
         let (record, charge, books) = self.books(record);
         let key = self.keys.call(&record.attempt);
@@ -229,11 +232,13 @@ impl Tables {
             let mut writes = books.clone();
             writes.push(self.step_write(&record, &charge, None));
             writes.extend(self.refusal_writes(&record, &effects, None).await?);
+            writes.extend(self.missing_text_writes(&record, &effects.texts).await?);
             if let Commit::Done(_) = self.commit(writes, 0).await? {
                 return Ok(Settled::Done { record: Box::new(record), charge });
             }
-            // It was settled before, or somebody has changed what the caller had consented to.
+            // It was settled before, or somebody has changed what the caller had consented to, or stored his messages.
             if self.store.get(self.keys.shard(), &key).await?.is_some() {
+                self.store_texts_late(&record, &effects.texts).await?;
                 return self.put_aside(record).await;
             }
         }
@@ -261,6 +266,7 @@ impl Tables {
                 started_at,
             },
             report,
+            &effects.texts,
         );
         let (record, charge, books) = self.books(record);
         let whose = intent.project.as_ref().zip(intent.lead.as_ref());
@@ -284,10 +290,11 @@ impl Tables {
             let moved = lead.as_ref().map(|read| &read.row).zip(after.as_ref());
             writes.push(self.step_write(&record, &charge, moved));
             writes.extend(self.refusal_writes(&record, &effects, lead.as_ref().map(|read| &read.row)).await?);
+            writes.extend(self.missing_text_writes(&record, &effects.texts).await?);
             if let Commit::Done(_) = self.commit(writes, 0).await? {
                 return Ok(Closed::Now { record: Box::new(record), charge, lead: after.map(Box::new) });
             }
-            // Somebody edited the lead, or settled the attempt.
+            // Somebody edited the lead, or stored a message, or settled the attempt.
             match self.get::<Intent>(&self.keys.intent(&intent.attempt)).await? {
                 Some(read) => intent_revision = read.revision,
                 None => return Ok(Closed::Before { record: Box::new(record) }),
@@ -396,7 +403,9 @@ fn split(mut report: CallReport) -> (CallReport, Effects) {
     (report, effects)
 }
 
-fn record(tenant: &TenantId, begun: Begun, report: CallReport) -> AttemptRecord {
+fn record(tenant: &TenantId, begun: Begun, report: CallReport, texts: &[TextDecision]) -> AttemptRecord {
+    let mut sms = report.sms;
+    sms.extend(texts.iter().map(|text| sent_sms(&text.id(&begun.attempt), text.segments)));
     AttemptRecord {
         version: RECORD_VERSION,
         attempt: begun.attempt,
@@ -418,7 +427,7 @@ fn record(tenant: &TenantId, begun: Begun, report: CallReport) -> AttemptRecord 
         keys: report.keys,
         answers: report.answers,
         transfers: report.transfers,
-        sms: report.sms,
+        sms,
         scenario: report.scenario,
         media: report.media,
         recording: report.recording,
@@ -504,5 +513,5 @@ pub fn rate_report(tariff: &Tariff, report: &CallReport) -> Kopecks {
         started_at: report.ended_at,
     };
     let tenant = TenantId::new("nobody").expect("a good id");
-    rate_by(tariff, &record(&tenant, begun, report.clone())).total
+    rate_by(tariff, &record(&tenant, begun, report.clone(), &[])).total
 }

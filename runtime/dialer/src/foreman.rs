@@ -322,7 +322,7 @@ impl Foreman {
             | Step::Tagged { .. }
             | Step::Found { .. }
             | Step::State(_)
-            | Step::Sms(_)
+            | Step::Text(_)
             | Step::Judged(_) => return Ok(()),
         };
         if let Some(run) = self.runs.get(&project) {
@@ -407,7 +407,7 @@ impl Foreman {
 /// to messages moves no lead.
 fn is_of_lists(token: &str) -> bool {
     // The token is encoded: `=` stands for itself only as the beginning of a code.
-    token.split_once('=').is_some_and(|(what, _)| !matches!(what, "state" | "sms" | "judged"))
+    token.split_once('=').is_some_and(|(what, _)| !matches!(what, "state" | "text" | "judged"))
 }
 
 impl Changes {

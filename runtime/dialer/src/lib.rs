@@ -44,6 +44,7 @@ mod run;
 mod stats;
 mod tables;
 mod texting;
+mod texts;
 mod turnstile;
 mod verify;
 mod why;
@@ -70,13 +71,17 @@ pub use records::RecordPage;
 pub use recovery::{Abandoned, CUT_OFF, Recovered};
 pub use report::{
     CallFilter, CallOrder, CallPage, CallPlace, Contact, ContactPage, ProjectLine, ProjectReport, Report,
-    ReportRow, ResultLine, Totals,
+    ReportRow, ReportText, ResultLine, Totals,
 };
 pub use run::Stop;
 pub use stats::StatFault;
 pub use tables::{
     AttemptStep, BalanceRow, Blocked, Deployment, DialRules, Edit, Epoch, Intent, Lead, Project, Release,
-    Scope, SmsStep, Stage, Standing, StateStep, StatusCounts, Step, Tables, Tally, TenantKeys, Withdrawn,
+    Scope, Stage, Standing, StateStep, StatusCounts, Step, Tables, Tally, TenantKeys, TextTally, Withdrawn,
+};
+pub use texts::{
+    CallTexts, DecidedTexts, Fate, OutboxState, Post, PostBox, Text, TextDecision, TextId, TextInfo, TextOffice,
+    TextPage, TextRules, TextStatus, TextStep, Texts, Whose,
 };
 pub use texting::{Heard, TextNews};
 pub use verify::{BookFault, Verified};

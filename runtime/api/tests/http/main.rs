@@ -6,4 +6,5 @@ mod host;
 mod lifecycle;
 mod records;
 mod refusals;
+mod sms;
 mod webhooks;

@@ -142,6 +142,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
             brief: Brief {
                 attempt,
                 tenant,
+                project: None,
+                lead: None,
                 scenario: name,
                 settings: arguments.set.iter().cloned().collect(),
                 fields: arguments.field.iter().cloned().collect(),

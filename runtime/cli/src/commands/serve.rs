@@ -24,7 +24,9 @@ use zvonar_store::SharedStore;
 use zvonar_switch::{Doorway, IncomingCall, Switch, clock};
 
 use super::Failure;
+use crate::callbacks::News;
 use crate::config::Config;
+use crate::texts::Offices;
 use crate::{host, listening, retention, seats, webhooks};
 
 /// What `zvonar serve` takes.
@@ -69,6 +71,8 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     let lists = host::read_lists(&config)?;
     let policies = host::policies(&config)?;
     let mut webhooks = webhooks::setups(&config)?;
+    let offices = Offices::open(&config, &policies)?;
+    let news = Arc::new(News::new(&config, offices.texts()));
     let store = host::open_store(&config.node.data)?;
     let listening = match &config.speech {
         None => None,
@@ -93,6 +97,7 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     let grants = config.tenants.iter().map(|tenant| (tenant.id.clone(), tenant.grant));
     let conversations = Conversations::new(switch.clone(), Limits::default(), recordings, machines);
     let conversations = conversations.over(scenes).with_grants(grants).listening(listening);
+    let conversations = conversations.with_texts(offices.posts());
     let conversations = Arc::new(conversations);
     let caller: Arc<dyn Caller> = conversations.clone();
     let mut dialers = BTreeMap::new();
@@ -146,13 +151,19 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
         let (host, all_over) = (Arc::clone(&host), over.subscribe());
         tokio::spawn(async move { seats::keep(&host.dialers, all_over).await })
     };
+    let mut texts = offices.keep(&host.dialers, &over.subscribe());
     let served = http.map(|server| {
         eprintln!("deploy at http://{}", server.address());
         let router = zvonar_api::router(deployments.clone(), host.tokens(), Arc::new(clock::wall));
+        let router = router.merge(zvonar_api::callbacks(news, Arc::new(clock::wall)));
         tokio::spawn(server.serve(router, stopped.clone()))
     });
     eprintln!("listening on {}", switch.local_addr());
-    let done = work(&host, doorway, once, &stop, progress).await;
+    let mut done = work(&host, doorway, once, &stop, progress).await;
+    if once && !texts.is_empty() {
+        let tables: Vec<_> = host.dialers.iter().map(|(tenant, dialer)| dialer.tables(tenant)).collect();
+        crate::texts::settled(&tables).await;
+    }
     tell_sums(&switch, &host);
     // Calls are over. What was asked over HTTP is finished, and the calls of the versions are written down.
     stop.send_replace(true);
@@ -161,6 +172,9 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     }
     deployments.close().await;
     over.send_replace(true);
+    while let Some(ended) = texts.join_next().await {
+        done = done.and(ended.unwrap_or_else(|bug| Err(bug.into())));
+    }
     joined(keeper.await, "the keeper of the versions");
     joined(retention.await, "the removal of old answers");
     joined(told.await, "the webhooks");
@@ -322,6 +336,8 @@ async fn take(host: Arc<Host>, call: IncomingCall) {
     let brief = Brief {
         attempt: inbound.attempt.clone(),
         tenant: route.tenant.clone(),
+        project: None,
+        lead: None,
         scenario: route.scenario.clone(),
         settings: route.settings.clone(),
         fields: BTreeMap::new(),

@@ -2,6 +2,7 @@
 
 mod reader;
 mod rules;
+mod texts;
 #[cfg(test)]
 mod tests;
 mod webhooks;
@@ -23,6 +24,7 @@ use zvonar_scenario::Limits;
 
 use reader::{Faults, Section};
 pub(crate) use webhooks::Webhook;
+pub(crate) use texts::Sms;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -128,6 +130,8 @@ pub(crate) struct Tenant {
     pub(crate) caps: Caps,
     /// For how many days the sounds of answers are kept.
     pub(crate) answers_days: u32,
+    /// How it sends text messages; `None`: it sends none.
+    pub(crate) sms: Option<Sms>,
     /// Who may act for it over HTTP.
     pub(crate) tokens: Vec<TokenHash>,
     /// Which of its own programs are told what happens.
@@ -391,6 +395,8 @@ fn tenants(sections: Vec<Section<'_>>, faults: &Faults, folder: &Path) -> Vec<Te
             section.text::<PathBuf>("tariff", "the path of a tariff file").map(|path| folder.join(path));
         let grant = grant(section.section("limits"));
         let webhooks = webhooks::webhooks(&mut section, folder);
+        // Faults are written down, so what is missing by them starts nothing.
+        let sms = section.has("sms").then(|| texts::sms(section.section("sms"), folder)).flatten();
         let prepaid = prepaid(&section);
         let caps = rules::caps(&section);
         let answers_days = section.number("answers_days", 1..=36_500, 365) as u32;
@@ -410,7 +416,7 @@ fn tenants(sections: Vec<Section<'_>>, faults: &Faults, folder: &Path) -> Vec<Te
                 let place = section.place();
                 faults.add(&place, format!("`{id}` stands here a second time; names must differ"));
             }
-            tenants.push(Tenant { id, tariff, prepaid, grant, caps, answers_days, tokens, webhooks });
+            tenants.push(Tenant { id, tariff, prepaid, grant, caps, answers_days, sms, tokens, webhooks });
         }
         section.finish();
     }

@@ -20,8 +20,8 @@ use async_trait::async_trait;
 use zvonar_call::{Ended, Side};
 use zvonar_media::amd::MachineSettings;
 use zvonar_model::{
-    AttemptId, Direction, MediaReport, Millis, Outcome, Phases, RecognisedAnswer, ScenarioName, SystemResult,
-    TalkEnd, TenantId, Trace, TrunkId,
+    AttemptId, Direction, LeadId, MediaReport, Millis, Outcome, Phases, ProjectId, RecognisedAnswer, ScenarioName,
+    SystemResult, TalkEnd, TenantId, Trace, TrunkId,
 };
 use zvonar_scenario::LeadCard;
 use zvonar_scenario::ports::{About, Line, NoSms, Part, Ports};
@@ -33,6 +33,7 @@ use zvonar_switch::{Call, CallEvent, DialError, IncomingCall, Reservation, Switc
 
 use crate::caller::{CallReport, Caller, Effects, NotPlaced, Order, Reserved};
 use crate::grant::{Calls, Grant, Place};
+use crate::texts::{CallTexts, Post, Whose};
 use answers::Answers;
 use hearing::Ear;
 use line::{Finished, Speech, Talk};
@@ -57,6 +58,8 @@ pub struct Conversations {
     /// `None`: nobody recognises what callers say.
     listening: Option<Listening>,
     counts: Arc<SpeechCounts>,
+    /// Tenants without one send no text messages.
+    posts: BTreeMap<TenantId, Post>,
 }
 
 /// What came of all that callers said so far.
@@ -104,6 +107,10 @@ pub struct Brief {
     pub attempt: AttemptId,
     /// On whose behalf.
     pub tenant: TenantId,
+    /// The project that dials; `None`: the call comes in, or is placed by hand.
+    pub project: Option<ProjectId>,
+    /// Whom it means to reach.
+    pub lead: Option<LeadId>,
     /// What runs once somebody picks up.
     pub scenario: ScenarioName,
     /// The scenario's settings.
@@ -119,6 +126,8 @@ impl Brief {
         Self {
             attempt: order.attempt.clone(),
             tenant: order.tenant.clone(),
+            project: order.project.clone(),
+            lead: order.lead.clone(),
             scenario: order.scenario.clone(),
             settings: order.settings.clone(),
             fields: order.fields.clone(),
@@ -174,7 +183,14 @@ impl Conversations {
             machines,
             listening: None,
             counts: Arc::default(),
+            posts: BTreeMap::new(),
         }
+    }
+
+    /// The same, with tenants who send text messages.
+    #[must_use]
+    pub fn with_texts(self, posts: BTreeMap<TenantId, Post>) -> Self {
+        Self { posts, ..self }
     }
 
     /// The same, with somebody who recognises what callers say.
@@ -374,11 +390,20 @@ impl Conversations {
             let counts = Arc::clone(&self.counts);
             Speech { ear: Ear { recogniser, tenant: brief.tenant.clone() }, answers, counts }
         });
+        let texts = self.posts.get(&brief.tenant).map(|post| {
+            let (attempt, project, lead) = (brief.attempt.clone(), brief.project.clone(), brief.lead.clone());
+            let far_end = if about.direction == Direction::Outbound { &about.callee } else { &about.caller };
+            post.of_call(Whose { attempt, project, lead }, far_end)
+        });
+        let decided = texts.as_ref().map(CallTexts::decided).unwrap_or_default();
         let talk = Talk::new(call, about, Arc::clone(&scene.clips), answered, recording.clone(), speech);
         let ports = Ports {
             line: Box::new(Talk::line(&talk)),
             lead: Box::new(Arc::clone(&card)),
-            sms: Box::new(NoSms),
+            sms: match texts {
+                Some(texts) => Box::new(texts),
+                None => Box::new(NoSms),
+            },
             clock: Box::new(world::Clock::new(answered, brief.fields.get(world::ZONE_FIELD))),
             random: Box::new(rand::random),
         };
@@ -411,7 +436,7 @@ impl Conversations {
             recording: closed.recording.and_then(kept),
             media: media_report(&closed.report),
             trace,
-            effects: Effects { set_fields: card.written, notes: card.notes, block: card.blocked },
+            effects: Effects { set_fields: card.written, notes: card.notes, block: card.blocked, texts: decided.all() },
         }
     }
 }

@@ -15,7 +15,8 @@ use zvonar_model::{
 
 use super::EventKind;
 use crate::operators::Verdict;
-use crate::tables::{AttemptStep, Lead, Project, SmsStep, StateStep};
+use crate::tables::{AttemptStep, Lead, Project, StateStep};
+use crate::texts::{TextId, TextStep};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -209,8 +210,8 @@ pub struct Contact {
 /// A text message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Text {
-    /// Our number of it.
-    pub id: u32,
+    /// Which, as `zvonar sms` has it.
+    pub id: TextId,
     /// To whom, whole.
     pub phone: PhoneNumber,
     /// Where it is: `queued`, `sent`, `delivered`, …
@@ -218,11 +219,11 @@ pub struct Text {
     /// Why, where there is something to tell.
     pub why: Option<String>,
     /// In how many parts.
-    pub parts: Option<u32>,
-    /// What it costs.
+    pub parts: u32,
+    /// What was charged for it at this moment; a message is charged once.
     pub cost_kopecks: Option<i64>,
     /// The call that it was decided in.
-    pub call_id: Option<AttemptId>,
+    pub call_id: AttemptId,
     /// To which lead.
     pub lead_id: Option<LeadId>,
     /// Of which project.
@@ -319,16 +320,16 @@ impl Event {
     }
 
     /// Of a text message.
-    pub(super) fn of_sms(tenant: &TenantId, step: SmsStep, revision: u64) -> Self {
-        let of = format!("{}-{revision}", step.sms);
+    pub(super) fn of_sms(tenant: &TenantId, step: TextStep, revision: u64) -> Self {
+        let of = format!("{}-{revision}", step.text);
         let sms = Text {
-            id: step.sms,
+            call_id: step.text.attempt.clone(),
+            id: step.text,
             phone: step.to,
-            status: step.status,
+            status: step.status.word().to_owned(),
             why: step.why,
-            parts: step.parts,
-            cost_kopecks: step.kopecks.map(|kopecks| kopecks.0),
-            call_id: step.attempt,
+            parts: step.segments,
+            cost_kopecks: step.charged.map(|kopecks| kopecks.0),
             lead_id: step.lead,
             call_project_id: step.project,
         };

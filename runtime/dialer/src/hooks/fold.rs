@@ -156,7 +156,7 @@ impl Tables {
                 .into_iter()
                 .any(wants),
             Some("state") => wants(EventKind::ProjectState),
-            Some("sms") => wants(EventKind::SmsStatus),
+            Some("text") => wants(EventKind::SmsStatus),
             Some("judged") => wants(EventKind::CallResult),
             Some(_) => false,
         };
@@ -172,7 +172,7 @@ impl Tables {
                 };
                 self.with_facts(&attempt, None, hook, make).await?
             }
-            Step::Sms(step) => vec![Event::of_sms(&self.tenant, *step, item.revision)],
+            Step::Text(step) => vec![Event::of_sms(&self.tenant, *step, item.revision)],
             Step::State(step) => vec![Event::of_state(&self.tenant, *step, item.revision)],
             _ => Vec::new(),
         })

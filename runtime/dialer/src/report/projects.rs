@@ -5,7 +5,7 @@ use zvonar_campaign::ProjectStatus;
 use zvonar_model::{ProjectId, UnixMillis};
 
 use super::{CallFilter, shown_result};
-use crate::tables::{Scope, StatCursor, StatRow, StatusCounts, Tables, Tally};
+use crate::tables::{Scope, StatCursor, StatRow, StatusCounts, Tables, Tally, TextTally};
 use crate::{Day, DialerError, Result};
 
 /// What became of projects.
@@ -17,6 +17,8 @@ pub struct ProjectReport {
     pub leads: StatusCounts,
     /// All calls.
     pub calls: Tally,
+    /// All text messages that were charged.
+    pub texts: TextTally,
 }
 
 /// One project.
@@ -30,8 +32,11 @@ pub struct ProjectLine {
     pub status: Option<ProjectStatus>,
     /// Its leads as they are now, whatever the period.
     pub leads: StatusCounts,
-    /// Its calls.
+    /// Its calls, without their text messages.
     pub calls: Tally,
+    /// Text messages that were charged, by the days on which they were decided. None of them, when calls of one result or
+    /// scenario are meant: they are not counted by that.
+    pub texts: TextTally,
     /// The same by scenario and result, the most frequent first.
     pub results: Vec<ResultLine>,
     /// When its last call was over, of those that are meant by the day.
@@ -69,7 +74,12 @@ impl Tables {
         }
         let cursor = self.folded().await?;
         let mut report =
-            ProjectReport { lines: Vec::new(), leads: StatusCounts::default(), calls: Tally::default() };
+            ProjectReport {
+            lines: Vec::new(),
+            leads: StatusCounts::default(),
+            calls: Tally::default(),
+            texts: TextTally::default(),
+        };
         let projects = match &filter.scope {
             Scope::All => self.projects().await?,
             Scope::Outside => Vec::new(),
@@ -86,6 +96,7 @@ impl Tables {
                 status: Some(row.status),
                 leads: total.leads,
                 calls: Tally::default(),
+                texts: TextTally::default(),
                 results: Vec::new(),
                 last_call: None,
             };
@@ -101,16 +112,18 @@ impl Tables {
                 status: None,
                 leads: StatusCounts::default(),
                 calls: Tally::default(),
+                texts: TextTally::default(),
                 results: Vec::new(),
                 last_call: None,
             };
             self.add_calls(&cursor, &Scope::Outside, total, filter, &mut line).await?;
-            if line.calls.attempts > 0 {
+            if line.calls.attempts > 0 || line.texts.texts > 0 {
                 report.lines.push(line);
             }
         }
         for line in &report.lines {
             report.calls.add(&line.calls);
+            report.texts.add(&line.texts);
         }
         Ok(report)
     }
@@ -145,6 +158,9 @@ impl Tables {
 
 fn add_row(row: &StatRow, filter: &CallFilter, line: &mut ProjectLine) {
     let mut any = false;
+    if filter.scenario.is_none() && filter.result.is_none() {
+        line.texts.add(&row.texts);
+    }
     for (scenario, results) in &row.tallies {
         if filter.scenario.as_ref().is_some_and(|wanted| wanted != scenario) {
             continue;

@@ -74,7 +74,7 @@ pub fn moment(at: UnixMillis) -> String {
 }
 
 /// The header of «Проекты и обзвон роботом».
-pub const PROJECTS: [&str; 14] = [
+pub const PROJECTS: [&str; 16] = [
     "Проект",
     "Название",
     "Статус",
@@ -89,6 +89,8 @@ pub const PROJECTS: [&str; 14] = [
     "Робот, с",
     "Разговор, с",
     "Копеек",
+    "SMS",
+    "Копеек за SMS",
 ];
 
 /// A row of «Проекты и обзвон роботом».
@@ -110,6 +112,8 @@ pub fn project(line: &ProjectLine) -> Vec<Cell> {
         line.calls.robot_seconds.into(),
         line.calls.talk_seconds.into(),
         line.calls.kopecks.0.into(),
+        line.texts.texts.into(),
+        line.texts.kopecks.0.into(),
     ]
 }
 

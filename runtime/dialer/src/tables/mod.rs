@@ -20,8 +20,8 @@ pub use releases::{Deployment, Release, Withdrawn};
 pub use rows::{BalanceRow, Blocked, DialRules, Edit, Epoch, Intent, Lead, Project, Stage};
 pub(crate) use rows::{ConsentRow, Glance, LeaseRow, PaidRow, Payment, PersonRow, Quota, Row};
 pub(crate) use stats::{Fill, MAX_RESULT, OTHER_RESULTS, StatCursor, StatRow};
-pub use stats::{Scope, StatusCounts, Tally};
-pub use steps::{AttemptStep, SmsStep, Standing, StateStep, Step};
+pub use stats::{Scope, StatusCounts, Tally, TextTally};
+pub use steps::{AttemptStep, Standing, StateStep, Step};
 
 use crate::{DialerError, Policy, Result};
 

@@ -15,6 +15,7 @@ use zvonar_model::{
 
 use super::{Lead, Row};
 use crate::operators::Verdict;
+use crate::texts::TextStep;
 
 /// Something that happened, mostly to leads: written in the commit that made it so, never edited.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -52,6 +53,8 @@ pub enum Step {
         /// Whose.
         leads: Vec<LeadId>,
     },
+    /// A text message has come further, or was charged.
+    Text(Box<TextStep>),
     /// Leads that were in a project before this journal was kept: written once, by the first program that keeps it.
     Found {
         /// In which.
@@ -61,8 +64,6 @@ pub enum Step {
     },
     /// A project went over to another status.
     State(Box<StateStep>),
-    /// A text message went over to another state.
-    Sms(Box<SmsStep>),
     /// An operator gave a call a result of his own; the scenario's stays as it is.
     Judged(Box<Verdict>),
 }
@@ -84,9 +85,9 @@ impl<'de> Deserialize<'de> for Step {
             Removed,
             Edited,
             Tagged,
+            Text,
             Found,
             State,
-            Sms,
             Judged,
         }
 
@@ -137,12 +138,12 @@ impl<'de> Deserialize<'de> for Step {
                         let Many { project, leads } = Many::deserialize(rest)?;
                         Step::Tagged { project, leads }
                     }
+                    Kind::Text => Step::Text(Box::new(TextStep::deserialize(rest)?)),
                     Kind::Found => {
                         let Many { project, leads } = Many::deserialize(rest)?;
                         Step::Found { project, leads }
                     }
                     Kind::State => Step::State(Box::new(StateStep::deserialize(rest)?)),
-                    Kind::Sms => Step::Sms(Box::new(SmsStep::deserialize(rest)?)),
                     Kind::Judged => Step::Judged(Box::new(Verdict::deserialize(rest)?)),
                 })
             }
@@ -178,38 +179,6 @@ pub struct StateStep {
     pub before: ProjectStatus,
     /// Where it stands since then.
     pub after: ProjectStatus,
-    /// When.
-    pub at: UnixMillis,
-}
-
-/// A text message went over to another state: written in the commit that made it so.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SmsStep {
-    /// Our number of it.
-    pub sms: u32,
-    /// To whom.
-    pub to: PhoneNumber,
-    /// The call that it was decided in, if it was in one.
-    #[serde(default)]
-    pub attempt: Option<AttemptId>,
-    /// Of which project.
-    #[serde(default)]
-    pub project: Option<ProjectId>,
-    /// To which lead.
-    #[serde(default)]
-    pub lead: Option<LeadId>,
-    /// Where it is now, a word for programs: `queued`, `in_doubt`, `accepted`, `sent`, `delivered`, `read`, `expired`,
-    /// `rejected`, `failed`.
-    pub status: String,
-    /// A sentence where there is one to tell: why it failed.
-    #[serde(default)]
-    pub why: Option<String>,
-    /// In how many parts, if that is known.
-    #[serde(default)]
-    pub parts: Option<u32>,
-    /// What it costs the tenant, if that is known.
-    #[serde(default)]
-    pub kopecks: Option<Kopecks>,
     /// When.
     pub at: UnixMillis,
 }
@@ -250,8 +219,11 @@ pub struct AttemptStep {
     pub robot_seconds: u64,
     /// Seconds of talk with whomever the caller was handed to, started ones counted.
     pub talk_seconds: u64,
-    /// What it costs.
+    /// What it costs; on a page of calls with its text messages, as far as they are charged.
     pub kopecks: Kopecks,
+    /// How many text messages were decided that are charged by themselves.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub texts: u32,
     /// The lead's tags at that time.
     #[serde(default)]
     pub tags: Vec<String>,
@@ -278,11 +250,17 @@ impl AttemptStep {
             robot_seconds: charge.robot_seconds,
             talk_seconds: record.phases.talk.seconds_up(),
             kopecks: charge.total,
+            texts: record.sms.iter().filter(|sms| sms.price.is_none()).count() as u32,
             tags: lead.map_or_else(Vec::new, |(before, _)| before.tags.iter().cloned().collect()),
             moved: lead
                 .map(|(before, after)| (before.progress.state.status(), after.progress.state.status())),
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes what it asks about by reference")]
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 #[cfg(test)]
@@ -309,6 +287,7 @@ mod tests {
             robot_seconds: 0,
             talk_seconds: 0,
             kopecks: Kopecks(0),
+            texts: 0,
             tags: Vec::new(),
             moved: Some((LeadStatus::New, LeadStatus::Again)),
         };
@@ -319,18 +298,6 @@ mod tests {
             before: ProjectStatus::Active,
             after: ProjectStatus::Error { why: "no trunk".into() },
             at: UnixMillis(3),
-        };
-        let sms = SmsStep {
-            sms: 7,
-            to: PhoneNumber::parse("+79000000001").unwrap(),
-            attempt: AttemptId::new("a1").ok(),
-            project: Some(project.clone()),
-            lead: Some(lead.clone()),
-            status: "delivered".into(),
-            why: None,
-            parts: Some(2),
-            kopecks: Some(Kopecks(360)),
-            at: UnixMillis(4),
         };
         let judged = Verdict {
             attempt: AttemptId::new("a1").unwrap(),
@@ -353,7 +320,6 @@ mod tests {
             (Step::Tagged { project: project.clone(), leads: vec![lead.clone()] }, r#"{"is":"tagged","#),
             (Step::Found { project: project.clone(), leads: vec![standing] }, r#"{"is":"found","#),
             (Step::State(Box::new(state)), r#"{"is":"state","project":"spring""#),
-            (Step::Sms(Box::new(sms)), r#"{"is":"sms","sms":7"#),
             (Step::Judged(Box::new(judged)), r#"{"is":"judged","attempt":"a1""#),
         ] {
             let text = serde_json::to_string(&step).unwrap();

@@ -117,8 +117,8 @@ async fn due(store: &SharedStore) -> BTreeMap<String, &'static str> {
             "state" => {
                 due.insert(format!("project_state-{}-{revision}", text("project")), "project_state");
             }
-            "sms" => {
-                due.insert(format!("sms_status-{}-{revision}", step["sms"]), "sms_status");
+            "text" => {
+                due.insert(format!("sms_status-{}-{revision}", text("text")), "sms_status");
             }
             "judged" => {
                 due.insert(format!("call_result-{}-{revision}", text("attempt")), "call_result");
@@ -508,21 +508,20 @@ async fn events_have_the_names_that_integrators_know() {
         tables.settle_inbound(inbound, report).await.unwrap();
         attempt
     };
-    let keys = TenantKeys::new(&tenant());
     let number = PhoneNumber::parse("+79161234567").unwrap();
-    let sms = SmsStep {
-        sms: 7,
-        to: number,
-        attempt: Some(talked.clone()),
+    let sms = TextStep {
+        text: TextId { attempt: talked.clone(), ordinal: 1 },
         project: None,
         lead: None,
-        status: "delivered".into(),
-        why: None,
-        parts: Some(2),
-        kopecks: Some(Kopecks(360)),
+        to: number,
+        segments: 2,
+        decided_at: UnixMillis(1_790_000_090_000),
         at: UnixMillis(1_790_000_100_000),
+        status: TextStatus::Delivered,
+        why: None,
+        charged: Some(Kopecks(360)),
     };
-    write_step(&store, keys.sms_step(7, 3), &Step::Sms(Box::new(sms))).await;
+    write_step(&store, at(&["step", &format!("text={talked}=1=1")]), &Step::Text(Box::new(sms))).await;
     let under_way = AttemptId::new("under-way").unwrap();
     for attempt in [&talked, &under_way] {
         let verdict = Verdict {
@@ -614,7 +613,7 @@ async fn events_have_the_names_that_integrators_know() {
         (&"petrova".into(), &"Оператор занят".into())
     );
     assert_eq!((&missed["user_id"], &missed["wait_seconds"]), (&Value::Null, &40.into()));
-    let sms = &with("sms_status-7-")[0]["sms"];
+    let sms = &with(&format!("sms_status-{talked}-1-"))[0]["sms"];
     assert_eq!(
         (&sms["status"], &sms["phone"], &sms["cost_kopecks"]),
         (&"delivered".into(), &"+79161234567".into(), &360.into())
