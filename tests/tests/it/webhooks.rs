@@ -106,7 +106,8 @@ fn a_host_tells_a_receiver_that_checks_the_signature_as_the_readme_says() {
     let mut config = Config::new("127.0.0.1:9".parse().unwrap()).with_http(&token);
     config.tenant += &format!(
         "[[tenant.webhook]]\nname = \"crm\"\nurl = \"http://{address}/hooks?key=hidden\"\nsecret_file = \"crm.secret\"\n\
-         events = [\"project_state\"]\n"
+         events = [\"project_state\"]\n\
+         [tenant.sms]\nkey = \"key\"\nhosts = [\"http://127.0.0.1:9\"]\ncallback_secret = \"слово\"\n"
     );
     std::fs::write(folder.path().join("crm.secret"), format!("{SECRET}\n")).unwrap();
     let host = Host::serve(&config, folder.path()).unwrap();
@@ -165,6 +166,15 @@ fn a_host_tells_a_receiver_that_checks_the_signature_as_the_readme_says() {
     } else {
         machine::skip("python3 is not installed, so the recipe of the README is not tried");
     }
+
+    // SMSC is believed by its signature, md5 of `7:79001234567:1:слово`, and needs no token.
+    let callback = |signature: &str| {
+        let nobody = Token { secret: "none".into(), ..token.clone() };
+        let form = format!("id=7&phone=79001234567&status=1&md5={signature}");
+        ask(http, &nobody, "POST", "/v1/callbacks/smsc/demo", form.as_bytes()).unwrap().status
+    };
+    assert_eq!(callback("39ac0862d30b05d9494e2a7594b5dd17"), 200, "a message that nobody knows");
+    assert_eq!(callback("39ac0862d30b05d9494e2a7594b5dd18"), 403);
 
     // What is over is told by the next run of the program too, and what happens at the end is told before it.
     let pages = command(&["deliveries", "crm", "--state", "delivered"]);
