@@ -28,3 +28,4 @@ mod sms;
 mod sms_killed;
 mod tenants;
 mod torture;
+mod webhooks;
