@@ -132,8 +132,17 @@ fn check(texts: &BTreeMap<String, Value>, taken: &[Value], when: &str) {
 
 fn stand() -> (Process, String) {
     let arguments = [
-        "smsc-stand", "--listen", "127.0.0.1:0", "--login", "demo", "--password", "word", "--balance", "100000000",
-        "--delay-ms", STAND_TAKES_MS,
+        "smsc-stand",
+        "--listen",
+        "127.0.0.1:0",
+        "--login",
+        "demo",
+        "--password",
+        "word",
+        "--balance",
+        "100000000",
+        "--delay-ms",
+        STAND_TAKES_MS,
     ];
     let mut stand = Process::spawn("stand", &mut zvonar(arguments)).unwrap();
     let ready = stand.wait_for_line("listening on http://", LIMIT).unwrap();

@@ -37,8 +37,8 @@ use zvonar_gateways::{Gateway, SmsId};
 use zvonar_model::TenantId;
 
 use crate::{Dialer, DialerError, Result, WallClock};
-pub use books::{OutboxState, TextInfo, TextPage};
 pub(crate) use books::sent_sms;
+pub use books::{OutboxState, TextInfo, TextPage};
 pub use decision::{CallTexts, DecidedTexts, Post, PostBox, TextDecision, Whose};
 pub use rows::{Fate, Text, TextId, TextStatus, TextStep};
 use worker::{Wanted, Worker};

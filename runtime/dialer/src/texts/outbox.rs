@@ -350,7 +350,8 @@ mod tests {
         assert_eq!(outbox.next(at(60)), Some(Job::Send(id(3))));
         gives(&mut outbox, at(60), &id(3), Err(GatewayError::Refused { code: Code(4), text: String::new() }));
         // The third is tried again, and the fourth waits for the next day.
-        let third = std::iter::from_fn(|| outbox.next(at(120))).filter(|job| *job == Job::Send(id(3))).count();
+        let third =
+            std::iter::from_fn(|| outbox.next(at(120))).filter(|job| *job == Job::Send(id(3))).count();
         assert_eq!(third, 1);
         gives(&mut outbox, at(120), &id(3), accepted());
         let midnight = at(12 * 3_600);

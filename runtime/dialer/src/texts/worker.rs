@@ -178,7 +178,8 @@ impl Worker {
     }
 
     async fn read_state(&mut self) -> Result<()> {
-        if let Some(Read { row, revision }) = self.tables.get::<OutboxRow>(&self.tables.keys.outbox()).await? {
+        if let Some(Read { row, revision }) = self.tables.get::<OutboxRow>(&self.tables.keys.outbox()).await?
+        {
             (self.outbox.state, self.state_revision) = (row, Some(revision));
         }
         Ok(())
@@ -322,7 +323,11 @@ impl Worker {
         }
     }
 
-    async fn sent(&mut self, id: &TextId, answer: &std::result::Result<Accepted, GatewayError>) -> Result<()> {
+    async fn sent(
+        &mut self,
+        id: &TextId,
+        answer: &std::result::Result<Accepted, GatewayError>,
+    ) -> Result<()> {
         // An answer comes once: it is stored whoever else changes the outbox at that moment.
         for _ in 0..TRIES {
             let now = self.dialer.now();

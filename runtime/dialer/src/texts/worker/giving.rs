@@ -72,7 +72,8 @@ impl Worker {
             more.push(Write::create(keys.text_number(number), encode(&NumberRow { text: id.clone() })));
             let (key, day) = (keys.texted(&open.text.to), Day::of(now));
             let before = self.texted(&open.text.to).await?;
-            let texts = before.as_ref().filter(|read| read.row.day == day).map_or(0, |read| read.row.texts) + 1;
+            let texts =
+                before.as_ref().filter(|read| read.row.day == day).map_or(0, |read| read.row.texts) + 1;
             let row = encode(&TextedRow { day, texts });
             more.push(match before {
                 Some(read) => Write::replace(key, read.revision, row),
@@ -101,7 +102,11 @@ impl Worker {
         Ok(number)
     }
 
-    pub(super) async fn priced(&mut self, id: &TextId, price: std::result::Result<Price, GatewayError>) -> Result<bool> {
+    pub(super) async fn priced(
+        &mut self,
+        id: &TextId,
+        price: std::result::Result<Price, GatewayError>,
+    ) -> Result<bool> {
         let now = self.dialer.now();
         match price {
             Ok(price) => match self.dialer.hold_sum(&self.tables, price.cost).await? {
