@@ -233,7 +233,8 @@ impl Tables {
         let key = self.keys.charge(&record.attempt);
         let charge = self.get::<Charge>(&key).await?.ok_or_else(|| missing(key))?.row;
         let mut texts = Vec::new();
-        let (mut total, mut lines) = (charge.total, charge.lines.iter().map(|line| line.sum).sum::<Kopecks>());
+        let (mut total, mut lines) =
+            (charge.total, charge.lines.iter().map(|line| line.sum).sum::<Kopecks>());
         for id in record.sms.iter().filter(|sms| sms.price.is_none()).filter_map(|sms| sms.id.parse().ok()) {
             let Some(info) = self.text(&id).await? else { continue };
             if let Some(charge) = self.text_charge(&id).await? {

@@ -76,8 +76,7 @@ impl Tables {
             return Err(DialerError::BadFilter(what.into()));
         }
         let cursor = self.folded().await?;
-        let mut report =
-            ProjectReport {
+        let mut report = ProjectReport {
             lines: Vec::new(),
             leads: StatusCounts::default(),
             calls: Tally::default(),
