@@ -57,8 +57,7 @@ pub(crate) fn kill_soak(arguments: &[&str]) -> Result<(), String> {
     build_basic_guests()?;
     let zvonar = host::build()?;
     step(&format!("killing a host {kills} times that dials {leads} leads"));
-    let mut command =
-        cargo_command(&["test", "-p", "zvonar-tests", "--test", "it", "kill", "--", "--nocapture"]);
+    let mut command = cargo_command(&["test", "--workspace", "--test", "it", "kill::", "--", "--nocapture"]);
     command.env("ZVONAR_KILLS", format!("{kills} {leads}")).env("ZVONAR_TESTS_STRICT", "1");
     command.env("ZVONAR_BIN", zvonar);
     shell::run_with(&mut command)
@@ -75,8 +74,7 @@ pub(crate) fn sms_soak(arguments: &[&str]) -> Result<(), String> {
     let zvonar = host::build()?;
     step(&format!("killing a host {kills} times that sends text messages to a stand"));
     let filter = "killed_while_it_sends";
-    let mut command =
-        cargo_command(&["test", "-p", "zvonar-tests", "--test", "it", filter, "--", "--nocapture"]);
+    let mut command = cargo_command(&["test", "--workspace", "--test", "it", filter, "--", "--nocapture"]);
     command.env("ZVONAR_SMS_KILLS", kills.to_string()).env("ZVONAR_TESTS_STRICT", "1");
     command.env("ZVONAR_BIN", zvonar);
     shell::run_with(&mut command)
@@ -86,7 +84,7 @@ pub(crate) fn sms_soak(arguments: &[&str]) -> Result<(), String> {
 pub(crate) fn sms_table() -> Result<(), String> {
     let filter = "what_happens_to_messages_in_an_hour";
     let mut command =
-        cargo_command(&["test", "-q", "-p", "zvonar-dialer", "--test", "books", filter, "--", "--nocapture"]);
+        cargo_command(&["test", "-q", "--workspace", "--test", "books", filter, "--", "--nocapture"]);
     shell::run_with(&mut command)
 }
 
@@ -125,8 +123,7 @@ pub(crate) fn reload_soak(arguments: &[&str]) -> Result<(), String> {
         &target.display().to_string(),
     ])?;
     step(&format!("deploys under live calls (calls, deploys, seconds: {size})"));
-    let mut command =
-        cargo_command(&["test", "-p", "zvonar-tests", "--test", "it", "reload", "--", "--nocapture"]);
+    let mut command = cargo_command(&["test", "--workspace", "--test", "it", "reload", "--", "--nocapture"]);
     command.env("ZVONAR_RELOAD", size).env("ZVONAR_TESTS_STRICT", "1");
     command.env("ZVONAR_BIN", target.join("release/zvonar"));
     shell::run_with(&mut command)

@@ -110,7 +110,9 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
             }
             let mut table =
                 table(&["вебхук", "адрес", "ждёт", "с", "не доставлено", "последняя доставка", "что мешает"]);
-            list.webhooks.iter().for_each(|one| drop(table.add_row(row_of(one))));
+            list.webhooks.iter().for_each(|one| {
+                table.add_row(row_of(one));
+            });
             say(table)
         }
         Command::Deliveries { webhook, event: Some(event), at, json, .. } => {
