@@ -13,8 +13,8 @@ use zvonar_campaign::ProjectStatus;
 use zvonar_dialer::hooks::{DeliveryState, EventKind, Hook, HookName, HookSetup, KEPT};
 use zvonar_dialer::operators::Verdict;
 use zvonar_dialer::{
-    CallReport, Caller, Dialer, DialerError, Inbound, Keep, NewLead, NotPlaced, Order, Reserved, SmsStep,
-    Step, Tables, TenantKeys,
+    CallReport, Caller, Dialer, DialerError, Inbound, Keep, NewLead, NotPlaced, Order, Reserved, Step,
+    Tables, TenantKeys, TextId, TextStatus, TextStep,
 };
 use zvonar_gateways::webhook::{Courier, Letter, NotTaken};
 use zvonar_ledger::PriceList;
