@@ -213,7 +213,11 @@ fn named(word: &str) -> Result<TextStatus, ApiError> {
         (status = 404, description = "The tenant has no such message.", body = Problem)
     )
 )]
-pub(crate) async fn one(State(desk): State<Desk>, caller: Caller, Path(id): Path<String>) -> Answer<TextView> {
+pub(crate) async fn one(
+    State(desk): State<Desk>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Answer<TextView> {
     let tables = desk.tables(&caller)?;
     let found = match id.parse::<TextId>() {
         Ok(text) => tables.text(&text).await?,

@@ -14,7 +14,7 @@ use zvonar_ledger::PriceList;
 use zvonar_model::TenantId;
 use zvonar_scenario::{Compiler, Engine, EngineConfig, Package, Registry};
 use zvonar_store::{SharedStore, SledOptions, SledStore};
-use zvonar_switch::{MediaConfig, Network, SwitchConfig, TrunkConfig, clock};
+use zvonar_switch::{MediaConfig, Network, PhoneBook, SwitchConfig, TrunkConfig, clock};
 
 use crate::commands::Failure;
 use crate::config::{Config, Project, Tenant};
@@ -168,8 +168,8 @@ pub(crate) fn seats(config: &Config) -> u32 {
     if config.node.calls == 0 { u32::MAX } else { u32::try_from(config.node.calls).unwrap_or(u32::MAX) }
 }
 
-/// The switch that the configuration describes.
-pub(crate) fn switch_config(config: &Config) -> SwitchConfig {
+/// The switch that the configuration describes. `phones`: whose telephones may register, if any.
+pub(crate) fn switch_config(config: &Config, phones: Option<Arc<PhoneBook>>) -> SwitchConfig {
     let trunk = |trunk: &crate::config::Trunk| TrunkConfig {
         id: trunk.id.clone(),
         address: trunk.address,
@@ -191,7 +191,7 @@ pub(crate) fn switch_config(config: &Config) -> SwitchConfig {
             ..MediaConfig::new(config.media.address)
         },
         calls: if config.node.calls == 0 { 10_000 } else { config.node.calls },
-        phones: None,
+        phones,
         seed: rand::random(),
     }
 }

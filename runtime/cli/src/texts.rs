@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use zvonar_dialer::{Dialer, Policy, Post, Tables, TextOffice, Texts};
-use zvonar_gateways::smsc::Smsc;
 use zvonar_gateways::Gateway;
+use zvonar_gateways::smsc::Smsc;
 use zvonar_model::TenantId;
 use zvonar_switch::clock;
 
@@ -65,7 +65,9 @@ impl Offices {
             kept.spawn(async move {
                 let told = tenant.clone();
                 let done = office.keep(dialer, tenant, gateway, stop).await;
-                done.map_err(|why| format!("text messages of tenant {told} are not sent any more: {why}").into())
+                done.map_err(|why| {
+                    format!("text messages of tenant {told} are not sent any more: {why}").into()
+                })
             });
         }
         kept

@@ -15,8 +15,8 @@ use zvonar_model::{
 use zvonar_store::{Commit, MAX_VALUE_BYTES, Write};
 
 use crate::projects::{MAX_FIELD_NAME, MAX_FIELDS, MAX_NOTES, MAX_TEXT, cut};
-use crate::texts::{TextDecision, sent_sms};
 use crate::tables::{AttemptStep, Epoch, Intent, Lead, Project, Read, Stage, Step, TRIES, Tables, encode};
+use crate::texts::{TextDecision, sent_sms};
 use crate::{CallReport, DialerError, Effects, Order, Result};
 
 /// How long a claim holds on which nothing was started.

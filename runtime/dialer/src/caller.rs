@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use crate::texts::TextDecision;
+use async_trait::async_trait;
 use zvonar_model::{
     AttemptId, LeadId, MediaReport, Millis, Outcome, Phases, PhoneNumber, ProjectId, RecognisedAnswer,
     ScenarioName, ScenarioRef, SentSms, TenantId, Trace, Transfer, TrunkId, UnixMillis,

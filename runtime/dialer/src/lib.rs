@@ -70,8 +70,8 @@ pub use purse::{Account, Prepaid};
 pub use records::RecordPage;
 pub use recovery::{Abandoned, CUT_OFF, Recovered};
 pub use report::{
-    CallFilter, CallOrder, CallPage, CallPlace, Contact, ContactPage, ProjectLine, ProjectReport, Report,
-    ReportRow, ReportText, ResultLine, Totals,
+    CallFilter, CallOrder, CallPage, CallPlace, Contact, ContactPage, Employees, ProjectLine, ProjectReport,
+    Report, ReportRow, ReportText, ResultLine, Totals,
 };
 pub use run::Stop;
 pub use stats::StatFault;

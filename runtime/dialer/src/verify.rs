@@ -164,7 +164,9 @@ impl fmt::Display for BookFault {
             Self::TextNotCharged { text } => {
                 write!(f, "text message {text} has cost something, and is not charged")
             }
-            Self::NoText { text } => write!(f, "text message {text} is charged, but nobody decided to send it"),
+            Self::NoText { text } => {
+                write!(f, "text message {text} is charged, but nobody decided to send it")
+            }
             Self::TextWithoutFate { text } => write!(f, "nothing tells what became of text message {text}"),
             Self::TextDiffers { text, stored, due } => {
                 write!(f, "text message {text} is charged {stored}, the gateway told {due}")

@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AttemptId, Kopecks, LeadId, Millis, OperatorId, Outcome, PhoneNumber, ProjectId, TenantId, Trace, TrunkId,
-    UnixMillis,
+    AttemptId, Kopecks, LeadId, Millis, OperatorId, Outcome, PhoneNumber, ProjectId, TenantId, Trace,
+    TrunkId, UnixMillis,
 };
 
 /// The shape of [`AttemptRecord`] that this code writes. Fields may be added with a default; a change of meaning is a

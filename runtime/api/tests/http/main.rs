@@ -4,6 +4,7 @@ mod desk;
 mod document;
 mod host;
 mod lifecycle;
+mod operators;
 mod records;
 mod refusals;
 mod sms;

@@ -59,7 +59,10 @@ async fn messages_are_read_in_pages_by_attempt_day_and_status_and_by_their_tenan
 
     let one = a.get(&format!("/v1/sms/{many}-2")).await.good();
     assert_eq!(one["status"], "queued");
-    assert_eq!((&one["to"], &one["text"], &one["kopecks"]), (&json!("+79161234567"), &json!("Ждём вас (2)"), &Value::Null));
+    assert_eq!(
+        (&one["to"], &one["text"], &one["kopecks"]),
+        (&json!("+79161234567"), &json!("Ждём вас (2)"), &Value::Null)
+    );
     let record = a.get(&format!("/v1/attempts/{many}")).await.good();
     assert_eq!(record["texts"].as_array().map(Vec::len), Some(9));
     assert_eq!((&record["sms"][1]["id"], &record["sms"][1]["segments"]), (&one["id"], &json!(1)));

@@ -6,8 +6,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use zvonar_ledger::{Charge, External, Kind, PriceList, Tariff, Unit, rate_by};
 use zvonar_model::{
-    AttemptId, AttemptRecord, Direction, Kopecks, Millis, Outcome, Phases, RecognisedAnswer, SentSms, SystemResult,
-    TenantId, Transfer, UnixMillis,
+    AttemptId, AttemptRecord, Direction, Kopecks, Millis, Outcome, Phases, RecognisedAnswer, SentSms,
+    SystemResult, TenantId, Transfer, UnixMillis,
 };
 
 use super::{Failure, cases, say};

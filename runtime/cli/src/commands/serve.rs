@@ -21,11 +21,12 @@ use zvonar_dialer::{CallReport, Caller, Dialer, Halted, Inbound, Keep, RunEvent,
 use zvonar_model::{PhoneNumber, TenantId};
 use zvonar_scenario::{Limits, Registry};
 use zvonar_store::SharedStore;
-use zvonar_switch::{Doorway, IncomingCall, Switch, clock};
+use zvonar_switch::{Doorway, IncomingCall, PhoneBook, Switch, clock};
 
 use super::Failure;
 use crate::callbacks::News;
 use crate::config::Config;
+use crate::operators::Operators;
 use crate::texts::Offices;
 use crate::{host, listening, retention, seats, webhooks};
 
@@ -53,6 +54,7 @@ struct Host {
     config: Arc<Config>,
     conversations: Arc<Conversations>,
     dialers: BTreeMap<TenantId, Dialer>,
+    operators: Operators,
 }
 
 impl Host {
@@ -91,7 +93,8 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
         Some(listen) => Some(Server::listen(listen).await?),
         None => None,
     };
-    let (switch, doorway) = Switch::start(host::switch_config(&config)).await?;
+    let phones = config.phones.as_ref().map(|phones| Arc::new(PhoneBook::new(&phones.realm)));
+    let (switch, doorway) = Switch::start(host::switch_config(&config, phones.clone())).await?;
     let recordings = config.media.record.then(|| config.node.data.join("recordings"));
     let machines = config.media.drop_machines.then(machine_settings);
     let grants = config.tenants.iter().map(|tenant| (tenant.id.clone(), tenant.grant));
@@ -129,7 +132,8 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
         let most = tenant.map_or(ACTIVE_PROJECTS, |tenant| tenant.grant.active_projects);
         host::load_project(&dialers[&project.tenant], project, list, most).await?;
     }
-    let host = Arc::new(Host { config, conversations, dialers });
+    let operators = Operators::open(&config, &dialers, phones).await?;
+    let host = Arc::new(Host { config, conversations, dialers, operators });
     let (progress, progress_told) = mpsc::channel(256);
     let teller = tokio::spawn(tell(progress_told, rollouts_told));
     let (stop, stopped) = watch::channel(false);
@@ -154,7 +158,12 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     let mut texts = offices.keep(&host.dialers, &over.subscribe());
     let served = http.map(|server| {
         eprintln!("deploy at http://{}", server.address());
-        let router = zvonar_api::router(deployments.clone(), host.tokens(), Arc::new(clock::wall));
+        let router = zvonar_api::router(
+            deployments.clone(),
+            &host.operators.staff,
+            host.tokens(),
+            Arc::new(clock::wall),
+        );
         let router = router.merge(zvonar_api::callbacks(news, Arc::new(clock::wall)));
         tokio::spawn(server.serve(router, stopped.clone()))
     });
@@ -316,6 +325,9 @@ async fn dial(
 
 /// One call that came in: its route, its conversation, its settling.
 async fn take(host: Arc<Host>, call: IncomingCall) {
+    if let Some(account) = call.about.account.clone() {
+        return host.operators.take(call, &account).await;
+    }
     let user = &call.about.to_user;
     let routes = &host.config.routes;
     let route = routes.iter().find(|route| route.user == *user);

@@ -80,7 +80,8 @@ pub(super) fn sms(section: Section<'_>, folder: &Path) -> Option<Sms> {
         (None, None, Some(_)) => key.map(Account::Key),
         (Some(login), Some(_), None) => password.map(|password| Account::Login { login, password }),
         (None, None, None) => {
-            section.fault("key", "say the account at SMSC: login and password, or the key that was made in it");
+            section
+                .fault("key", "say the account at SMSC: login and password, or the key that was made in it");
             None
         }
         (_, _, Some(key)) => {
@@ -88,7 +89,10 @@ pub(super) fn sms(section: Section<'_>, folder: &Path) -> Option<Sms> {
             None
         }
         (Some(_), None, None) => {
-            section.fault("login", "login and password go together; say password, password_file or password_env");
+            section.fault(
+                "login",
+                "login and password go together; say password, password_file or password_env",
+            );
             None
         }
         (None, Some(at), None) => {
@@ -99,7 +103,8 @@ pub(super) fn sms(section: Section<'_>, folder: &Path) -> Option<Sms> {
     let sender: Option<String> = section.text("sender", "the name that messages come from, as registered");
     let hosts: Vec<String> = section.texts("hosts", "an address as https://smsc.ru");
     let (usual, most) = (TextRules::default(), i64::from(u32::MAX));
-    let number = |key, range, usual: u32| u32::try_from(section.number(key, range, usual.into())).unwrap_or(usual);
+    let number =
+        |key, range, usual: u32| u32::try_from(section.number(key, range, usual.into())).unwrap_or(usual);
     let most_parts = number("parts", 1..=15, usual.most_parts);
     let per_minute = number("per_minute", 1..=6_000, usual.per_minute);
     let per_day = number("per_day", 1..=most, usual.per_day);

@@ -336,7 +336,10 @@ impl Conversations {
                         ..CallReport::unanswered(clock::wall(), outcome)
                     };
                 }
-                CallEvent::Key { .. } | CallEvent::Media(_) | CallEvent::Held { .. } | CallEvent::Refer(_) => {}
+                CallEvent::Key { .. }
+                | CallEvent::Media(_)
+                | CallEvent::Held { .. }
+                | CallEvent::Refer(_) => {}
             }
         };
         post_dial_delay.get_or_insert_with(|| since(dialled));

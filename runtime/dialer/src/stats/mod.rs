@@ -181,7 +181,8 @@ impl<'a> Parts<'a> {
             let scopes = [Scope::All, Scope::of(attempt.project.as_ref())];
             scopes.into_iter().flat_map(move |scope| [(scope.clone(), None), (scope, Some(day))])
         });
-        let texts = self.text.into_iter().flat_map(|(text, _)| text_places(text.project.as_ref(), text.decided_at));
+        let texts =
+            self.text.into_iter().flat_map(|(text, _)| text_places(text.project.as_ref(), text.decided_at));
         leads.into_iter().chain(calls).chain(texts)
     }
 
@@ -212,7 +213,10 @@ impl<'a> Parts<'a> {
 }
 
 /// Where a text message is counted.
-pub(crate) fn text_places(project: Option<&ProjectId>, decided_at: UnixMillis) -> impl Iterator<Item = Place> + use<> {
+pub(crate) fn text_places(
+    project: Option<&ProjectId>,
+    decided_at: UnixMillis,
+) -> impl Iterator<Item = Place> + use<> {
     let (scopes, day) = ([Scope::All, Scope::of(project)], Day::of(decided_at));
     scopes.into_iter().flat_map(move |scope| [(scope.clone(), None), (scope, Some(day))])
 }

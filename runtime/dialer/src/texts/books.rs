@@ -302,7 +302,8 @@ impl Tables {
             let stored = self.store.get(shard, &key).await?;
             let known = stored.as_ref().map(decode::<NumbersRow>).transpose()?;
             let next = known.as_ref().map_or(1, |known| known.row.next).max(first).max(1);
-            let taken = wanted.min((SmsId::MAX - next.min(SmsId::MAX)).saturating_add(u32::from(next <= SmsId::MAX)));
+            let taken =
+                wanted.min((SmsId::MAX - next.min(SmsId::MAX)).saturating_add(u32::from(next <= SmsId::MAX)));
             if taken == 0 {
                 return Err(DialerError::NoNumbers);
             }
@@ -392,10 +393,7 @@ pub(crate) fn sent_sms(id: &TextId, segments: u32) -> SentSms {
     SentSms { id: id.to_string(), segments, price: None }
 }
 
-fn texts<'a>(
-    record: &AttemptRecord,
-    decisions: &'a [TextDecision],
-) -> impl Iterator<Item = Text> + use<'a> {
+fn texts<'a>(record: &AttemptRecord, decisions: &'a [TextDecision]) -> impl Iterator<Item = Text> + use<'a> {
     let (attempt, project, lead) = (record.attempt.clone(), record.project.clone(), record.lead.clone());
     let whose = Whose { attempt, project, lead };
     decisions.iter().map(move |decision| whose.text(decision))

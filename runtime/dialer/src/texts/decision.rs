@@ -275,7 +275,10 @@ mod tests {
             assert!(texts.send(None, "x").is_ok());
         }
         kept.0.try_recv().unwrap();
-        assert!(texts.send(None, "x").is_ok(), "there is room again, and one before it waits for the settling");
+        assert!(
+            texts.send(None, "x").is_ok(),
+            "there is room again, and one before it waits for the settling"
+        );
         assert_eq!(texts.decided().all().len(), WAITING + 3);
         let mut stored = 1;
         while kept.0.try_recv().is_ok() {

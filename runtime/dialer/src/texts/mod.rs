@@ -37,14 +37,17 @@ use zvonar_gateways::{Gateway, SmsId};
 use zvonar_model::TenantId;
 
 use crate::{Dialer, DialerError, Result, WallClock};
-pub use books::{OutboxState, TextInfo, TextPage};
 pub(crate) use books::sent_sms;
+pub use books::{OutboxState, TextInfo, TextPage};
 pub use decision::{CallTexts, DecidedTexts, Post, PostBox, TextDecision, Whose};
 pub use rows::{Fate, Text, TextId, TextStatus, TextStep};
 use worker::{Wanted, Worker};
 
 /// News that may wait for the worker. What comes then waits at its sender.
 const NEWS: usize = 100;
+
+/// How long nothing is sent after the store has failed.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// What a tenant's messages may be, and how many.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,8 +105,10 @@ impl TextOffice {
     /// Sends messages until told to stop; then waits a little for the last answers. What earlier runs of the program left
     /// is taken up, so recover the tenant's attempts before.
     ///
+    /// A store that fails for longer than it may stops the sending for a while; nothing is lost by it.
+    ///
     /// # Errors
-    /// The store failed for longer than it may. Nothing is lost by it.
+    /// The store failed at the last.
     pub async fn keep(
         self,
         dialer: Dialer,
@@ -111,12 +116,24 @@ impl TextOffice {
         gateway: Arc<dyn Gateway>,
         stop: watch::Receiver<bool>,
     ) -> Result<()> {
-        let Self { rules, kept, wanted: (_, wanted), .. } = self;
+        let Self { rules, kept, wanted: (_, mut wanted), .. } = self;
         let tables = dialer.tables(&tenant);
         let stores = decision::store_decisions(tables.clone(), kept, stop.clone());
+        let mut told = stop.clone();
         let sends = async {
-            let worker = Worker::new(dialer, tables, gateway, rules).await?;
-            worker.run(wanted, stop).await
+            loop {
+                let sends = async {
+                    let (dialer, tables, gateway) = (dialer.clone(), tables.clone(), Arc::clone(&gateway));
+                    let worker = Worker::new(dialer, tables, gateway, rules.clone()).await?;
+                    worker.run(&mut wanted, stop.clone()).await
+                };
+                let Err(why) = sends.await else { return Ok(()) };
+                tracing::error!(%tenant, %why, "text messages are not sent: it is tried again in a minute");
+                tokio::select! {
+                    () = tokio::time::sleep(AGAIN) => {}
+                    () = crate::run::told(&mut told) => return Err(why),
+                }
+            }
         };
         // What is decided is stored, whatever becomes of the sending.
         let ((), sent) = tokio::join!(stores, sends);

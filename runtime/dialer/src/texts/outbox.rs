@@ -171,21 +171,27 @@ impl Outbox {
     /// The state once a message that was never given before has left.
     pub(crate) fn counted(&self, now: UnixMillis) -> OutboxRow {
         let (minute, day) = (minute(now), Day::of(now));
-        let in_minute = if self.state.minute.0 == minute { self.state.minute.1 } else { 0 };
-        let in_day = self.state.day.filter(|(of, _)| *of == day).map_or(0, |(_, count)| count);
+        let (in_minute, in_day) = self.left(now);
         OutboxRow { gate: self.state.gate, minute: (minute, in_minute + 1), day: Some((day, in_day + 1)) }
     }
 
     /// Whether the tenant's limits let one more go; if not, until when they do not.
     fn allowed(&self, now: UnixMillis) -> Result<(), UnixMillis> {
-        let (minute, day) = (minute(now), Day::of(now));
-        if self.state.day.is_some_and(|(of, count)| of == day && count >= self.rules.per_day) {
-            return Err(day.end());
+        let (in_minute, in_day) = self.left(now);
+        if in_day >= self.rules.per_day {
+            return Err(Day::of(now).end());
         }
-        if self.state.minute.0 == minute && self.state.minute.1 >= self.rules.per_minute {
-            return Err(UnixMillis((minute + 1) * MINUTE_MS));
+        if in_minute >= self.rules.per_minute {
+            return Err(UnixMillis((minute(now) + 1) * MINUTE_MS));
         }
         Ok(())
+    }
+
+    /// How many have left in this minute, and on this day.
+    fn left(&self, now: UnixMillis) -> (u32, u32) {
+        let (of_minute, in_minute) = self.state.minute;
+        let in_day = self.state.day.filter(|(of, _)| *of == Day::of(now)).map_or(0, |(_, count)| count);
+        (if of_minute == minute(now) { in_minute } else { 0 }, in_day)
     }
 
     fn may_send(&self, now: UnixMillis) -> bool {
@@ -344,7 +350,8 @@ mod tests {
         assert_eq!(outbox.next(at(60)), Some(Job::Send(id(3))));
         gives(&mut outbox, at(60), &id(3), Err(GatewayError::Refused { code: Code(4), text: String::new() }));
         // The third is tried again, and the fourth waits for the next day.
-        let third = std::iter::from_fn(|| outbox.next(at(120))).filter(|job| *job == Job::Send(id(3))).count();
+        let third =
+            std::iter::from_fn(|| outbox.next(at(120))).filter(|job| *job == Job::Send(id(3))).count();
         assert_eq!(third, 1);
         gives(&mut outbox, at(120), &id(3), accepted());
         let midnight = at(12 * 3_600);

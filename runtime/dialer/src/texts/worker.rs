@@ -4,6 +4,8 @@
 //! is tried, the charge in the commit that learns the price. Only questions to the gateway run beside each other. It hears
 //! of new messages from the store, whoever has put them there.
 
+mod giving;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,20 +13,20 @@ use std::time::Duration;
 use futures::StreamExt;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use zvonar_gateways::outbox::{Alarm, Begin, Next, Passage};
-use zvonar_gateways::{Accepted, Delivery, Gateway, GatewayError, Price, Sms, SmsId, Tracked};
+use zvonar_gateways::outbox::{Alarm, Begin, Next};
+use zvonar_gateways::{Accepted, Delivery, Gateway, GatewayError, Price, SmsId, Tracked};
 use zvonar_ledger::charge_text;
-use zvonar_model::{Kopecks, PhoneNumber, UnixMillis};
+use zvonar_model::{Kopecks, UnixMillis};
 use zvonar_store::{BoxStream, Commit, Cursor, Event, Expect, Key, NEWS, Write};
 
 use super::TextRules;
 use super::books::same_number;
 use super::outbox::{Job, Outbox};
-use super::rows::{Fate, NumberRow, OutboxRow, Text, TextId, TextStatus, TextStep, TextedRow, reason};
-use crate::purse::{Held, Hold};
+use super::rows::{Fate, OutboxRow, Text, TextId, TextStatus, TextStep, reason};
+use crate::purse::Held;
 use crate::run::told;
 use crate::tables::{Read, TRIES, Tables, TenantKeys, encode};
-use crate::{Day, Dialer, DialerError, Result};
+use crate::{Dialer, DialerError, Result};
 
 /// How many numbers are taken at once. Those that a crash leaves over are never given.
 const NUMBERS: u32 = 100;
@@ -102,7 +104,7 @@ impl Worker {
 
     pub(super) async fn run(
         mut self,
-        mut wanted: mpsc::Receiver<Wanted>,
+        wanted: &mut mpsc::Receiver<Wanted>,
         mut stop: watch::Receiver<bool>,
     ) -> Result<()> {
         let mut changes = self.changes().await?;
@@ -176,7 +178,8 @@ impl Worker {
     }
 
     async fn read_state(&mut self) -> Result<()> {
-        if let Some(Read { row, revision }) = self.tables.get::<OutboxRow>(&self.tables.keys.outbox()).await? {
+        if let Some(Read { row, revision }) = self.tables.get::<OutboxRow>(&self.tables.keys.outbox()).await?
+        {
             (self.outbox.state, self.state_revision) = (row, Some(revision));
         }
         Ok(())
@@ -252,92 +255,6 @@ impl Worker {
         }
     }
 
-    /// Sees whether a message may go, and lets it. `false`: it does not, for now or for ever.
-    async fn send(&mut self, id: &TextId) -> Result<bool> {
-        let Some(open) = self.outbox.get(id).cloned() else { return Ok(false) };
-        let now = self.dialer.now();
-        if let Some(why) = self.tables.text_forbidden(&open.text).await? {
-            let mut fate = open.fate;
-            if fate.life.forbid(now, why) {
-                self.change(id, now, fate, None, Vec::new()).await?;
-            }
-            return Ok(false);
-        }
-        if open.fate.number.is_none() {
-            let texted = self.texted(&open.text.to).await?;
-            let day = Day::of(now);
-            if texted.is_some_and(|read| read.row.day == day && read.row.texts >= self.rules.per_person) {
-                self.outbox.hold(id, day.end());
-                return Ok(false);
-            }
-        }
-        if self.dialer.is_prepaid(self.tables.tenant()) && !self.holds.contains_key(id) {
-            let gateway = Arc::clone(&self.gateway);
-            let (to, text) = (open.text.to.clone(), open.text.text.clone());
-            self.fly(id.clone(), async move { Answer::Priced(gateway.price(&to, &text).await) });
-            return Ok(true);
-        }
-        self.give(id).await
-    }
-
-    async fn texted(&self, to: &PhoneNumber) -> Result<Option<Read<TextedRow>>> {
-        self.tables.get(&self.tables.keys.texted(to)).await
-    }
-
-    /// Stores the intent and gives a message to the gateway. `false`: it is not given.
-    async fn give(&mut self, id: &TextId) -> Result<bool> {
-        let Some(open) = self.outbox.get(id).cloned() else { return Ok(false) };
-        let now = self.dialer.now();
-        let mut fate = open.fate;
-        let fresh = fate.number.is_none();
-        match fate.life.begin(now) {
-            Begin::Give => {}
-            Begin::TooLate => {
-                self.change(id, now, fate, None, Vec::new()).await?;
-                return Ok(false);
-            }
-            Begin::No => return Ok(false),
-        }
-        let number = match fate.number {
-            Some(number) => number,
-            None => self.number().await?,
-        };
-        fate.number = Some(number);
-        let (mut more, mut state) = (Vec::new(), None);
-        if fresh {
-            let keys = &self.tables.keys;
-            more.push(Write::create(keys.text_number(number), encode(&NumberRow { text: id.clone() })));
-            let (key, day) = (keys.texted(&open.text.to), Day::of(now));
-            let before = self.texted(&open.text.to).await?;
-            let texts = before.as_ref().filter(|read| read.row.day == day).map_or(0, |read| read.row.texts) + 1;
-            let row = encode(&TextedRow { day, texts });
-            more.push(match before {
-                Some(read) => Write::replace(key, read.revision, row),
-                None => Write::create(key, row),
-            });
-            state = Some(self.outbox.counted(now));
-        }
-        if !self.change(id, now, fate, state, more).await? {
-            return Ok(false);
-        }
-        let sms = Sms { id: number, to: open.text.to, text: open.text.text };
-        let gateway = Arc::clone(&self.gateway);
-        self.fly(id.clone(), async move { Answer::Sent(gateway.send(&sms).await) });
-        Ok(true)
-    }
-
-    /// A number that no message of the account had.
-    async fn number(&mut self) -> Result<SmsId> {
-        if self.numbers.0 >= self.numbers.1 {
-            let TextRules { account, first_number, .. } = &self.rules;
-            let (first, count) = self.tables.take_numbers(account, *first_number, NUMBERS).await?;
-            self.numbers = (first, first + count);
-        }
-        let number = SmsId::new(self.numbers.0).ok_or(DialerError::NoNumbers)?;
-        self.numbers.0 += 1;
-        Ok(number)
-    }
-
     fn fly(&mut self, id: TextId, question: impl Future<Output = Answer> + Send + 'static) {
         let named = id.clone();
         let task = self.flights.spawn(async move { (named, question.await) });
@@ -369,34 +286,6 @@ impl Worker {
         }
         self.outbox.landed(&id);
         Ok(())
-    }
-
-    async fn priced(&mut self, id: &TextId, price: std::result::Result<Price, GatewayError>) -> Result<bool> {
-        let now = self.dialer.now();
-        match price {
-            Ok(price) => match self.dialer.hold_sum(&self.tables, price.cost).await? {
-                None => {}
-                Some(Hold::Held(held)) => drop(self.holds.insert(id.clone(), held)),
-                Some(Hold::Later | Hold::Spent(_)) => {
-                    tracing::warn!(text = %id, "a text message waits: what is left of the balance does not pay for it");
-                    self.outbox.hold(id, now.plus(UNPAID));
-                    return Ok(false);
-                }
-            },
-            Err(why) => {
-                let answer = Err(why);
-                self.hear(now, &answer).await?;
-                if matches!(self.outbox.state.gate.passage(now), Passage::Closed(_)) {
-                    return Ok(false);
-                }
-                // It is this message that is refused: it will be told so itself, and costs nothing.
-            }
-        }
-        let flies = self.give(id).await?;
-        if !flies {
-            self.holds.remove(id);
-        }
-        Ok(flies)
     }
 
     /// Tells the gate alone, and stores what it makes of it.
@@ -434,7 +323,11 @@ impl Worker {
         }
     }
 
-    async fn sent(&mut self, id: &TextId, answer: &std::result::Result<Accepted, GatewayError>) -> Result<()> {
+    async fn sent(
+        &mut self,
+        id: &TextId,
+        answer: &std::result::Result<Accepted, GatewayError>,
+    ) -> Result<()> {
         // An answer comes once: it is stored whoever else changes the outbox at that moment.
         for _ in 0..TRIES {
             let now = self.dialer.now();

@@ -3,6 +3,7 @@
 //! gives from what the pretend carrier saw.
 
 mod adding;
+mod codes;
 mod dialling;
 mod fees;
 mod foreman;

@@ -75,7 +75,8 @@ fn a_commit_of_unknown_outcome_neither_loses_a_message_nor_sends_it_twice() {
     for (fault, seed) in [(Fault::LostBefore, 2), (Fault::LostAfter, 3)] {
         for third in 0..3 {
             let mut world = world(seed, 9);
-            let faults = (1..200).filter(|commit| commit % 3 == third).map(|commit| (commit, fault)).collect();
+            let faults =
+                (1..200).filter(|commit| commit % 3 == third).map(|commit| (commit, fault)).collect();
             let lived = world.process(faults, async |process| {
                 process.dial().await;
                 process.settled().await;

@@ -42,7 +42,8 @@ const TROUBLES: [(&str, Trouble); 15] = [
 async fn told(process: &Process) -> String {
     let all = process.all().await;
     let count = |status| all.iter().filter(|info| info.status() == status).count();
-    let parts = TextStatus::ALL.into_iter().map(|status| (status, count(status))).filter(|(_, count)| *count > 0);
+    let parts =
+        TextStatus::ALL.into_iter().map(|status| (status, count(status))).filter(|(_, count)| *count > 0);
     parts.map(|(status, count)| format!("{count} {}", status.word())).collect::<Vec<_>>().join(", ")
 }
 
@@ -82,10 +83,7 @@ fn row(name: &str, trouble: Trouble) -> String {
     assert_eq!(texts, 6);
     let taken = world.taken();
     let kopecks: i64 = taken.values().map(|taken| taken.cost.0).sum();
-    format!(
-        "| {name} | {early} | {hour} | {end} | {} | {kopecks} | {questions} | {heard} |",
-        taken.len()
-    )
+    format!("| {name} | {early} | {hour} | {end} | {} | {kopecks} | {questions} | {heard} |", taken.len())
 }
 
 #[test]
@@ -98,7 +96,10 @@ fn what_happens_to_messages_in_an_hour_of_each_trouble_is_as_the_table_says() {
         let _ = writeln!(table, "{}", row(name, trouble));
     }
     println!("{table}");
-    assert_eq!(table, TABLE, "the table has changed: look at each line, then put it into table.txt and README.md");
+    assert_eq!(
+        table, TABLE,
+        "the table has changed: look at each line, then put it into table.txt and README.md"
+    );
 }
 
 /// A thousand messages while nobody answers, and a process that dies in the middle of it.

@@ -54,7 +54,8 @@ fn a_tenant_sends_so_many_a_minute_and_what_is_of_no_use_any_more_is_not_sent() 
     facts(&world, "limits");
     world.look(async |tables| {
         let infos = super::all(tables).await;
-        let late = infos.iter().filter(|info| info.reason().is_some_and(|why| why.contains("while it was of use")));
+        let late =
+            infos.iter().filter(|info| info.reason().is_some_and(|why| why.contains("while it was of use")));
         assert_eq!(late.count(), 3);
     });
 }
@@ -69,7 +70,8 @@ fn nobody_gets_a_message_who_is_on_the_blacklist_or_took_his_consent_back() {
     world.list(1, 1);
     world.process(Vec::new(), async |process| {
         let tables = &process.tables;
-        let rules = DialRules { purpose: Purpose::Survey, consent: ConsentRule::Required, ..DialRules::once() };
+        let rules =
+            DialRules { purpose: Purpose::Survey, consent: ConsentRule::Required, ..DialRules::once() };
         let wanted = NewProject { rules, ..new_project(project()) };
         tables.put_project(wanted, process.dialer.now()).await.unwrap();
         let said = |given, to: u32, at| ConsentEvent {
@@ -83,7 +85,10 @@ fn nobody_gets_a_message_who_is_on_the_blacklist_or_took_his_consent_back() {
             proof: None,
             attempt: None,
         };
-        tables.add_consents(&[said(true, 0, 1), said(true, 31, 1), said(true, 32, 1), said(true, 33, 1)]).await.unwrap();
+        tables
+            .add_consents(&[said(true, 0, 1), said(true, 31, 1), said(true, 32, 1), said(true, 33, 1)])
+            .await
+            .unwrap();
         tables.add_consent(&said(false, 31, 2)).await.unwrap();
         tables.block(&number(32), "попросил не писать", UnixMillis(1)).await.unwrap();
     });

@@ -272,7 +272,10 @@ pub(crate) fn facts(world: &World, case: &str) -> u64 {
             let charge = tables.text_charge(id).await.unwrap().map(|charge| charge.total);
             match found {
                 Some(taken) => {
-                    assert_eq!((taken.text.as_str(), taken.phone.as_str()), (info.text.text.as_str(), info.text.to.digits()));
+                    assert_eq!(
+                        (taken.text.as_str(), taken.phone.as_str()),
+                        (info.text.text.as_str(), info.text.to.digits())
+                    );
                     assert_ne!(info.status(), TextStatus::Failed, "{case}: {info:?}");
                     assert_eq!((charge, info.fate.charged), (Some(taken.cost), Some(taken.cost)), "{case}");
                     charged += taken.cost.0;
@@ -292,7 +295,11 @@ pub(crate) fn facts(world: &World, case: &str) -> u64 {
             assert_eq!(told, ids, "{case}: the record of {attempt}");
             assert!(stored.len() <= decisions.len(), "{case}");
             for (info, decision) in stored.iter().zip(decisions) {
-                assert_eq!((&info.text.text, info.text.id.ordinal), (&decision.text, decision.ordinal), "{case}");
+                assert_eq!(
+                    (&info.text.text, info.text.id.ordinal),
+                    (&decision.text, decision.ordinal),
+                    "{case}"
+                );
             }
         }
         // Three ways to the same sum.
@@ -329,7 +336,10 @@ fn a_call_of_21_seconds_with_a_message_of_two_parts_costs_444_kopecks() {
         let line = tables.text_charge(&text.id).await.unwrap().unwrap().lines.remove(0);
         assert_eq!((line.quantity, line.unit_price), (2, Kopecks(180)));
         let report = tables.project_report(&Default::default()).await.unwrap();
-        assert_eq!((report.calls.kopecks, report.texts.kopecks, report.texts.segments), (Kopecks(84), Kopecks(360), 2));
+        assert_eq!(
+            (report.calls.kopecks, report.texts.kopecks, report.texts.segments),
+            (Kopecks(84), Kopecks(360), 2)
+        );
         let steps = tables.record(&row.attempt).await.unwrap().unwrap().sms;
         assert_eq!((steps[0].segments, steps[0].price), (2, None));
     });
