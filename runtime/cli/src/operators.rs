@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use zvonar_dialer::Dialer;
-use zvonar_dialer::operators::{DeskControl, ServiceTones, Staff, StoredDesk, operator_of_user, serve_code};
+use zvonar_dialer::desks::Desks;
+use zvonar_dialer::operators::{DeskControl, ServiceTones, Staff, operator_of_user, serve_code};
 use zvonar_model::TenantId;
-use zvonar_switch::{IncomingCall, PhoneBook, clock};
+use zvonar_switch::{IncomingCall, PhoneBook};
 
 use crate::commands::Failure;
 use crate::config::{Config, Tenant};
@@ -34,11 +35,12 @@ impl Operators {
         config: &Config,
         dialers: &BTreeMap<TenantId, Dialer>,
         book: Option<Arc<PhoneBook>>,
+        desks: &Desks,
     ) -> Result<Self, Failure> {
         let mut all = BTreeMap::new();
         for tenant in &config.tenants {
             let tables = dialers[&tenant.id].tables(&tenant.id);
-            let desk: Arc<dyn DeskControl> = Arc::new(StoredDesk::new(tables.clone(), Arc::new(clock::wall)));
+            let desk: Arc<dyn DeskControl> = Arc::new(desks.clone());
             let mut staff = Staff::new(tables, tenant.grant.operators, &config.realm(), desk, rand::random());
             match &book {
                 Some(book) => staff = staff.with_accounts(book.clone()),

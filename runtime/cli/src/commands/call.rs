@@ -148,6 +148,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
                 settings: arguments.set.iter().cloned().collect(),
                 fields: arguments.field.iter().cloned().collect(),
                 attempt_number: 1,
+                number: None,
             },
             trunk,
             target: Target::Uri(arguments.to.clone()),

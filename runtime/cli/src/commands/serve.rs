@@ -17,6 +17,7 @@ use zvonar_api::{Server, TokenHash};
 use zvonar_campaign::{ACTIVE_PROJECTS, ProjectStatus};
 use zvonar_dialer::conversation::{Brief, Conversations, Listening, machine_settings};
 use zvonar_dialer::deployments::RolloutEvent;
+use zvonar_dialer::operators::operator_of_user;
 use zvonar_dialer::{CallReport, Caller, Dialer, Halted, Inbound, Keep, RunEvent, RunStep, Settled};
 use zvonar_model::{PhoneNumber, TenantId};
 use zvonar_scenario::{Limits, Registry};
@@ -99,8 +100,9 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     let machines = config.media.drop_machines.then(machine_settings);
     let grants = config.tenants.iter().map(|tenant| (tenant.id.clone(), tenant.grant));
     let conversations = Conversations::new(switch.clone(), Limits::default(), recordings, machines);
+    let desks = host::desks(&config, &switch, &store, &prices, &policies).await?;
     let conversations = conversations.over(scenes).with_grants(grants).listening(listening);
-    let conversations = conversations.with_texts(offices.posts());
+    let conversations = conversations.with_desks(desks.clone()).with_texts(offices.posts());
     let conversations = Arc::new(conversations);
     let caller: Arc<dyn Caller> = conversations.clone();
     let mut dialers = BTreeMap::new();
@@ -112,7 +114,8 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
             Arc::new(clock::wall),
             rand::random(),
         )
-        .with_policy(policies[&tenant].clone());
+        .with_policy(policies[&tenant].clone())
+        .with_pressure(Arc::new(desks.clone()));
         let named = config.tenants.iter().find(|named| named.id == tenant);
         let dialer = match named.and_then(|named| named.prepaid) {
             Some(prepaid) => dialer.with_prepaid(tenant.clone(), prepaid),
@@ -132,7 +135,7 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
         let most = tenant.map_or(ACTIVE_PROJECTS, |tenant| tenant.grant.active_projects);
         host::load_project(&dialers[&project.tenant], project, list, most).await?;
     }
-    let operators = Operators::open(&config, &dialers, phones).await?;
+    let operators = Operators::open(&config, &dialers, phones, &desks).await?;
     let host = Arc::new(Host { config, conversations, dialers, operators });
     let (progress, progress_told) = mpsc::channel(256);
     let teller = tokio::spawn(tell(progress_told, rollouts_told));
@@ -180,6 +183,7 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
         joined(served.await, "the HTTP interface");
     }
     deployments.close().await;
+    desks.close().await;
     over.send_replace(true);
     while let Some(ended) = texts.join_next().await {
         done = done.and(ended.unwrap_or_else(|bug| Err(bug.into())));
@@ -326,6 +330,14 @@ async fn dial(
 /// One call that came in: its route, its conversation, its settling.
 async fn take(host: Arc<Host>, call: IncomingCall) {
     if let Some(account) = call.about.account.clone() {
+        // An operator who asks a colleague before he hands a caller on; all else that his telephone may dial is a code.
+        let whose = operator_of_user(&account).map(|(tenant, _)| tenant);
+        if let (Some(tenant), Some(board)) = (whose, host.conversations.switchboard())
+            && board.desks.find(&tenant, &call.about.to_user).is_some()
+        {
+            let colleague = call.about.to_user.clone();
+            return board.consult(call, &tenant, &colleague).await;
+        }
         return host.operators.take(call, &account).await;
     }
     let user = &call.about.to_user;
@@ -354,6 +366,7 @@ async fn take(host: Arc<Host>, call: IncomingCall) {
         settings: route.settings.clone(),
         fields: BTreeMap::new(),
         attempt_number: 1,
+        number: inbound.number.clone(),
     };
     let span = tracing::info_span!("attempt", attempt = %brief.attempt, tenant = %route.tenant);
     let talk = async {
