@@ -83,10 +83,10 @@ pub use tables::{
     AttemptStep, BalanceRow, Blocked, Deployment, DialRules, Edit, Epoch, Intent, Lead, Project, Release,
     Scope, Stage, Standing, StateStep, StatusCounts, Step, Tables, Tally, TenantKeys, TextTally, Withdrawn,
 };
-pub use texts::{
-    CallTexts, DecidedTexts, Fate, OutboxState, Post, PostBox, Text, TextDecision, TextId, TextInfo, TextOffice,
-    TextPage, TextRules, TextStatus, TextStep, Texts, Whose,
-};
 pub use texting::{Heard, TextNews};
+pub use texts::{
+    CallTexts, DecidedTexts, Fate, OutboxState, Post, PostBox, Text, TextDecision, TextId, TextInfo,
+    TextOffice, TextPage, TextRules, TextStatus, TextStep, Texts, Whose,
+};
 pub use verify::{BookFault, Verified};
 pub use why::{Hold, NumberStory, PLANNED, Plan, Planned, Why};

@@ -102,9 +102,9 @@ pub(crate) struct Host {
     pub(crate) scenes: Arc<Registry<Scene>>,
     pub(crate) deployments: Deployments,
     pub(crate) store: SharedStore,
-    pub(crate) texts: Arc<Texts>,
     /// What goes on at the desk of `a`.
     pub(crate) going_on: GoingOn,
+    pub(crate) texts: Arc<Texts>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     _folder: TempDir,
@@ -156,7 +156,6 @@ impl Host {
         let server = Server::listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let (stop, stopped) = watch::channel(false);
         let address = server.address();
-        let texts = Arc::new(Texts::default());
         let going_on = GoingOn::default();
         let staff = ["a", "b"].map(|id| {
             let stored = StoredDesk::new(tables(&store, id), Arc::new(|| NOW));
@@ -165,6 +164,7 @@ impl Host {
             let staff = Staff::new(tables(&store, id), 3, "zvonar", desk, [7; 32]);
             (tenant(id), staff)
         });
+        let texts = Arc::new(Texts::default());
         let routes = router(deployments.clone(), &staff.into(), tokens, Arc::new(|| NOW));
         let routes = routes.merge(callbacks(texts.clone(), Arc::new(|| NOW)));
         let keeper = {
@@ -172,7 +172,7 @@ impl Host {
             tokio::spawn(async move { deployments.keep(stopped).await })
         };
         let tasks = vec![tokio::spawn(server.serve(routes, stopped)), keeper];
-        Self { address, scenes, deployments, store, texts, going_on, stop, tasks, _folder: folder }
+        Self { address, scenes, deployments, store, going_on, texts, stop, tasks, _folder: folder }
     }
 
     pub(crate) async fn fresh() -> Self {

@@ -3,9 +3,9 @@
 mod desk;
 mod reader;
 mod rules;
-mod texts;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod webhooks;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,8 +26,8 @@ use zvonar_scenario::Limits;
 
 pub(crate) use desk::{Phones, TenantDesk};
 use reader::{Faults, Section};
-pub(crate) use webhooks::Webhook;
 pub(crate) use texts::Sms;
+pub(crate) use webhooks::Webhook;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -139,10 +139,10 @@ pub(crate) struct Tenant {
     pub(crate) sms: Option<Sms>,
     /// Who may act for it over HTTP.
     pub(crate) tokens: Vec<TokenHash>,
-    /// Which of its own programs are told what happens.
-    pub(crate) webhooks: Vec<Webhook>,
     /// Its queue of callers who wait for operators.
     pub(crate) desk: TenantDesk,
+    /// Which of its own programs are told what happens.
+    pub(crate) webhooks: Vec<Webhook>,
 }
 
 /// Where calls leave to.
@@ -424,9 +424,9 @@ fn tenants(sections: Vec<Section<'_>>, faults: &Faults, folder: &Path) -> Vec<Te
         let tariff =
             section.text::<PathBuf>("tariff", "the path of a tariff file").map(|path| folder.join(path));
         let grant = grant(section.section("limits"));
-        let webhooks = webhooks::webhooks(&mut section, folder);
         let given = section.has("desk");
         let desk = TenantDesk { given, ..desk::desk(section.section("desk"), folder) };
+        let webhooks = webhooks::webhooks(&mut section, folder);
         // Faults are written down, so what is missing by them starts nothing.
         let sms = section.has("sms").then(|| texts::sms(section.section("sms"), folder)).flatten();
         let prepaid = prepaid(&section);
@@ -448,7 +448,18 @@ fn tenants(sections: Vec<Section<'_>>, faults: &Faults, folder: &Path) -> Vec<Te
                 let place = section.place();
                 faults.add(&place, format!("`{id}` stands here a second time; names must differ"));
             }
-            tenants.push(Tenant { id, tariff, prepaid, grant, caps, answers_days, sms, tokens, desk, webhooks });
+            tenants.push(Tenant {
+                id,
+                tariff,
+                prepaid,
+                grant,
+                caps,
+                answers_days,
+                sms,
+                tokens,
+                desk,
+                webhooks,
+            });
         }
         section.finish();
     }
