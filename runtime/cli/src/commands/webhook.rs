@@ -110,9 +110,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
             }
             let mut table =
                 table(&["вебхук", "адрес", "ждёт", "с", "не доставлено", "последняя доставка", "что мешает"]);
-            list.webhooks.iter().for_each(|one| {
-                table.add_row(row_of(one));
-            });
+            table.add_rows(list.webhooks.iter().map(row_of));
             say(table)
         }
         Command::Deliveries { webhook, event: Some(event), at, json, .. } => {
