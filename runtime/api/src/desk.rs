@@ -14,13 +14,15 @@ use axum::routing::{get, post};
 use bytes::Bytes;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
+use zvonar_dialer::deployments::{Deployments, TalkScript};
+use zvonar_dialer::operators::Staff;
 use zvonar_dialer::{Tables, WallClock};
 use zvonar_model::{ProjectId, TenantId};
 
 use crate::auth::{Caller, Tokens};
 use crate::error::ApiError;
 use crate::token::TokenHash;
-use crate::{balance, blacklist, leads, projects, reports};
+use crate::{balance, blacklist, card, duty, leads, operators, projects, reports};
 
 /// The largest body that the desk takes: a thousand leads of a few kilobytes each.
 pub(crate) const MAX_BODY: usize = 8 << 20;
@@ -34,6 +36,8 @@ pub struct Office {
     pub tables: Tables,
     /// How many of his projects may be active at once.
     pub active_projects: u32,
+    /// His operators.
+    pub staff: Staff,
 }
 
 /// What the routes of the desk share.
@@ -41,6 +45,8 @@ pub struct Office {
 pub struct Desk {
     offices: Arc<BTreeMap<TenantId, Office>>,
     tokens: Arc<Vec<(TenantId, TokenHash)>>,
+    /// Scenarios, for the talk scripts of operators; `None`: the host stands still, and nobody is handed a call.
+    scenarios: Option<Deployments>,
     pub(crate) clock: WallClock,
 }
 
@@ -48,7 +54,24 @@ impl Desk {
     /// For these tenants, and whoever has one of these tokens.
     pub fn new(offices: Vec<Office>, tokens: Vec<(TenantId, TokenHash)>, clock: WallClock) -> Self {
         let offices = offices.into_iter().map(|office| (office.tables.tenant().clone(), office));
-        Self { offices: Arc::new(offices.collect()), tokens: Arc::new(tokens), clock }
+        Self { offices: Arc::new(offices.collect()), tokens: Arc::new(tokens), scenarios: None, clock }
+    }
+
+    /// The same in a running host, with its scenarios.
+    #[must_use]
+    pub(crate) fn with_scenarios(mut self, scenarios: Deployments) -> Self {
+        self.scenarios = Some(scenarios);
+        self
+    }
+
+    /// What a scenario has for operators.
+    pub(crate) fn talk_script(&self, tenant: &TenantId, scenario: &str) -> Option<TalkScript> {
+        self.scenarios.as_ref()?.talk_script(tenant, scenario)
+    }
+
+    /// The caller's operators.
+    pub(crate) fn staff(&self, caller: &Caller) -> Result<&Staff, ApiError> {
+        Ok(&self.office(caller)?.staff)
     }
 
     /// What the caller's requests reach.
@@ -80,6 +103,13 @@ impl Desk {
             .route("/v1/blacklist", get(blacklist::list).post(blacklist::change))
             .route("/v1/consents", get(blacklist::consents).post(blacklist::add_consents))
             .route("/v1/balance", get(balance::one))
+            .route("/v1/operators", get(operators::list).post(operators::create))
+            .route("/v1/operators/{id}", get(operators::one).patch(operators::edit).delete(operators::remove))
+            .route("/v1/operators/{id}/status", get(operators::status).put(operators::choose))
+            .route("/v1/operators/{id}/password", post(operators::password))
+            .route("/v1/operators/{id}/card", get(card::one))
+            .route("/v1/operators/{id}/card/result", post(card::result))
+            .route("/v1/desk", get(duty::now))
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(self)
     }

@@ -60,6 +60,12 @@ pub enum ApiError {
     /// The project has no such lead.
     #[error("the project has no lead `{0}`")]
     NoLead(String),
+    /// The tenant has no such operator.
+    #[error("there is no operator `{0}` of this tenant")]
+    NoOperator(String),
+    /// Something that is understood and not allowed.
+    #[error("{0}")]
+    Refused(String),
     /// More than is taken at once.
     #[error("{0}")]
     TooMuch(String),
@@ -109,6 +115,8 @@ impl ApiError {
             Self::NoAttempt(_) => (StatusCode::NOT_FOUND, "no-such-attempt"),
             Self::NoProject(_) => (StatusCode::NOT_FOUND, "no-such-project"),
             Self::NoLead(_) => (StatusCode::NOT_FOUND, "no-such-lead"),
+            Self::NoOperator(_) => (StatusCode::NOT_FOUND, "no-such-operator"),
+            Self::Refused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
             Self::TooMuch(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
             Self::BrokenOff(_) => (StatusCode::REQUEST_TIMEOUT, "broken-off"),
@@ -128,12 +136,17 @@ impl ApiError {
                 DialerError::ProjectExists(_) => (StatusCode::CONFLICT, "project-exists"),
                 DialerError::EditConflict(_) => (StatusCode::CONFLICT, "edit-conflict"),
                 DialerError::TooManyActive { .. } => (StatusCode::CONFLICT, "too-many-active"),
+                DialerError::NoOperator(_) => (StatusCode::NOT_FOUND, "no-such-operator"),
+                DialerError::OperatorExists(_) => (StatusCode::CONFLICT, "operator-exists"),
+                DialerError::TooManyOperators { .. } => (StatusCode::CONFLICT, "too-many-operators"),
+                DialerError::BadOperator { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "bad-operator"),
                 DialerError::Contended(_) => (StatusCode::CONFLICT, "conflict"),
                 DialerError::BadProject { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "bad-project"),
                 DialerError::LeadTooLarge { .. }
                 | DialerError::LeadRefused { .. }
                 | DialerError::BadTag(_)
                 | DialerError::BadFilter(_)
+                | DialerError::BadVerdict(_)
                 | DialerError::CannotCall(_) => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
                 _ => INTERNAL,
             },

@@ -24,9 +24,12 @@ mod attempts;
 mod auth;
 mod balance;
 mod blacklist;
+mod card;
 mod desk;
+mod duty;
 mod error;
 mod leads;
+mod operators;
 mod projects;
 mod reports;
 mod scenarios;
@@ -43,6 +46,7 @@ use tokio::sync::Semaphore;
 use utoipa::OpenApi;
 use zvonar_dialer::WallClock;
 use zvonar_dialer::deployments::Deployments;
+use zvonar_dialer::operators::Staff;
 use zvonar_model::TenantId;
 
 use auth::{BearerTokens, Tokens};
@@ -50,16 +54,22 @@ pub use balance::BalanceInfo;
 pub use blacklist::{
     Blacklist, BlockedNumber, ChangedEntries, ConsentInfo, ConsentList, ConsentsToAdd, NumbersToBlock,
 };
+pub use card::{CallResult, CardAttempt, CardCall, CardContact, CardInfo, NewCallResult};
 pub use desk::{Desk, LocalDesk, Office};
+pub use duty::{AtDesk, DeskInfo, InQueue, OnDuty, PhoneInfo};
 pub use error::ApiError;
 pub use leads::{
     AddLeads, AddedLeads, ChangedLeads, LeadChange, LeadDetail, LeadInfo, LeadList, LeadSelection, LeadToAdd,
     LeadsToMove, LeadsToTag, NumberInfo, RefusedLead, WhyInfo,
 };
+pub use operators::{
+    CardSettings, NewOperator, NewPassword, NewStatus, OperatorChange, OperatorInfo, OperatorList,
+    OperatorMade, PhoneSetup, StatusInfo,
+};
 pub use projects::{
     CopyTo, LeadCounts, ProjectInfo, ProjectList, ProjectParts, Redialled, RetryInfo, RulesInfo,
 };
-pub use reports::{CallRow, CallRows, CallSums, ProjectCalls, ProjectsReport, ResultCalls};
+pub use reports::{CallRow, CallRows, CallSums, ProjectCalls, ProjectsReport, ResultCalls, TransferRow};
 pub use server::{Server, ServerError};
 pub use token::{Token, TokenError, TokenHash};
 pub use views::{Deployed, ScenarioInfo, ScenarioList, VersionInfo, VersionList};
@@ -76,13 +86,22 @@ struct Api {
     clock: WallClock,
 }
 
-/// The routes, for these tenants and their tokens.
-pub fn router(deployments: Deployments, tokens: Vec<(TenantId, TokenHash)>, clock: WallClock) -> Router {
+/// The routes, for these tenants and their tokens. `staff`: the operators of each tenant.
+pub fn router(
+    deployments: Deployments,
+    staff: &BTreeMap<TenantId, Staff>,
+    tokens: Vec<(TenantId, TokenHash)>,
+    clock: WallClock,
+) -> Router {
     let tenants = tokens.iter().map(|(tenant, _)| (tenant.clone(), Arc::new(Semaphore::new(READERS))));
     let readers = Arc::new(tenants.collect());
     let offices = deployments.offices().into_iter();
-    let offices = offices.map(|(tables, grant)| Office { tables, active_projects: grant.active_projects });
+    let offices = offices.filter_map(|(tables, grant)| {
+        let staff = staff.get(tables.tenant())?.clone();
+        Some(Office { tables, active_projects: grant.active_projects, staff })
+    });
     let desk = Desk::new(offices.collect(), tokens.clone(), clock.clone());
+    let desk = desk.with_scenarios(deployments.clone());
     let api = Api { deployments, tokens: Arc::new(tokens), readers, clock };
     let routes = Router::new()
         .route("/v1/scenarios", get(scenarios::list).post(scenarios::deploy))
@@ -117,7 +136,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     info(
         title = "Zvonar",
         version = "1",
-        description = "Deploy scenarios into a running host, make projects and dial their leads, read the records of calls. \
+        description = "Deploy scenarios into a running host, make projects and dial their leads, look after operators, read the records of calls. \
                        Every request but /healthz and /openapi.json carries `Authorization: Bearer zvt_…`; the token \
                        names the tenant."
     ),
@@ -153,6 +172,17 @@ pub fn document() -> utoipa::openapi::OpenApi {
         blacklist::consents,
         blacklist::add_consents,
         balance::one,
+        operators::list,
+        operators::create,
+        operators::one,
+        operators::edit,
+        operators::remove,
+        operators::status,
+        operators::choose,
+        operators::password,
+        card::one,
+        card::result,
+        duty::now,
         openapi,
         healthz
     ),

@@ -5,11 +5,14 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use zvonar_dialer::{AttemptStep, CallFilter, CallOrder, Day, ProjectLine, Scope, Tally};
-use zvonar_model::{Direction, ProjectId};
+use zvonar_dialer::operators::Verdict;
+use zvonar_dialer::report::sheet;
+use zvonar_dialer::{AttemptStep, CallFilter, CallOrder, Day, Employees, ProjectLine, Scope, Tally};
+use zvonar_model::{Direction, PhoneNumber, ProjectId, Transfer};
 
 use crate::ApiError;
 use crate::auth::Caller;
+use crate::card::CallResult;
 use crate::desk::Desk;
 use crate::error::Problem;
 use crate::projects::LeadCounts;
@@ -39,7 +42,7 @@ pub(crate) struct Which {
     scenario: Option<String>,
     /// To leads with this tag; not for the report of projects.
     tag: Option<String>,
-    /// Of this employee, or «без ответственного».
+    /// Of this employee, by id or name, or «без ответственного».
     responsible: Option<String>,
 }
 
@@ -119,6 +122,8 @@ pub struct CallSums {
     pub talk_seconds: u64,
     /// What they cost.
     pub kopecks: i64,
+    /// Callers who were to be handed to an employee, and talked with nobody but the robot.
+    pub lost: u64,
 }
 
 /// A part of the calls.
@@ -162,6 +167,45 @@ pub struct CallRow {
     pub kopecks: i64,
     /// The lead's tags at that time.
     pub tags: Vec<String>,
+    /// «Ответственный»: the employee who talked last, or who missed the call.
+    pub responsible: String,
+    /// To whom the caller was handed, in order.
+    pub transfers: Vec<TransferRow>,
+    /// What the employee said came of it.
+    pub call_result: Option<CallResult>,
+}
+
+/// To whom a caller was handed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TransferRow {
+    /// «сотрудник» or «внешний номер».
+    pub kind: String,
+    /// The employee who talked, or who is responsible for the missed call.
+    pub user_id: Option<String>,
+    /// The external number, masked.
+    pub number: Option<String>,
+    /// Whether they talked.
+    pub connected: bool,
+    /// Started seconds of waiting.
+    pub wait_seconds: u64,
+    /// Started seconds of talk.
+    pub talk_seconds: u64,
+    /// How it was missed: «Оператор занят».
+    pub missed: Option<String>,
+}
+
+impl From<&Transfer> for TransferRow {
+    fn from(one: &Transfer) -> Self {
+        Self {
+            kind: sheet::kind(one).into(),
+            user_id: one.operator.as_ref().map(ToString::to_string),
+            number: one.number.as_ref().map(PhoneNumber::masked),
+            connected: one.connected,
+            wait_seconds: one.wait.seconds_up(),
+            talk_seconds: one.talk.seconds_up(),
+            missed: one.missed.clone(),
+        }
+    }
 }
 
 impl From<Tally> for CallSums {
@@ -172,6 +216,7 @@ impl From<Tally> for CallSums {
             robot_seconds: tally.robot_seconds,
             talk_seconds: tally.talk_seconds,
             kopecks: tally.kopecks.0,
+            lost: tally.lost,
         }
     }
 }
@@ -196,9 +241,12 @@ impl From<ProjectLine> for ProjectCalls {
     }
 }
 
-impl From<AttemptStep> for CallRow {
-    fn from(step: AttemptStep) -> Self {
+impl CallRow {
+    fn of(step: AttemptStep, employees: &Employees, said: Option<Verdict>) -> Self {
         Self {
+            responsible: employees.responsible(&step).to_owned(),
+            transfers: step.transfers.iter().map(Into::into).collect(),
+            call_result: said.map(Into::into),
             attempt: step.attempt.to_string(),
             project: step.project.map(|project| project.to_string()),
             lead: step.lead.map(|lead| lead.to_string()),
@@ -294,7 +342,13 @@ pub(crate) async fn calls(
     let after = after.map(|after| after.parse()).transpose().map_err(ApiError::Malformed)?;
     let order = if oldest_first { CallOrder::OldestFirst } else { CallOrder::NewestFirst };
     let limit = limit.unwrap_or(USUAL).clamp(1, MOST);
-    let page = desk.tables(&caller)?.call_page(&filter, last, order, after, limit).await?;
-    let calls = page.calls.into_iter().map(Into::into).collect();
+    let tables = desk.tables(&caller)?;
+    let page = tables.call_page(&filter, last, order, after, limit).await?;
+    let employees = tables.employees().await?;
+    let mut calls = Vec::with_capacity(page.calls.len());
+    for step in page.calls {
+        let said = tables.verdict_of(&step).await?;
+        calls.push(CallRow::of(step, &employees, said));
+    }
     Ok(Json(CallRows { calls, next: page.next.map(|next| next.to_string()) }))
 }

@@ -91,8 +91,13 @@ impl Client {
         let url = self.url(path);
         let sent = match (method, body) {
             ("GET", _) => self.agent.get(url).header("Authorization", self.bearer()).call(),
+            ("DELETE", _) => self.agent.delete(url).header("Authorization", self.bearer()).call(),
             (_, body) => {
-                let request = if method == "PATCH" { self.agent.patch(url) } else { self.agent.post(url) };
+                let request = match method {
+                    "PATCH" => self.agent.patch(url),
+                    "PUT" => self.agent.put(url),
+                    _ => self.agent.post(url),
+                };
                 let request = request.header("Authorization", self.bearer());
                 request
                     .header("Content-Type", "application/json")

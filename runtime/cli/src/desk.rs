@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zvonar_api::{LocalDesk, Office, Token};
 use zvonar_dialer::Tables;
+use zvonar_dialer::operators::{Staff, StoredDesk};
 use zvonar_model::TenantId;
 use zvonar_store::StoreError;
 use zvonar_switch::clock;
@@ -62,7 +63,7 @@ impl Desk {
         let path = config.unwrap_or(Path::new(USUAL));
         if config.is_none() && !path.exists() {
             return Err(format!(
-                "whose leads? Name a running host (--host URL, or ZVONAR_HOST) or the configuration of one that stands still (--config FILE); there is no {USUAL} here"
+                "whose data? Name a running host (--host URL, or ZVONAR_HOST) or the configuration of one that stands still (--config FILE); there is no {USUAL} here"
             )
             .into());
         }
@@ -74,10 +75,13 @@ impl Desk {
             Some(StoreError::Locked { .. }) => running(&config, path),
             _ => why,
         })?;
-        let office = |one: &crate::config::Tenant| Office {
-            tables: Tables::new(Arc::clone(&store), prices[&one.id].clone(), one.id.clone())
-                .with_policy(policies[&one.id].clone()),
-            active_projects: one.grant.active_projects,
+        let office = |one: &crate::config::Tenant| {
+            let tables = Tables::new(Arc::clone(&store), prices[&one.id].clone(), one.id.clone())
+                .with_policy(policies[&one.id].clone());
+            let desk = Arc::new(StoredDesk::new(tables.clone(), Arc::new(clock::wall)));
+            let staff =
+                Staff::new(tables.clone(), one.grant.operators, &config.realm(), desk, rand::random());
+            Office { tables, active_projects: one.grant.active_projects, staff }
         };
         let offices = config.tenants.iter().map(office).collect();
         // Nobody else gets to see it: it is how the same routes know the tenant.
@@ -100,6 +104,16 @@ impl Desk {
     /// Sends an edit.
     pub(crate) fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
         self.send("PATCH", path, Some(serde_json::to_vec(body)?))
+    }
+
+    /// Puts something in the place of what is there.
+    pub(crate) fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
+        self.send("PUT", path, Some(serde_json::to_vec(body)?))
+    }
+
+    /// Takes away what is at a path.
+    pub(crate) fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.send("DELETE", path, None)
     }
 
     fn send<T: DeserializeOwned>(

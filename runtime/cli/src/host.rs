@@ -9,12 +9,13 @@ use zvonar_campaign::Register;
 use zvonar_campaign::{Ending, ProjectStatus};
 use zvonar_dialer::conversation::{Clips, Scene};
 use zvonar_dialer::deployments::{DeployError, Deployments, RolloutEvent, TenantSetup, Use};
+use zvonar_dialer::desks::{DeskSettings, Desks, Exchange, Sounds, TransferRules};
 use zvonar_dialer::{Dialer, DialerError, NewLead, NewProject, Policy, Tables};
 use zvonar_ledger::PriceList;
-use zvonar_model::TenantId;
+use zvonar_model::{Millis, TenantId};
 use zvonar_scenario::{Compiler, Engine, EngineConfig, Package, Registry};
 use zvonar_store::{SharedStore, SledOptions, SledStore};
-use zvonar_switch::{MediaConfig, Network, SwitchConfig, TrunkConfig, clock};
+use zvonar_switch::{MediaConfig, Network, PhoneBook, Switch, SwitchConfig, TrunkConfig, clock};
 
 use crate::commands::Failure;
 use crate::config::{Config, Project, Tenant};
@@ -168,8 +169,8 @@ pub(crate) fn seats(config: &Config) -> u32 {
     if config.node.calls == 0 { u32::MAX } else { u32::try_from(config.node.calls).unwrap_or(u32::MAX) }
 }
 
-/// The switch that the configuration describes.
-pub(crate) fn switch_config(config: &Config) -> SwitchConfig {
+/// The switch that the configuration describes. `phones`: whose telephones may register, if any.
+pub(crate) fn switch_config(config: &Config, phones: Option<Arc<PhoneBook>>) -> SwitchConfig {
     let trunk = |trunk: &crate::config::Trunk| TrunkConfig {
         id: trunk.id.clone(),
         address: trunk.address,
@@ -191,9 +192,57 @@ pub(crate) fn switch_config(config: &Config) -> SwitchConfig {
             ..MediaConfig::new(config.media.address)
         },
         calls: if config.node.calls == 0 { 10_000 } else { config.node.calls },
-        phones: None,
+        phones,
         seed: rand::random(),
     }
+}
+
+/// How often callers are told their place when there are sounds for it and nobody says.
+const TOLD_EVERY: Millis = Millis(30_000);
+
+/// The desks of all tenants, with the telephones that are registered at the switch.
+pub(crate) async fn desks(
+    config: &Config,
+    switch: &Switch,
+    store: &SharedStore,
+    prices: &BTreeMap<TenantId, Arc<PriceList>>,
+    policies: &BTreeMap<TenantId, Policy>,
+) -> Result<Desks, Failure> {
+    let mut tenants = Vec::new();
+    for tenant in &config.tenants {
+        let tables = Tables::new(store.clone(), Arc::clone(&prices[&tenant.id]), tenant.id.clone());
+        let desk = &tenant.desk;
+        let transfers = TransferRules {
+            trunk: desk.transfer_trunk.clone().or_else(|| config.trunks.first().map(|trunk| trunk.id.clone())),
+            operators_may_call: desk.operators_may_call.clone(),
+            at_once: desk.transfers_at_once,
+            per_hour: desk.transfers_per_hour,
+            ..TransferRules::default()
+        };
+        let mut settings = DeskSettings { queue: desk.settings.clone(), transfers, ..DeskSettings::default() };
+        if desk.sounds.is_some() {
+            settings.queue.tell_every.get_or_insert(TOLD_EVERY);
+        }
+        if let Some(folder) = &tenant.desk.sounds {
+            settings.sounds = Sounds::load(folder).map_err(|faults| {
+                faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+            })?;
+            if settings.sounds.is_empty() {
+                return Err(format!(
+                    "the folder {} of tenant {} holds none of the sounds that callers hear in the queue: put \
+                     queue-position-1.wav to queue-position-9.wav and queue-wait.wav there, or leave out `sounds`",
+                    folder.display(),
+                    tenant.id
+                )
+                .into());
+            }
+        }
+        tenants.push((tables.with_policy(policies[&tenant.id].clone()), settings));
+    }
+    // The wall's time may be set back in mid-run; whoever waits in a queue does not wait longer for it.
+    let (wall, began) = (clock::wall(), clock::now());
+    let now = move || wall.plus(clock::now().saturating_duration_since(began));
+    Ok(Desks::open(tenants, Arc::new(Exchange(switch.clone())), Arc::new(now)).await?)
 }
 
 /// Where the register of number ranges is kept: a file of its own, since it belongs to no tenant.
@@ -216,7 +265,12 @@ pub(crate) fn register(config: &Config) -> Result<Arc<Register>, Failure> {
 /// What holds for all projects of each tenant.
 pub(crate) fn policies(config: &Config) -> Result<BTreeMap<TenantId, Policy>, Failure> {
     let register = register(config)?;
-    let policy = |tenant: &Tenant| Policy { register: Arc::clone(&register), caps: tenant.caps };
+    let paces = Arc::default();
+    let policy = |tenant: &Tenant| Policy {
+        register: Arc::clone(&register),
+        caps: tenant.caps,
+        paces: Arc::clone(&paces),
+    };
     Ok(config.tenants.iter().map(|tenant| (tenant.id.clone(), policy(tenant))).collect())
 }
 

@@ -7,6 +7,7 @@ mod desk;
 mod host;
 mod leads;
 mod listening;
+mod operators;
 mod retention;
 mod rows;
 mod seats;
@@ -71,6 +72,9 @@ enum Command {
     /// Look after the leads of a project.
     #[command(subcommand)]
     Lead(commands::lead::Command),
+    /// Look after operators: who takes calls, by which telephone, and whether he is there.
+    #[command(subcommand)]
+    Operator(commands::operator::Command),
     /// Bring a contact list into a project: CSV or XLSX, of any length.
     Import(commands::import::Arguments),
     /// Write the leads of a project into a table: CSV or XLSX.
@@ -141,6 +145,7 @@ fn main() -> ExitCode {
         Command::SmscStand(arguments) => commands::smsc_stand::run(arguments),
         Command::Project(command) => commands::project::run(command),
         Command::Lead(command) => commands::lead::run(command),
+        Command::Operator(command) => commands::operator::run(command),
         Command::Import(arguments) => commands::import::run(&arguments),
         Command::Export(arguments) => commands::export::run(&arguments),
         Command::Report(arguments) => commands::report::run(arguments),

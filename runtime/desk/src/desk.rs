@@ -223,6 +223,21 @@ impl Desk {
         self.settle(now);
     }
 
+    /// A talk was none: the operator's telephone was picked up and stayed silent, or it was rung beside the queue
+    /// ([`Desk::handle_talking`]) and nobody picked up. It counts as a call that he did not take. The caller, if he is
+    /// still there, comes again by [`Desk::handle_caller`].
+    pub fn handle_no_talk(&mut self, now: UnixMillis, call: &AttemptId, how: Miss) {
+        let now = self.at(now);
+        if let Some(operator) = self.talks.remove(call) {
+            if self.seats.get(&operator).is_some_and(|seat| seat.leaving) {
+                self.seats.remove(&operator);
+            } else {
+                self.not_taken(&operator, how);
+            }
+        }
+        self.settle(now);
+    }
+
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: UnixMillis) {
         self.settle(now);
@@ -423,6 +438,10 @@ impl Desk {
     /// is there, and will be free again.
     fn missed(&mut self, operator: &OperatorId, how: Miss) {
         self.passed_by(operator, how);
+        self.not_taken(operator, how);
+    }
+
+    fn not_taken(&mut self, operator: &OperatorId, how: Miss) {
         let now = self.now;
         let Some(seat) = self.seats.get_mut(operator) else { return };
         seat.doing = Doing::Idle { rested: now.plus(self.settings.rest.into()) };

@@ -14,7 +14,7 @@ mod settings;
 pub use action::{Action, GivenUp, Miss};
 pub use caller::Caller;
 pub use desk::{Desk, Found, Talk};
-pub use operator::{Doing, Group, GroupFault, Operator, Presence, Seat, Status};
+pub use operator::{Doing, Group, GroupFault, NoStatus, Operator, Presence, Seat, Status};
 pub use settings::{AfterMisses, Settings};
 
 #[cfg(test)]

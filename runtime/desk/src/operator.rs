@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -97,6 +98,16 @@ impl Status {
     /// All of them, as a page lists them.
     pub const ALL: [Self; 4] = [Self::Available, Self::Break, Self::WrapUp, Self::Offline];
 
+    /// The word for programs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Available => "available",
+            Self::Break => "break",
+            Self::WrapUp => "wrap_up",
+            Self::Offline => "offline",
+        }
+    }
+
     /// The name in the console and the reports.
     pub fn title(self) -> &'static str {
         match self {
@@ -105,6 +116,24 @@ impl Status {
             Self::WrapUp => "Постобработка",
             Self::Offline => "Не в сети",
         }
+    }
+}
+
+/// A text that is no status.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a status is one of available, break, wrap_up, offline, or as in reports («Перерыв»)")]
+pub struct NoStatus;
+
+impl FromStr for Status {
+    type Err = NoStatus;
+
+    /// The word for programs, or the name in the reports in any case.
+    fn from_str(text: &str) -> Result<Self, NoStatus> {
+        let wanted = text.trim().to_lowercase();
+        let is = |status: &Self| {
+            wanted.replace('-', "_") == status.word() || wanted == status.title().to_lowercase()
+        };
+        Self::ALL.into_iter().find(is).ok_or(NoStatus)
     }
 }
 
@@ -221,5 +250,22 @@ impl Seat {
     /// Whether he works: takes calls now or after the talk or the writing down that he is at.
     pub(crate) fn works(&self) -> bool {
         matches!(self.presence.status, Status::Available | Status::WrapUp) && !self.leaving
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_read_as_it_is_written_and_as_reports_have_it() {
+        for status in Status::ALL {
+            assert_eq!(status.word().parse(), Ok(status));
+            assert_eq!(format!(" {} ", status.title().to_uppercase()).parse(), Ok(status));
+            // As rows have it.
+            assert_eq!(serde_json::to_string(&status).unwrap(), format!("\"{}\"", status.word()));
+        }
+        assert_eq!("wrap-up".parse(), Ok(Status::WrapUp));
+        assert_eq!("busy".parse::<Status>(), Err(NoStatus));
     }
 }

@@ -123,7 +123,7 @@ impl Tables {
         let mut done = Added::default();
         let good = self.dialled(&row, leads, how, &mut done);
         self.ensure_journal().await?;
-        let first = if how.dry { 0 } else { self.reserve(project, good.len() as u64).await? };
+        let first = if how.dry { 0 } else { self.reserve_places(project, good.len() as u64).await? };
         let size = if how.if_known == IfKnown::Merge { MERGED } else { BATCH };
         let mut batches = Vec::with_capacity(good.len() / size + 1);
         for (first, batch) in (first..).step_by(size).zip(good.chunks(size)) {
@@ -178,7 +178,7 @@ impl Tables {
     }
 
     /// Takes so many places at the end of the list; gives the first. Those that nobody gets in the end stay empty.
-    async fn reserve(&self, project: &ProjectId, count: u64) -> Result<u64> {
+    pub(crate) async fn reserve_places(&self, project: &ProjectId, count: u64) -> Result<u64> {
         for _ in 0..TRIES {
             let Some(Read { mut row, revision }) = self.read_project(project).await? else {
                 return Err(DialerError::NoProject(project.clone()));
@@ -211,7 +211,7 @@ impl Tables {
                 return Ok(done);
             }
             // Somebody else may have been given the same places: the answer to a reservation can be lost.
-            first = self.reserve(id, batch.len() as u64).await?;
+            first = self.reserve_places(id, batch.len() as u64).await?;
         }
         Err(DialerError::Contended(self.keys.leads(id)))
     }

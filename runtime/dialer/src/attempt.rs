@@ -229,6 +229,7 @@ impl Tables {
             let mut writes = books.clone();
             writes.push(self.step_write(&record, &charge, None));
             writes.extend(self.refusal_writes(&record, &effects, None).await?);
+            writes.extend(self.call_back_writes(&record, &effects, None).await?);
             if let Commit::Done(_) = self.commit(writes, 0).await? {
                 return Ok(Settled::Done { record: Box::new(record), charge });
             }
@@ -283,7 +284,9 @@ impl Tables {
             }
             let moved = lead.as_ref().map(|read| &read.row).zip(after.as_ref());
             writes.push(self.step_write(&record, &charge, moved));
-            writes.extend(self.refusal_writes(&record, &effects, lead.as_ref().map(|read| &read.row)).await?);
+            let card = lead.as_ref().map(|read| &read.row);
+            writes.extend(self.refusal_writes(&record, &effects, card).await?);
+            writes.extend(self.call_back_writes(&record, &effects, card).await?);
             if let Commit::Done(_) = self.commit(writes, 0).await? {
                 return Ok(Closed::Now { record: Box::new(record), charge, lead: after.map(Box::new) });
             }

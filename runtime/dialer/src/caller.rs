@@ -149,4 +149,6 @@ pub struct Effects {
     pub notes: Vec<String>,
     /// Never call this person again, and why («попросил не звонить»).
     pub block: Option<String>,
+    /// «Добавить в проект и перезвонить по пропущенному»: he wanted somebody and got nobody, and is added to this project.
+    pub call_back: Option<ProjectId>,
 }

@@ -130,6 +130,9 @@ pub enum DialerError {
     /// What an operator says of a talk cannot be noted.
     #[error("{0}")]
     BadVerdict(String),
+    /// The desk cannot be asked.
+    #[error(transparent)]
+    Desk(#[from] crate::desks::DeskFault),
     /// A payment that cannot be noted.
     #[error("{0}")]
     BadPayment(String),

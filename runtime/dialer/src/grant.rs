@@ -8,6 +8,8 @@ use zvonar_campaign::ACTIVE_PROJECTS;
 use zvonar_model::UnixMillis;
 use zvonar_scenario::Limits;
 
+use crate::operators::USUAL_OPERATORS;
+
 /// What one tenant may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grant {
@@ -23,6 +25,8 @@ pub struct Grant {
     pub versions: u32,
     /// Projects that are active at once. More are refused.
     pub active_projects: u32,
+    /// Operators that he may have. More are refused.
+    pub operators: u32,
 }
 
 impl Default for Grant {
@@ -34,6 +38,7 @@ impl Default for Grant {
             uploads_per_minute: 30,
             versions: 100,
             active_projects: ACTIVE_PROJECTS,
+            operators: USUAL_OPERATORS,
         }
     }
 }

@@ -14,11 +14,13 @@ mod adding;
 mod attempt;
 mod balance;
 mod blacklist;
+mod call_back;
 mod caller;
 mod consents;
 pub mod conversation;
 mod day;
 pub mod deployments;
+pub mod desks;
 mod dialer;
 mod errand;
 mod error;
@@ -32,6 +34,7 @@ mod leads;
 mod lease;
 mod life;
 pub mod operators;
+mod pace;
 mod permit;
 mod policy;
 mod projects;
@@ -59,6 +62,7 @@ pub use foreman::{Halted, Keep};
 pub use grant::Grant;
 pub use leads::{Changed, LeadEdit, LeadFilter, LeadPage, MAX_TAG, MAX_TAGS, Selection};
 pub use life::ProjectChange;
+pub use pace::{Pace, Paces};
 pub use policy::Policy;
 pub use projects::{
     MAX_CARD_BYTES, MAX_FIELD_NAME, MAX_FIELDS, MAX_NOTES, MAX_NUMBERS, MAX_TEXT, NewProject,
@@ -67,8 +71,8 @@ pub use purse::{Account, Prepaid};
 pub use records::RecordPage;
 pub use recovery::{Abandoned, CUT_OFF, Recovered};
 pub use report::{
-    CallFilter, CallOrder, CallPage, CallPlace, Contact, ContactPage, ProjectLine, ProjectReport, Report,
-    ReportRow, ResultLine, Totals,
+    CallFilter, CallOrder, CallPage, CallPlace, Contact, ContactPage, Employees, ProjectLine, ProjectReport,
+    Report, ReportRow, ResultLine, Totals,
 };
 pub use run::Stop;
 pub use stats::StatFault;

@@ -27,7 +27,7 @@ use crate::hours::Hours;
 use crate::lease::{Lease, Whose};
 use crate::recovery::Abandoned;
 use crate::tables::{Lead, Project, Read, Tables, decode, named};
-use crate::{Counts, Dialer, DialerError, Finished, NotPlaced, Result, RunEvent, RunStep, Settled};
+use crate::{Counts, Dialer, DialerError, Finished, NotPlaced, Pace, Result, RunEvent, RunStep, Settled};
 
 /// The longest sleep until a lead is due: the clock of the world may be set meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
@@ -40,6 +40,9 @@ const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// How long nothing must have happened for a list to be done.
 const QUIET: Duration = Duration::from_secs(1);
+
+/// How often the queue of operators is looked at while it keeps lines back.
+const QUEUE_LOOKED_AT: Duration = Duration::from_secs(2);
 
 /// How long a lead rests when something was short.
 const SHORT_PAUSE: Duration = Duration::from_secs(5);
@@ -93,6 +96,8 @@ pub(crate) struct Run {
     done: Option<u64>,
     /// What was short the last time; told once.
     short_of: Option<String>,
+    /// Operators cannot keep up, so it dials fewer lines.
+    slowed: bool,
 }
 
 /// What a kept run has beyond others.
@@ -167,6 +172,7 @@ impl Run {
             quiet: false,
             done: None,
             short_of: None,
+            slowed: false,
         })
     }
 
@@ -222,7 +228,11 @@ impl Run {
         let waiting = self.dialer.waiting(self.tables.tenant(), &self.project.project);
         let since = self.dialer.now().0.saturating_sub(self.since.0);
         self.pacer.queue(Duration::from_millis(u64::try_from(since).unwrap_or(0)), waiting);
-        self.pacer.allowed() as usize
+        let lines = self.pacer.allowed();
+        self.slowed = lines < self.project.lines || waiting > 0;
+        let pace = self.slowed.then_some(Pace { lines, waiting });
+        self.tables.policy.paces.set(self.tables.tenant(), &self.project.project, pace);
+        lines as usize
     }
 
     /// Dials until there is nothing to do, or somebody says stop; joins all attempts. Once a reason to end is known, no
@@ -270,6 +280,8 @@ impl Run {
                     }
                 }
                 () = std::future::ready(()), if more => {}
+                // Lines come back as the queue empties, also while nothing else happens.
+                () = tokio::time::sleep(QUEUE_LOOKED_AT), if open && self.slowed => {}
                 () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some_and(|wait| !wait.is_zero()) => {
                     // Leads of other runners may have been given back.
                     self.unread |= self.elsewhere > 0;
@@ -277,6 +289,7 @@ impl Run {
                 }
             }
         }
+        self.tables.policy.paces.set(self.tables.tenant(), &self.project.project, None);
         if let Some(kept) = &mut self.kept {
             kept.lease.release().await;
         }

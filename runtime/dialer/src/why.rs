@@ -15,7 +15,7 @@ use zvonar_model::{AttemptId, LeadId, PhoneNumber, ProjectId, UnixMillis};
 use crate::hours::Hours;
 use crate::recovery::Abandoned;
 use crate::tables::{Blocked, ConsentRow, Intent, Lead, PersonRow, Project, Read, Tables};
-use crate::{DialerError, Result};
+use crate::{DialerError, Pace, Result};
 
 /// How many leads a plan names.
 pub const PLANNED: usize = 10;
@@ -32,6 +32,15 @@ pub enum Hold {
         busy: u32,
         /// How many there may be.
         lines: u32,
+    },
+    /// Operators cannot keep up: while callers wait for them, fewer lines are dialled, and all of those are taken.
+    Queue {
+        /// Callers of the project who wait.
+        waiting: u32,
+        /// How many attempts there may be now.
+        lines: u32,
+        /// How many there may be when nobody waits.
+        of: u32,
     },
     /// It is being dialled now.
     Dialling {
@@ -103,6 +112,7 @@ impl Hold {
         match self {
             Self::Turn => "turn",
             Self::Lines { .. } => "lines",
+            Self::Queue { .. } => "queue",
             Self::Dialling { .. } => "dialling",
             Self::DeadClaim { .. } => "dead_claim",
             Self::Paused => "paused",
@@ -126,6 +136,10 @@ impl Hold {
             Self::Lines { busy, lines } => {
                 format!("held by the lines: {busy} of {lines} are taken")
             }
+            Self::Queue { waiting, lines, of } => format!(
+                "held by the queue for operators: {waiting} callers wait there, so {lines} of {of} lines are dialled, and \
+                 they are taken"
+            ),
             Self::Dialling { attempt } => format!("it is being dialled now: attempt {attempt}"),
             Self::DeadClaim { attempt, .. } => format!(
                 "held by attempt {attempt} of a run that is over: the next start of the host settles it"
@@ -339,6 +353,7 @@ impl Tables {
             caps: self.caps(&project.rules),
             project: project.clone(),
             busy: attempts.values().filter(|(over, _)| !over).count() as u32,
+            pace: self.policy.paces.of(self.tenant(), &project.project),
             attempts,
             now,
         })
@@ -394,6 +409,8 @@ struct Judge {
     /// The project's attempts in progress: whether their run is dead, and when their lease is over.
     attempts: HashMap<AttemptId, (bool, UnixMillis)>,
     busy: u32,
+    /// What the queue for operators leaves of the lines; `None`: all.
+    pace: Option<Pace>,
     now: UnixMillis,
 }
 
@@ -462,6 +479,12 @@ impl Judge {
         let lines = self.project.lines.max(1);
         let hold = match hold {
             Hold::Turn if self.busy >= lines => Hold::Lines { busy: self.busy, lines },
+            Hold::Turn => match self.pace {
+                Some(Pace { lines: left, waiting }) if self.busy >= left => {
+                    Hold::Queue { waiting, lines: left, of: lines }
+                }
+                _ => Hold::Turn,
+            },
             hold => hold,
         };
         Found { hold, at, turn: Some(turn) }

@@ -20,6 +20,7 @@ mod languages;
 mod layers;
 mod lists;
 mod newcomer;
+mod operators;
 mod replay;
 mod rules;
 mod sipp;

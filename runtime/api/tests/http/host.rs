@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -13,11 +13,13 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use zvonar_api::{Server, Token, TokenHash, router};
+use zvonar_desk::{Presence, Status};
 use zvonar_dialer::conversation::Scene;
 use zvonar_dialer::deployments::{Deployments, TenantSetup, Use};
+use zvonar_dialer::operators::{DeskControl, DeskView, Staff, StoredDesk, Waiting, WhatHeDoes};
 use zvonar_dialer::{Grant, Tables};
 use zvonar_ledger::PriceList;
-use zvonar_model::{ScenarioName, TenantId, UnixMillis};
+use zvonar_model::{OperatorId, ScenarioName, TenantId, UnixMillis};
 use zvonar_scenario::{Engine, EngineConfig, Package, Registry, archive};
 use zvonar_store::{MemoryStore, SharedStore};
 
@@ -75,6 +77,8 @@ pub(crate) struct Host {
     pub(crate) scenes: Arc<Registry<Scene>>,
     pub(crate) deployments: Deployments,
     pub(crate) store: SharedStore,
+    /// What goes on at the desk of `a`.
+    pub(crate) going_on: GoingOn,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     _folder: TempDir,
@@ -126,13 +130,21 @@ impl Host {
         let server = Server::listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let (stop, stopped) = watch::channel(false);
         let address = server.address();
-        let routes = router(deployments.clone(), tokens, Arc::new(|| NOW));
+        let going_on = GoingOn::default();
+        let staff = ["a", "b"].map(|id| {
+            let stored = StoredDesk::new(tables(&store, id), Arc::new(|| NOW));
+            let going_on = if id == "a" { going_on.clone() } else { GoingOn::default() };
+            let desk = Arc::new(PretendDesk { stored, going_on });
+            let staff = Staff::new(tables(&store, id), 3, "zvonar", desk, [7; 32]);
+            (tenant(id), staff)
+        });
+        let routes = router(deployments.clone(), &staff.into(), tokens, Arc::new(|| NOW));
         let keeper = {
             let (deployments, stopped) = (deployments.clone(), stopped.clone());
             tokio::spawn(async move { deployments.keep(stopped).await })
         };
         let tasks = vec![tokio::spawn(server.serve(routes, stopped)), keeper];
-        Self { address, scenes, deployments, store, stop, tasks, _folder: folder }
+        Self { address, scenes, deployments, store, going_on, stop, tasks, _folder: folder }
     }
 
     pub(crate) async fn fresh() -> Self {
@@ -157,6 +169,58 @@ impl Host {
     /// As nobody.
     pub(crate) fn anonymous(&self) -> Asker<'_> {
         Asker { host: self, head: String::new() }
+    }
+}
+
+/// What a desk would tell: calls without telephones.
+#[derive(Clone, Default)]
+pub(crate) struct GoingOn(Arc<Mutex<Told>>);
+
+#[derive(Default)]
+struct Told {
+    doing: BTreeMap<OperatorId, WhatHeDoes>,
+    queue: Vec<Waiting>,
+}
+
+impl GoingOn {
+    pub(crate) fn does(&self, operator: &str, what: WhatHeDoes) {
+        self.0.lock().unwrap().doing.insert(OperatorId::new(operator).unwrap(), what);
+    }
+
+    pub(crate) fn waits(&self, waiting: Waiting) {
+        self.0.lock().unwrap().queue.push(waiting);
+    }
+}
+
+/// A desk that knows of calls what a test says, and of operators what is stored.
+struct PretendDesk {
+    stored: StoredDesk,
+    going_on: GoingOn,
+}
+
+#[async_trait::async_trait]
+impl DeskControl for PretendDesk {
+    async fn status(
+        &self,
+        tenant: &TenantId,
+        operator: &OperatorId,
+        status: Status,
+    ) -> zvonar_dialer::Result<Presence> {
+        self.stored.status(tenant, operator, status).await
+    }
+
+    async fn view(&self, tenant: &TenantId) -> zvonar_dialer::Result<DeskView> {
+        let mut view = self.stored.view(tenant).await?;
+        let told = self.going_on.0.lock().unwrap();
+        for one in &mut view.operators {
+            one.doing = told.doing.get(&one.operator).cloned().unwrap_or_default();
+        }
+        view.queue.clone_from(&told.queue);
+        Ok(view)
+    }
+
+    async fn operator_changed(&self, tenant: &TenantId, operator: &OperatorId) -> zvonar_dialer::Result<()> {
+        self.stored.operator_changed(tenant, operator).await
     }
 }
 
@@ -213,6 +277,12 @@ impl Asker<'_> {
     pub(crate) async fn patch(&self, path: &str, body: &str) -> Answer {
         let head = format!("{}Content-Type: application/json\r\n", self.head);
         Asker { host: self.host, head }.send("PATCH", path, body.as_bytes()).await
+    }
+
+    /// Any other method, with a JSON body.
+    pub(crate) async fn other(&self, method: &str, path: &str, body: &str) -> Answer {
+        let head = format!("{}Content-Type: application/json\r\n", self.head);
+        Asker { host: self.host, head }.send(method, path, body.as_bytes()).await
     }
 
     async fn send(&self, method: &str, path: &str, body: &[u8]) -> Answer {

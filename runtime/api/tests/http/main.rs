@@ -4,5 +4,6 @@ mod desk;
 mod document;
 mod host;
 mod lifecycle;
+mod operators;
 mod records;
 mod refusals;

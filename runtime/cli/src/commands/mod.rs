@@ -19,6 +19,7 @@ pub(crate) mod ledger;
 pub(crate) mod model;
 pub(crate) mod new;
 pub(crate) mod numbers;
+pub(crate) mod operator;
 pub(crate) mod pack;
 pub(crate) mod phrases;
 pub(crate) mod project;

@@ -17,14 +17,16 @@ use zvonar_api::{Server, TokenHash};
 use zvonar_campaign::{ACTIVE_PROJECTS, ProjectStatus};
 use zvonar_dialer::conversation::{Brief, Conversations, Listening, machine_settings};
 use zvonar_dialer::deployments::RolloutEvent;
+use zvonar_dialer::operators::operator_of_user;
 use zvonar_dialer::{CallReport, Caller, Dialer, Halted, Inbound, Keep, RunEvent, RunStep, Settled};
 use zvonar_model::{PhoneNumber, TenantId};
 use zvonar_scenario::{Limits, Registry};
 use zvonar_store::SharedStore;
-use zvonar_switch::{Doorway, IncomingCall, Switch, clock};
+use zvonar_switch::{Doorway, IncomingCall, PhoneBook, Switch, clock};
 
 use super::Failure;
 use crate::config::Config;
+use crate::operators::Operators;
 use crate::{host, listening, retention, seats};
 
 /// What `zvonar serve` takes.
@@ -51,6 +53,7 @@ struct Host {
     config: Arc<Config>,
     conversations: Arc<Conversations>,
     dialers: BTreeMap<TenantId, Dialer>,
+    operators: Operators,
 }
 
 impl Host {
@@ -86,12 +89,15 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
         Some(listen) => Some(Server::listen(listen).await?),
         None => None,
     };
-    let (switch, doorway) = Switch::start(host::switch_config(&config)).await?;
+    let phones = config.phones.as_ref().map(|phones| Arc::new(PhoneBook::new(&phones.realm)));
+    let (switch, doorway) = Switch::start(host::switch_config(&config, phones.clone())).await?;
     let recordings = config.media.record.then(|| config.node.data.join("recordings"));
     let machines = config.media.drop_machines.then(machine_settings);
     let grants = config.tenants.iter().map(|tenant| (tenant.id.clone(), tenant.grant));
     let conversations = Conversations::new(switch.clone(), Limits::default(), recordings, machines);
+    let desks = host::desks(&config, &switch, &store, &prices, &policies).await?;
     let conversations = conversations.over(scenes).with_grants(grants).listening(listening);
+    let conversations = conversations.with_desks(desks.clone());
     let conversations = Arc::new(conversations);
     let caller: Arc<dyn Caller> = conversations.clone();
     let mut dialers = BTreeMap::new();
@@ -103,7 +109,8 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
             Arc::new(clock::wall),
             rand::random(),
         )
-        .with_policy(policies[&tenant].clone());
+        .with_policy(policies[&tenant].clone())
+        .with_pressure(Arc::new(desks.clone()));
         let named = config.tenants.iter().find(|named| named.id == tenant);
         let dialer = match named.and_then(|named| named.prepaid) {
             Some(prepaid) => dialer.with_prepaid(tenant.clone(), prepaid),
@@ -123,7 +130,8 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
         let most = tenant.map_or(ACTIVE_PROJECTS, |tenant| tenant.grant.active_projects);
         host::load_project(&dialers[&project.tenant], project, list, most).await?;
     }
-    let host = Arc::new(Host { config, conversations, dialers });
+    let operators = Operators::open(&config, &dialers, phones, &desks).await?;
+    let host = Arc::new(Host { config, conversations, dialers, operators });
     let (progress, progress_told) = mpsc::channel(256);
     let teller = tokio::spawn(tell(progress_told, rollouts_told));
     let (stop, stopped) = watch::channel(false);
@@ -142,7 +150,12 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     };
     let served = http.map(|server| {
         eprintln!("deploy at http://{}", server.address());
-        let router = zvonar_api::router(deployments.clone(), host.tokens(), Arc::new(clock::wall));
+        let router = zvonar_api::router(
+            deployments.clone(),
+            &host.operators.staff,
+            host.tokens(),
+            Arc::new(clock::wall),
+        );
         tokio::spawn(server.serve(router, stopped.clone()))
     });
     eprintln!("listening on {}", switch.local_addr());
@@ -154,6 +167,7 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
         joined(served.await, "the HTTP interface");
     }
     deployments.close().await;
+    desks.close().await;
     over.send_replace(true);
     joined(keeper.await, "the keeper of the versions");
     joined(retention.await, "the removal of old answers");
@@ -295,6 +309,17 @@ async fn dial(
 
 /// One call that came in: its route, its conversation, its settling.
 async fn take(host: Arc<Host>, call: IncomingCall) {
+    if let Some(account) = call.about.account.clone() {
+        // An operator who asks a colleague before he hands a caller on; all else that his telephone may dial is a code.
+        let whose = operator_of_user(&account).map(|(tenant, _)| tenant);
+        if let (Some(tenant), Some(board)) = (whose, host.conversations.switchboard())
+            && board.desks.find(&tenant, &call.about.to_user).is_some()
+        {
+            let colleague = call.about.to_user.clone();
+            return board.consult(call, &tenant, &colleague).await;
+        }
+        return host.operators.take(call, &account).await;
+    }
     let user = &call.about.to_user;
     let routes = &host.config.routes;
     let route = routes.iter().find(|route| route.user == *user);
@@ -319,6 +344,9 @@ async fn take(host: Arc<Host>, call: IncomingCall) {
         settings: route.settings.clone(),
         fields: BTreeMap::new(),
         attempt_number: 1,
+        project: None,
+        lead: None,
+        number: inbound.number.clone(),
     };
     let span = tracing::info_span!("attempt", attempt = %brief.attempt, tenant = %route.tenant);
     let talk = async {

@@ -1,5 +1,6 @@
 //! The host's configuration: one TOML file, checked whole before anything starts.
 
+mod desk;
 mod reader;
 mod rules;
 #[cfg(test)]
@@ -16,10 +17,12 @@ use toml::de::DeTable;
 use zvonar_api::TokenHash;
 use zvonar_campaign::Caps;
 use zvonar_campaign::USUAL_PRIORITY;
+use zvonar_dialer::operators::MOST_OPERATORS;
 use zvonar_dialer::{DialRules, Grant, Prepaid};
 use zvonar_model::{Kopecks, PhoneNumber, ProjectId, ScenarioName, TenantId, TrunkId};
 use zvonar_scenario::Limits;
 
+pub(crate) use desk::{Phones, TenantDesk};
 use reader::{Faults, Section};
 
 /// Why there is no configuration.
@@ -51,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) speech: Option<Speech>,
     /// The HTTP interface; `None`: there is none.
     pub(crate) http: Option<SocketAddr>,
+    /// Operators' telephones; `None`: none may register.
+    pub(crate) phones: Option<Phones>,
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) trunks: Vec<Trunk>,
     pub(crate) scenarios: Vec<Scenario>,
@@ -128,6 +133,8 @@ pub(crate) struct Tenant {
     pub(crate) answers_days: u32,
     /// Who may act for it over HTTP.
     pub(crate) tokens: Vec<TokenHash>,
+    /// Its queue of callers who wait for operators.
+    pub(crate) desk: TenantDesk,
 }
 
 /// Where calls leave to.
@@ -203,6 +210,11 @@ const ADDRESS: &str = "an address with a port, as 192.0.2.10:5060";
 const NAME: &str = "1 to 64 of a-z A-Z 0-9 - _";
 
 impl Config {
+    /// The realm that passwords of operators' telephones are made for.
+    pub(crate) fn realm(&self) -> String {
+        self.phones.clone().unwrap_or_default().realm
+    }
+
     /// Reads and checks a file. Paths in it are relative to its folder.
     pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
         let unreadable = |source| ConfigError::Unreadable { path: path.into(), source };
@@ -239,7 +251,10 @@ fn read(mut root: Section<'_>, faults: &Faults, folder: &Path) -> Option<Config>
     let media = media(root.section("media"), sip.as_ref());
     let speech = root.has("speech").then(|| speech(root.section("speech")));
     let http = root.has("http").then(|| http(root.section("http")));
+    let phones = root.has("phones").then(|| desk::phones(root.section("phones")));
     let tenants = tenants(root.sections("tenant"), faults, folder);
+    // Whoever sets up a desk wants the telephones of those who sit at it.
+    let phones = phones.or_else(|| tenants.iter().any(|tenant| tenant.desk.given).then(Phones::default));
     let trunks = named(root.sections("trunk"), faults, trunk);
     let scenarios = named(root.sections("scenario"), faults, |section| {
         let tenant = known(section, "tenant", &tenants, |tenant| &tenant.id);
@@ -290,6 +305,21 @@ fn read(mut root: Section<'_>, faults: &Faults, folder: &Path) -> Option<Config>
             },
         ))
     });
+    for tenant in &tenants {
+        if let Some(trunk) =
+            tenant.desk.transfer_trunk.as_ref().filter(|id| trunks.iter().all(|t| t.id != **id))
+        {
+            let declared: Vec<_> = trunks.iter().map(|trunk| trunk.id.to_string()).collect();
+            faults.add(
+                &root.place(),
+                format!(
+                    "tenant {}: desk.transfer_trunk: there is no trunk `{trunk}`; declared: {}",
+                    tenant.id,
+                    declared.join(", ")
+                ),
+            );
+        }
+    }
     root.finish();
     let (node, sip, media) = (node?, sip?, media?);
     let speech = match speech {
@@ -300,7 +330,7 @@ fn read(mut root: Section<'_>, faults: &Faults, folder: &Path) -> Option<Config>
         Some(listen) => Some(listen?),
         None => None,
     };
-    Some(Config { node, sip, media, speech, http, tenants, trunks, scenarios, routes, projects })
+    Some(Config { node, sip, media, speech, http, phones, tenants, trunks, scenarios, routes, projects })
 }
 
 fn node(section: Section<'_>, folder: &Path) -> Option<Node> {
@@ -386,6 +416,8 @@ fn tenants(sections: Vec<Section<'_>>, faults: &Faults, folder: &Path) -> Vec<Te
         let tariff =
             section.text::<PathBuf>("tariff", "the path of a tariff file").map(|path| folder.join(path));
         let grant = grant(section.section("limits"));
+        let given = section.has("desk");
+        let desk = TenantDesk { given, ..desk::desk(section.section("desk"), folder) };
         let prepaid = prepaid(&section);
         let caps = rules::caps(&section);
         let answers_days = section.number("answers_days", 1..=36_500, 365) as u32;
@@ -405,7 +437,7 @@ fn tenants(sections: Vec<Section<'_>>, faults: &Faults, folder: &Path) -> Vec<Te
                 let place = section.place();
                 faults.add(&place, format!("`{id}` stands here a second time; names must differ"));
             }
-            tenants.push(Tenant { id, tariff, prepaid, grant, caps, answers_days, tokens });
+            tenants.push(Tenant { id, tariff, prepaid, grant, caps, answers_days, tokens, desk });
         }
         section.finish();
     }
@@ -444,6 +476,7 @@ fn grant(section: Section<'_>) -> Grant {
         uploads_per_minute: count("uploads_per_minute", 1..=1_000, grant.uploads_per_minute),
         versions: count("versions", 2..=1_000, grant.versions),
         active_projects: count("active_projects", 1..=1_000, grant.active_projects),
+        operators: count("operators", 0..=MOST_OPERATORS.into(), grant.operators),
     };
     section.finish();
     read

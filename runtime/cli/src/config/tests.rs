@@ -163,3 +163,41 @@ fn what_a_tenant_may_use_and_who_acts_for_it_is_read_and_checked() {
     let faults = Config::parse(Path::new("z.toml"), &second).map(|_| ()).expect_err("it stands twice");
     assert!(faults[0].contains("the token `x` stands in the configuration twice"), "{faults:?}");
 }
+
+#[test]
+fn the_desk_and_the_telephones_are_read_and_every_fault_is_told() {
+    let with = |desk: &str, rest: &str| {
+        let text = GOOD.replace("id = \"demo\"", &format!("id = \"demo\"\n[tenant.desk]\n{desk}"));
+        Config::parse(Path::new("conf/zvonar.toml"), &format!("{text}\n{rest}"))
+    };
+    let config = with("", "").unwrap();
+    assert_eq!((config.realm().as_str(), config.tenants[0].grant.operators), ("zvonar", 100));
+    assert_eq!(config.phones, None, "strangers are not even answered unless telephones are wanted");
+    assert_eq!(config.tenants[0].desk.settings, zvonar_desk::Settings::default());
+
+    let desk = "ring_s = 15\nwrap_up_s = 20\nwrap_up_of = { \"Продажи\" = 45 }\nmisses = 0\ntell_every_s = 30\n\
+                most_callers = 7\nsounds = \"queue\"\n[tenant.limits]\noperators = 3";
+    let config = with(desk, "[phones]\nrealm = \"pbx.example.org\"").unwrap();
+    let settings = &config.tenants[0].desk.settings;
+    assert_eq!((settings.ring.0, settings.wrap_up.0, settings.most_callers), (15_000, 20_000, 7));
+    let of_sales =
+        settings.wrap_up_of.iter().map(|(group, time)| (group.as_str(), time.0)).collect::<Vec<_>>();
+    assert_eq!(of_sales, [("Продажи", 45_000)]);
+    assert_eq!((settings.after_misses, settings.tell_every.map(|every| every.0)), (None, Some(30_000)));
+    assert_eq!((config.realm().as_str(), config.tenants[0].grant.operators), ("pbx.example.org", 3));
+    assert!(config.phones.is_some());
+
+    for (desk, rest, sentence) in [
+        ("ring_s = 4", "", "out of range; allowed: a whole number from 5 to 120"),
+        ("wrap_up_of = { x = 1801 }", "", "x is `1801`; allowed: a whole number of seconds from 0 to 1800"),
+        ("wrap_up_of = { \" \" = 1 }", "", "a group of operators has a name"),
+        ("after_misses = \"available\"", "", "goes on a `break`, or `offline`"),
+        ("ring = 4", "", "did you mean `ring_s`?"),
+        ("operators_may_call = [\"8495\"]", "", "`8495` begins no number; write it as +7495"),
+        ("", "[phones]\nrealm = \"my realm\"", "letter by letter"),
+        ("", "[[operator]]\nid = \"anna\"", "`operator` is not known"),
+    ] {
+        let faults = with(desk, rest).map(|_| ()).unwrap_err();
+        assert!(faults.len() == 1 && faults[0].contains(sentence), "{desk} {rest}: {faults:?}");
+    }
+}

@@ -9,13 +9,13 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use tokio::sync::Mutex;
 use tokio::time::sleep_until;
-use zvonar_call::{Ended, Side};
-use zvonar_media::amd::{Verdict, Who};
 use zvonar_media::utterance::Settings;
 use zvonar_media::{PlayId, Prompt};
 use zvonar_model::RecognisedAnswer;
 use zvonar_scenario::asking::Asking;
-use zvonar_scenario::ports::{About, Line, LineError, Part, Question};
+use zvonar_scenario::ports::{
+    About, Destination, Line, LineError, Part, Question, TransferEnd, TransferOptions,
+};
 use zvonar_scenario::question::{Answer, Heard, SpeechWanted};
 use zvonar_speech::PhraseSet;
 use zvonar_speech::answer::{NoWords, Spoken};
@@ -25,11 +25,11 @@ use zvonar_switch::{Call, CallEvent, Closed, MediaEvent, clock};
 
 use super::SpeechCounts;
 use super::answers::Answers;
+use super::observed::{Observed, left_sound};
 use super::hearing::{Ear, Hearing, Noticed, Said};
 use super::prompts::Clips;
+use super::transfer::{Handing, On};
 
-/// Keys that are kept for the record; a caller who presses more is leaning on the telephone.
-const KEYS_KEPT: usize = 128;
 /// How long the far end's answer to our BYE may take before the call counts as over all the same.
 const BYE_WAIT: Duration = Duration::from_secs(2);
 
@@ -46,13 +46,9 @@ pub(super) struct Talk {
     voices: u32,
     /// `None`: nobody recognises what is said.
     speech: Option<Speech>,
-    pub(super) keys: String,
-    /// Something of a prompt has left.
-    pub(super) played: bool,
-    /// The far end is a machine.
-    pub(super) machine: Option<Verdict>,
-    /// How the call ended, once it has.
-    over: Option<Ended>,
+    /// `None`: this host hands nobody over.
+    handing: Option<Handing>,
+    heard: Observed,
 }
 
 /// Who recognises what is said on a call, and what he has recognised.
@@ -99,6 +95,7 @@ impl Talk {
         started: Instant,
         voice_path: Option<PathBuf>,
         speech: Option<Speech>,
+        handing: Option<Handing>,
     ) -> Arc<Mutex<Self>> {
         Arc::new(Mutex::new(Self {
             call,
@@ -108,10 +105,8 @@ impl Talk {
             voice_path,
             voices: 0,
             speech,
-            keys: String::new(),
-            played: false,
-            machine: None,
-            over: None,
+            handing,
+            heard: Observed::default(),
         }))
     }
 
@@ -150,22 +145,15 @@ impl Talk {
     }
 
     async fn notice(&mut self, event: &CallEvent) {
-        match event {
-            CallEvent::Key { digit, .. } if self.keys.len() < KEYS_KEPT => self.keys.push(*digit),
-            CallEvent::Media(event) if left_sound(event) => self.played = true,
-            CallEvent::Media(MediaEvent::Machine(verdict)) if verdict.who == Who::Machine => {
-                self.machine = Some(*verdict);
-                // Dropped at once, as a machine costs by the second; whoever waits on the line hears of the end.
-                self.call.hang_up().await;
-            }
-            CallEvent::Ended { how, .. } => self.over = Some(how.clone()),
-            _ => {}
+        if self.heard.notice(event) {
+            // Whoever waits on the line hears of the end.
+            self.call.hang_up().await;
         }
     }
 
     /// Takes in what has already happened: keys of before do not answer what is asked now.
     async fn catch_up(&mut self) -> Result<(), LineError> {
-        while self.over.is_none() {
+        while self.heard.over.is_none() {
             let Some(event) = self.call.next().now_or_never() else { return Ok(()) };
             self.notice(&event).await;
         }
@@ -173,14 +161,7 @@ impl Talk {
     }
 
     fn standing(&self) -> Result<(), LineError> {
-        match &self.over {
-            None => Ok(()),
-            Some(Ended::HungUp { by: Side::Near, .. }) if self.machine.is_some() => {
-                Err(LineError::Ended("an answering machine picked up".into()))
-            }
-            Some(Ended::HungUp { by: Side::Near, .. }) => Err(LineError::Ended("this side hung up".into())),
-            Some(_) => Err(LineError::HungUp),
-        }
+        self.heard.standing()
     }
 
     fn at(&self, since_start: Duration) -> Instant {
@@ -408,49 +389,55 @@ impl Talk {
         }
     }
 
+    async fn transfer(
+        &mut self,
+        to: &Destination,
+        options: &TransferOptions,
+        until: Duration,
+    ) -> Result<TransferEnd, LineError> {
+        self.catch_up().await?;
+        let until = self.at(until);
+        let music = options.music.as_ref().map(|clip| self.prompt(&[Part::Clip(Arc::clone(clip))]));
+        let music = music.transpose()?.flatten();
+        let Some(handing) = &mut self.handing else {
+            return Err(LineError::Refused("this host does not transfer calls".into()));
+        };
+        let on = On::new(&mut self.call, &mut self.heard, music, self.started, until);
+        handing.hand_over(on, to, options).await
+    }
+
     fn elapsed(&self, at: Instant) -> Duration {
         at.saturating_duration_since(self.started)
     }
 
     /// Hangs up if nobody has yet, and says how the call ended and what crossed the wire.
     pub(super) async fn finish(mut self) -> (Finished, Closed) {
-        if self.over.is_none() {
+        if self.heard.over.is_none() {
             self.call.hang_up().await;
             let deadline = clock::now() + BYE_WAIT;
-            while self.over.is_none() {
+            while self.heard.over.is_none() {
                 if let Waited::Deadline = self.next(deadline).await {
                     break;
                 }
             }
         }
-        let Self { call, keys, mut played, machine, over, speech, .. } = self;
+        let Self { call, mut heard, speech, handing, .. } = self;
         // A prompt that was still playing tells now how much of it left.
-        let closed = call.close(|event| played |= left_sound(&event)).await;
+        let closed = call.close(|event| heard.played |= left_sound(&event)).await;
         let answers = match speech {
             Some(speech) => speech.answers.finish().await,
             None => Vec::new(),
         };
-        (Finished { keys, answers, played, machine, over }, closed)
-    }
-}
-
-/// Whether the event says that some of a prompt has left.
-fn left_sound(event: &MediaEvent) -> bool {
-    match event {
-        MediaEvent::Played { .. } => true,
-        MediaEvent::Stopped { played, .. } => !played.is_zero(),
-        _ => false,
+        (Finished { answers, heard, handing }, closed)
     }
 }
 
 /// What is left of a [`Talk`].
 #[derive(Debug)]
 pub(super) struct Finished {
-    pub(super) keys: String,
     pub(super) answers: Vec<RecognisedAnswer>,
-    pub(super) played: bool,
-    pub(super) machine: Option<Verdict>,
-    pub(super) over: Option<Ended>,
+    pub(super) heard: Observed,
+    pub(super) handing: Option<Handing>,
 }
 
 #[async_trait]
@@ -482,6 +469,15 @@ impl Line for SharedLine {
         until: Duration,
     ) -> Result<String, LineError> {
         self.talk.lock().await.record_voice(longest, stop_at_silence, until).await
+    }
+
+    async fn transfer(
+        &mut self,
+        to: &Destination,
+        options: &TransferOptions,
+        until: Duration,
+    ) -> Result<TransferEnd, LineError> {
+        self.talk.lock().await.transfer(to, options, until).await
     }
 
     async fn hangup(&mut self) {

@@ -4,10 +4,13 @@
 //! its outcome, and a person on the line hears the fallback rather than silence.
 
 mod answers;
+mod ending;
 mod hearing;
 mod line;
+mod observed;
 mod prompts;
 mod scene;
+mod transfer;
 mod world;
 
 use std::collections::BTreeMap;
@@ -17,11 +20,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use zvonar_call::{Ended, Side};
 use zvonar_media::amd::MachineSettings;
 use zvonar_model::{
-    AttemptId, Direction, MediaReport, Millis, Outcome, Phases, RecognisedAnswer, ScenarioName, SystemResult,
-    TalkEnd, TenantId, Trace, TrunkId,
+    AttemptId, Direction, LeadId, MediaReport, Outcome, Phases, PhoneNumber, ProjectId,
+    RecognisedAnswer, ScenarioName, SystemResult, TalkEnd, TenantId, Trace, Transfer, TrunkId,
 };
 use zvonar_scenario::LeadCard;
 use zvonar_scenario::ports::{About, Line, NoSms, Part, Ports};
@@ -32,12 +34,17 @@ use zvonar_switch::media_io::Recorded;
 use zvonar_switch::{Call, CallEvent, DialError, IncomingCall, Reservation, Switch, Target, clock};
 
 use crate::caller::{CallReport, Caller, Effects, NotPlaced, Order, Reserved};
+use crate::desks::Desks;
 use crate::grant::{Calls, Grant, Place};
+use crate::operators::CallerView;
 use answers::Answers;
+use ending::{media_report, since, unanswered, verdict, whole_time};
 use hearing::Ear;
 use line::{Finished, Speech, Talk};
+pub use observed::Observed;
 pub use prompts::Clips;
 pub use scene::{Scene, load_clips};
+pub use transfer::{Consultations, Handing, MOST_HANDS, On, Switchboard, TimeSheet};
 
 /// How long a fallback prompt may take.
 const FALLBACK_LONGEST: Duration = Duration::from_secs(30);
@@ -57,6 +64,8 @@ pub struct Conversations {
     /// `None`: nobody recognises what callers say.
     listening: Option<Listening>,
     counts: Arc<SpeechCounts>,
+    /// `None`: callers are handed to nobody.
+    board: Option<Switchboard>,
 }
 
 /// What came of all that callers said so far.
@@ -112,9 +121,26 @@ pub struct Brief {
     pub fields: BTreeMap<String, String>,
     /// Which try this is to reach the lead, from 1.
     pub attempt_number: u32,
+    /// The project that dials; `None`: the call came in, or was placed by hand.
+    pub project: Option<ProjectId>,
+    /// Whom the project means to reach.
+    pub lead: Option<LeadId>,
+    /// The far end's number, if it has one.
+    pub number: Option<PhoneNumber>,
 }
 
+/// The fields of a lead that may hold the person's name, in this order.
+const NAME_FIELDS: [&str; 7] = ["name", "имя", "Имя", "фио", "ФИО", "full_name", "fio"];
+
 impl Brief {
+    /// The person as operators' telephones show him.
+    fn caller(&self) -> CallerView {
+        let name = NAME_FIELDS.iter().find_map(|field| self.fields.get(*field));
+        let name = name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+        let (project, lead, number) = (self.project.clone(), self.lead.clone(), self.number.clone());
+        CallerView { attempt: self.attempt.clone(), project, lead, number, name }
+    }
+
     fn of(order: &Order) -> Self {
         Self {
             attempt: order.attempt.clone(),
@@ -123,6 +149,9 @@ impl Brief {
             settings: order.settings.clone(),
             fields: order.fields.clone(),
             attempt_number: order.attempt_number,
+            project: order.project.clone(),
+            lead: order.lead.clone(),
+            number: Some(order.number.clone()),
         }
     }
 }
@@ -174,7 +203,21 @@ impl Conversations {
             machines,
             listening: None,
             counts: Arc::default(),
+            board: None,
         }
+    }
+
+    /// The same, with those whom callers can be handed to.
+    #[must_use]
+    pub fn with_desks(mut self, desks: Desks) -> Self {
+        let consultations = Arc::default();
+        self.board = Some(Switchboard { desks, switch: self.switch.clone(), consultations });
+        self
+    }
+
+    /// With whom calls can be joined.
+    pub fn switchboard(&self) -> Option<&Switchboard> {
+        self.board.as_ref()
     }
 
     /// The same, with somebody who recognises what callers say.
@@ -258,7 +301,7 @@ impl Conversations {
             Some(address) => format!("trunk {} at {address}", order.trunk),
             None => callee.clone(),
         };
-        self.converse(call, about, order.brief, prepared, callee, far).await
+        self.converse(call, about, order.brief, Some(order.trunk), prepared, (callee, far)).await
     }
 
     /// Takes a call and lets the scenario talk.
@@ -280,7 +323,7 @@ impl Conversations {
             attempt: 1,
         };
         match incoming.answer().await {
-            Ok(call) => self.converse(call, about, brief, prepared, peer.clone(), peer).await,
+            Ok(call) => self.converse(call, about, brief, None, prepared, (peer.clone(), peer)).await,
             Err(why) => {
                 CallReport { peer, sip_code: Some(503), ..CallReport::failed(clock::wall(), why.to_string()) }
             }
@@ -292,9 +335,9 @@ impl Conversations {
         mut call: Call,
         about: About,
         brief: Brief,
+        trunk: Option<TrunkId>,
         prepared: Prepared,
-        peer: String,
-        far: String,
+        (peer, far): (String, String),
     ) -> CallReport {
         let scenario = Some(prepared.scene.module.reference());
         let dialled = clock::now();
@@ -320,24 +363,27 @@ impl Conversations {
                         ..CallReport::unanswered(clock::wall(), outcome)
                     };
                 }
-                CallEvent::Key { .. } | CallEvent::Media(_) | CallEvent::Held { .. } | CallEvent::Refer(_) => {}
+                CallEvent::Key { .. }
+                | CallEvent::Media(_)
+                | CallEvent::Held { .. }
+                | CallEvent::Refer(_) => {}
             }
         };
         post_dial_delay.get_or_insert_with(|| since(dialled));
         let answered_at = clock::wall();
-        let talked = self.talk(call, about, &brief, prepared, answered).await;
+        let talked = self.talk(call, about, &brief, trunk, prepared, answered).await;
         CallReport {
             peer,
             answered_at: Some(answered_at),
             ended_at: clock::wall(),
             post_dial_delay,
-            phases: Phases { robot: talked.robot, ..Phases::default() },
+            phases: talked.phases,
             outcome: Outcome::Answered { result: talked.result },
             machine: talked.machine,
             sip_code: Some(200),
             keys: talked.keys,
             answers: talked.answers,
-            transfers: Vec::new(),
+            transfers: talked.transfers,
             sms: Vec::new(),
             scenario,
             media: talked.media,
@@ -352,6 +398,7 @@ impl Conversations {
         call: Call,
         about: About,
         brief: &Brief,
+        trunk: Option<TrunkId>,
         prepared: Prepared,
         answered: Instant,
     ) -> Talked {
@@ -374,7 +421,13 @@ impl Conversations {
             let counts = Arc::clone(&self.counts);
             Speech { ear: Ear { recogniser, tenant: brief.tenant.clone() }, answers, counts }
         });
-        let talk = Talk::new(call, about, Arc::clone(&scene.clips), answered, recording.clone(), speech);
+        let handing = self.board.clone().map(|board| {
+            let parties = [&about.caller, &about.callee].map(|party| PhoneNumber::parse(party).ok());
+            let parties = parties.into_iter().flatten().chain(brief.number.clone()).collect();
+            Handing::new(board, brief.tenant.clone(), brief.caller(), trunk, parties)
+        });
+        let clips = Arc::clone(&scene.clips);
+        let talk = Talk::new(call, about, clips, answered, recording.clone(), speech, handing);
         let ports = Ports {
             line: Box::new(Talk::line(&talk)),
             lead: Box::new(Arc::clone(&card)),
@@ -400,24 +453,30 @@ impl Conversations {
         let talk = Arc::into_inner(talk).expect("the session gave its handle back");
         let (finished, closed) = talk.into_inner().finish().await;
         let card = card.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
-        let result = verdict(result, &finished);
+        let whole = whole_time(&finished, answered);
+        let Finished { answers, heard, handing } = finished;
+        let (sheet, call_back, handed) = handing.map(Handing::finish).unwrap_or_default();
+        let (phases, transfers) = sheet.close(whole);
+        let result = verdict(result, &heard, handed);
         scene.ended(Sample { fault, without_result: !fault && is_without_result(&result) });
         Talked {
-            robot: robot_time(&finished, answered),
+            phases,
+            transfers,
             result,
-            machine: finished.machine.is_some(),
-            keys: finished.keys,
-            answers: finished.answers,
+            machine: heard.machine.is_some(),
+            keys: heard.keys,
+            answers,
             recording: closed.recording.and_then(kept),
             media: media_report(&closed.report),
             trace,
-            effects: Effects { set_fields: card.written, notes: card.notes, block: card.blocked },
+            effects: Effects { set_fields: card.written, notes: card.notes, block: card.blocked, call_back },
         }
     }
 }
 
 struct Talked {
-    robot: Millis,
+    phases: Phases,
+    transfers: Vec<Transfer>,
     result: TalkEnd,
     machine: bool,
     keys: String,
@@ -499,61 +558,4 @@ fn kept(recorded: Recorded) -> Option<String> {
 
 fn file_name(path: &std::path::Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-fn since(then: Instant) -> Millis {
-    clock::now().saturating_duration_since(then).into()
-}
-
-fn media_report(report: &zvonar_media::Report) -> MediaReport {
-    MediaReport {
-        packets_sent: report.packets_sent,
-        packets_heard: report.packets_heard,
-        packets_lost: report.packets_lost,
-        packets_late: report.packets_late,
-        packets_refused: report.packets_refused,
-        jitter_us: report.jitter_us,
-    }
-}
-
-/// The seconds that are charged: the leg's own measure from answer to BYE.
-fn robot_time(finished: &Finished, answered: Instant) -> Millis {
-    match finished.over.as_ref() {
-        Some(Ended::HungUp { talk, .. } | Ended::Lost { talk }) => (*talk).into(),
-        _ => since(answered),
-    }
-}
-
-/// What the line knows better than the session: a machine answered, or nothing was ever heard.
-fn verdict(result: TalkEnd, finished: &Finished) -> TalkEnd {
-    let far_left = !matches!(&finished.over, Some(Ended::HungUp { by: Side::Near, .. }) | None);
-    match result {
-        TalkEnd::Scenario(name) => TalkEnd::Scenario(name),
-        TalkEnd::System(_) if finished.machine.is_some() => TalkEnd::System(SystemResult::Machine),
-        TalkEnd::System(_) if !finished.played && far_left => TalkEnd::System(SystemResult::NothingPlayed),
-        other => other,
-    }
-}
-
-/// What a leg that ended before the answer means, and its SIP code. `far`: where the INVITE went.
-fn unanswered(how: &Ended, far: &str) -> (Outcome, Option<u16>) {
-    let failed = |why: &str| Outcome::SystemError { why: why.into() };
-    match how {
-        Ended::Refused { code, by: Side::Far, .. } => (Outcome::of_sip_code(*code), Some(*code)),
-        Ended::Refused { reason, by: Side::Near, .. } => {
-            (failed(&format!("no INVITE could be made: {reason}")), None)
-        }
-        // Picked up in the moment in which we gave up: he heard nothing, and pays nothing.
-        Ended::RangOut | Ended::AnsweredLate => (Outcome::NoAnswer, None),
-        Ended::CanceledByFarEnd => (Outcome::NoAnswer, Some(487)),
-        Ended::CanceledByUs => (failed("the host was stopped while the telephone rang"), None),
-        Ended::Unreachable => {
-            (failed(&format!("{far} answers nothing: check the address, and that we may send to it")), None)
-        }
-        Ended::NoCommonCodec => (Outcome::of_sip_code(488), Some(200)),
-        Ended::TooManyCalls => (failed("this host has as many calls as it may"), None),
-        Ended::HungUp { .. } | Ended::Lost { .. } => {
-            (failed("the call was gone in the moment of its answer"), None)
-        }
-    }
 }

@@ -35,7 +35,7 @@ use self::change::scenario_name;
 pub use self::error::DeployError;
 use self::error::Result;
 use self::package::{blocking, make_scratch, open, sentences};
-pub use self::views::{ScenarioView, State, VersionView};
+pub use self::views::{ScenarioView, State, TalkScript, VersionView};
 use crate::conversation::Scene;
 use crate::grant::Bucket;
 use crate::tables::Tables;

@@ -45,7 +45,29 @@ pub struct VersionView {
     pub calls: u32,
 }
 
+/// What a scenario has for the operator to whom it hands a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TalkScript {
+    /// What people call the scenario.
+    pub title: String,
+    /// What the operator reads.
+    pub script: Option<String>,
+    /// The results that it may set, in the order of the reports: he picks from the same.
+    pub results: Vec<String>,
+}
+
 impl Deployments {
+    /// What the live version of a scenario has for operators.
+    pub fn talk_script(&self, tenant: &TenantId, scenario: &str) -> Option<TalkScript> {
+        let lineup = self.0.scenes.slot(tenant, scenario)?.lineup();
+        let manifest = lineup.live().what().module.manifest();
+        Some(TalkScript {
+            title: manifest.title.clone(),
+            script: manifest.operator_script.clone(),
+            results: manifest.results.iter().map(|result| result.name.to_string()).collect(),
+        })
+    }
+
     /// All scenarios of a tenant, by name.
     pub async fn scenarios(&self, tenant: &TenantId) -> Result<Vec<ScenarioView>> {
         let shop = self.0.shop(tenant)?;

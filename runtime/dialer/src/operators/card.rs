@@ -3,6 +3,8 @@
 //! What he says is a row of its own beside the attempt's record: a record is written once, and the scenario's result stays
 //! as it is.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use zvonar_model::{AttemptId, AttemptRecord, OperatorId, ScenarioName, UnixMillis};
 use zvonar_store::{Commit, Write};
@@ -78,6 +80,17 @@ impl Row for Verdict {
     const VERSION: u16 = 1;
 }
 
+/// Fields that hold a person's name, as lists have them; the first that is there counts.
+const NAME_FIELDS: [&str; 6] = ["name", "имя", "фио", "fio", "имя клиента", "контакт"];
+
+/// What a lead is called, for an operator's telephone and his screen: by the fields of its card.
+pub fn lead_name(fields: &BTreeMap<String, String>) -> Option<&str> {
+    let named = |wanted: &&str| fields.iter().find(|(name, _)| name.trim().to_lowercase() == **wanted);
+    let (_, name) =
+        NAME_FIELDS.iter().find_map(|wanted| named(wanted).filter(|(_, name)| !name.trim().is_empty()))?;
+    Some(name.trim())
+}
+
 /// An attempt that an operator has to do with, over or not.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Handed {
@@ -132,5 +145,23 @@ impl Tables {
             return Ok(Some(Handed::Now(Box::new(read.row))));
         }
         Ok(self.record(attempt).await?.map(|record| Handed::Over(Box::new(record))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lead_is_called_by_the_field_that_holds_a_name() {
+        let card = |fields: &[(&str, &str)]| -> BTreeMap<String, String> {
+            fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        assert_eq!(
+            lead_name(&card(&[("город", "Омск"), ("Имя", " Анна "), ("ФИО", "Анна Петрова")])),
+            Some("Анна")
+        );
+        assert_eq!(lead_name(&card(&[("name", " "), ("фио", "Анна Петрова")])), Some("Анна Петрова"));
+        assert_eq!(lead_name(&card(&[("город", "Омск")])), None);
     }
 }

@@ -14,13 +14,17 @@
 //! * A password is never stored: only its digests, which name the realm that they were made for.
 
 mod card;
+mod codes;
 mod control;
 mod rows;
 mod secret;
+mod staff;
 
-pub use card::{Card, Handed, MAX_COMMENT, Verdict};
+pub use card::{Card, Handed, MAX_COMMENT, Verdict, lead_name};
+pub use codes::{ServiceCode, ServiceTones, serve_code};
 pub use control::{
     CallerView, DeskControl, DeskView, OperatorView, PhoneView, StoredDesk, Waiting, WhatHeDoes,
 };
 pub use rows::{MAX_NAME, MOST_OPERATORS, OperatorEdit, OperatorRow, USUAL_OPERATORS};
 pub use secret::{BadPassword, Secret, generate_password, operator_of_user, sip_user};
+pub use staff::{Accounts, OperatorPassword, Staff};

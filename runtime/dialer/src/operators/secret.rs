@@ -5,6 +5,7 @@ use std::fmt;
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use zvonar_model::{OperatorId, TenantId};
+use zvonar_switch::PhoneSecret;
 
 /// A password is at least so long.
 const SHORTEST: usize = 8;
@@ -64,15 +65,9 @@ impl Secret {
         if password.chars().any(char::is_control) {
             return Err(BadPassword::Control);
         }
-        let a1 = format!("{user}:{realm}:{password}");
-        let (md5, sha256) = digests(a1.as_bytes());
+        let PhoneSecret { md5, sha256 } = PhoneSecret::of(user, realm, password);
         Ok(Self { realm: realm.to_owned(), md5, sha256 })
     }
-}
-
-fn digests(a1: &[u8]) -> (String, String) {
-    use sha2::Digest as _;
-    (hex::encode(md5::Md5::digest(a1)), hex::encode(sha2::Sha256::digest(a1)))
 }
 
 /// A password that nobody guesses.

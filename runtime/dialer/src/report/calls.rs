@@ -11,6 +11,7 @@ use zvonar_model::LeadId;
 use zvonar_store::Item;
 
 use super::CallFilter;
+use super::employees::Whose;
 use crate::tables::{AttemptStep, Lead, Scope, StatCursor, Step, Tables, decode};
 use crate::{Day, Result};
 
@@ -73,6 +74,7 @@ pub struct CallPage {
 /// A search that goes on from page to page.
 struct Search<'a> {
     filter: &'a CallFilter,
+    whose: Whose,
     last_only: bool,
     limit: usize,
     calls: Vec<AttemptStep>,
@@ -99,7 +101,7 @@ impl Tables {
         limit: usize,
     ) -> Result<CallPage> {
         let nothing = CallPage { calls: Vec::new(), next: None };
-        if !filter.is_possible() || (last_only && filter.scope == Scope::Outside) {
+        if last_only && filter.scope == Scope::Outside {
             return Ok(nothing);
         }
         let cursor = self.folded().await?;
@@ -109,6 +111,7 @@ impl Tables {
         let last = filter.to.map_or(last, |to| to.min(last));
         let mut search = Search {
             filter,
+            whose: self.whose(filter.responsible.as_deref()).await?,
             last_only,
             limit: limit.max(1),
             calls: Vec::new(),
@@ -220,7 +223,8 @@ impl Tables {
         let named = step.scenario.as_ref().map(|scenario| scenario.name.as_str());
         let plain = (*scope == Scope::All || *scope == Scope::of(step.project.as_ref()))
             && result.as_ref().is_none_or(|result| *result == step.result)
-            && scenario.as_deref().is_none_or(|scenario| Some(scenario) == named);
+            && scenario.as_deref().is_none_or(|scenario| Some(scenario) == named)
+            && search.whose.has(step);
         if !plain || (tag.is_none() && !search.last_only) {
             return Ok(plain);
         }

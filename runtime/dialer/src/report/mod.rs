@@ -7,6 +7,7 @@
 
 mod calls;
 mod contacts;
+mod employees;
 mod projects;
 pub mod sheet;
 
@@ -14,7 +15,8 @@ use serde::Serialize;
 use zvonar_campaign::LeadState;
 use zvonar_ledger::{Charge, Kind};
 use zvonar_model::{
-    AttemptId, AttemptRecord, Kopecks, LeadId, PhoneNumber, ProjectId, RecognisedAnswer, Trace, UnixMillis,
+    AttemptId, AttemptRecord, Kopecks, LeadId, PhoneNumber, ProjectId, RecognisedAnswer, Trace, Transfer,
+    UnixMillis,
 };
 use zvonar_store::Key;
 
@@ -23,6 +25,7 @@ use crate::{Day, DialerError, Result};
 
 pub use calls::{CallOrder, CallPage, CallPlace};
 pub use contacts::{Contact, ContactPage};
+pub use employees::Employees;
 pub use projects::{ProjectLine, ProjectReport, ResultLine};
 
 /// Who is responsible for a call that no employee got.
@@ -43,16 +46,11 @@ pub struct CallFilter {
     pub scenario: Option<String>,
     /// To a lead that has this tag; to one that is gone and had it then.
     pub tag: Option<String>,
-    /// Of this employee, or of [`NOBODY`]. Employees are not known by name yet, so any other name has no calls.
+    /// Of this employee, by his id or his name, or of [`NOBODY`].
     pub responsible: Option<String>,
 }
 
 impl CallFilter {
-    /// Whether any call can be meant.
-    fn is_possible(&self) -> bool {
-        self.responsible.as_deref().is_none_or(|who| who == NOBODY)
-    }
-
     /// Whether a day's row, or a total, may have calls that are meant. A tag is not looked at.
     fn may_be_in(&self, row: &StatRow) -> bool {
         if row.has_other() {
@@ -105,6 +103,12 @@ pub struct ReportRow {
     pub answers: Vec<RecognisedAnswer>,
     /// Started seconds with the robot.
     pub robot_seconds: u64,
+    /// Started seconds of waiting for whomever the caller was to be handed to.
+    pub wait_seconds: u64,
+    /// Started seconds of talk with them.
+    pub talk_seconds: u64,
+    /// To whom the caller was handed, in order.
+    pub transfers: Vec<Transfer>,
     /// What recognition costs, of the whole.
     pub recognition: Kopecks,
     /// What the attempt costs.
@@ -220,6 +224,9 @@ impl Tables {
             keys: record.keys,
             answers: record.answers,
             robot_seconds: charge.robot_seconds,
+            wait_seconds: record.phases.wait.seconds_up(),
+            talk_seconds: record.phases.talk.seconds_up(),
+            transfers: record.transfers,
             recognition: charge
                 .lines
                 .iter()

@@ -4,9 +4,12 @@ use serde::Serialize;
 use zvonar_campaign::ProjectStatus;
 use zvonar_model::{ProjectId, UnixMillis};
 
-use super::{CallFilter, shown_result};
-use crate::tables::{Scope, StatCursor, StatRow, StatusCounts, Tables, Tally};
+use super::{CallFilter, CallOrder, shown_result};
+use crate::tables::{AttemptStep, Scope, StatCursor, StatRow, StatusCounts, Tables, Tally};
 use crate::{Day, DialerError, Result};
+
+/// How many calls are read at once where they are counted one by one.
+const PAGE: usize = 500;
 
 /// What became of projects.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -124,8 +127,10 @@ impl Tables {
         filter: &CallFilter,
         line: &mut ProjectLine,
     ) -> Result<()> {
-        let Some((first, last)) = total.days.filter(|_| filter.is_possible()) else { return Ok(()) };
-        if filter.from.is_none_or(|from| from <= first) && filter.to.is_none_or(|to| last <= to) {
+        let Some((first, last)) = total.days else { return Ok(()) };
+        if filter.responsible.is_some() {
+            self.add_one_by_one(scope, filter, line).await?;
+        } else if filter.from.is_none_or(|from| from <= first) && filter.to.is_none_or(|to| last <= to) {
             add_row(&total, filter, line);
         } else {
             let mut day: Day = filter.from.map_or(first, |from| from.max(first));
@@ -141,6 +146,34 @@ impl Tables {
         });
         Ok(())
     }
+
+    /// The same call by call: whose they are is not folded, since few reports ask for it.
+    async fn add_one_by_one(&self, scope: &Scope, filter: &CallFilter, line: &mut ProjectLine) -> Result<()> {
+        let filter = CallFilter { scope: scope.clone(), ..filter.clone() };
+        let mut after = None;
+        loop {
+            let page = self.call_page(&filter, false, CallOrder::OldestFirst, after, PAGE).await?;
+            page.calls.iter().for_each(|call| add_call(call, line));
+            after = page.next;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Counts one call among those of its scenario and result.
+fn add_call(call: &AttemptStep, line: &mut ProjectLine) {
+    let mut one = Tally::default();
+    one.count(call);
+    line.calls.add(&one);
+    let scenario = call.scenario.as_ref().map(|scenario| scenario.name.clone());
+    let result = shown_result(&call.result);
+    match line.results.iter_mut().find(|known| known.scenario == scenario && known.result == result) {
+        Some(known) => known.calls.add(&one),
+        None => line.results.push(ResultLine { scenario, result, calls: one }),
+    }
+    line.last_call = line.last_call.max(Some(call.ended_at));
 }
 
 fn add_row(row: &StatRow, filter: &CallFilter, line: &mut ProjectLine) {

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
-use zvonar_model::{Direction, PhoneNumber, UnixMillis};
+use zvonar_model::{Direction, PhoneNumber, Transfer, UnixMillis};
 
-use super::{Contact, NOBODY, ProjectLine};
+use super::{Contact, Employees, ProjectLine};
+use crate::operators::Verdict;
 use crate::tables::AttemptStep;
 
 /// What stands in a cell.
@@ -74,7 +75,7 @@ pub fn moment(at: UnixMillis) -> String {
 }
 
 /// The header of «Проекты и обзвон роботом».
-pub const PROJECTS: [&str; 14] = [
+pub const PROJECTS: [&str; 15] = [
     "Проект",
     "Название",
     "Статус",
@@ -86,6 +87,7 @@ pub const PROJECTS: [&str; 14] = [
     "Попыток",
     "Отвечено",
     "Отвечено, %",
+    "Потеряно",
     "Робот, с",
     "Разговор, с",
     "Копеек",
@@ -107,6 +109,7 @@ pub fn project(line: &ProjectLine) -> Vec<Cell> {
         line.calls.attempts.into(),
         line.calls.answered.into(),
         line.answered_percent().map_or(Cell::Empty, |share| Cell::Decimal((share * 10.0).round() / 10.0)),
+        line.calls.lost.into(),
         line.calls.robot_seconds.into(),
         line.calls.talk_seconds.into(),
         line.calls.kopecks.0.into(),
@@ -135,7 +138,7 @@ pub fn results(line: &ProjectLine) -> Vec<Vec<Cell>> {
 }
 
 /// The header of «Результаты всех вызовов» and «Результаты последних вызовов».
-pub const CALLS: [&str; 14] = [
+pub const CALLS: [&str; 20] = [
     "Начало",
     "Проект",
     "Контакт",
@@ -148,12 +151,27 @@ pub const CALLS: [&str; 14] = [
     "Разговор, с",
     "Копеек",
     "Ответственный",
+    "Перевод",
+    "Номер перевода",
+    "Ожидание, с",
+    "Пропущен",
+    "Итог сотрудника",
+    "Комментарий сотрудника",
     "Теги",
     "Попытка",
 ];
 
-/// A row of «Результаты всех вызовов» and «Результаты последних вызовов».
-pub fn call(step: &AttemptStep, numbers: Numbers) -> Vec<Cell> {
+/// A row of «Результаты всех вызовов» and «Результаты последних вызовов». `verdict`: what the employee said.
+pub fn call(
+    step: &AttemptStep,
+    employees: &Employees,
+    verdict: Option<&Verdict>,
+    numbers: Numbers,
+) -> Vec<Cell> {
+    let of_each = |what: &dyn Fn(&Transfer) -> Option<String>| -> Cell {
+        step.transfers.iter().filter_map(what).collect::<Vec<_>>().join("; ").into()
+    };
+    let wait: u64 = step.transfers.iter().map(|one| one.wait.seconds_up()).sum();
     vec![
         moment(step.started_at).into(),
         step.project.as_ref().map_or("", |project| project.as_str()).into(),
@@ -170,10 +188,21 @@ pub fn call(step: &AttemptStep, numbers: Numbers) -> Vec<Cell> {
         step.robot_seconds.into(),
         step.talk_seconds.into(),
         step.kopecks.0.into(),
-        NOBODY.into(),
+        employees.responsible(step).into(),
+        of_each(&|one| Some(kind(one).into())),
+        of_each(&|one| one.number.as_ref().map(|number| numbers.show(number))),
+        if step.transfers.is_empty() { Cell::Empty } else { wait.into() },
+        of_each(&|one| one.missed.clone()),
+        verdict.map_or("", |verdict| verdict.result.as_str()).into(),
+        verdict.map_or("", |verdict| verdict.comment.as_str()).into(),
         step.tags.join(", ").into(),
         step.attempt.as_str().into(),
     ]
+}
+
+/// To whom a caller was handed.
+pub fn kind(transfer: &Transfer) -> &'static str {
+    if transfer.to_operator { "сотрудник" } else { "внешний номер" }
 }
 
 /// The first columns of «Выгрузка контактов»; a column for each field follows.

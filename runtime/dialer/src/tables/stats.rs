@@ -119,15 +119,22 @@ pub struct Tally {
     pub talk_seconds: u64,
     /// What they cost.
     pub kopecks: Kopecks,
+    /// Callers who were to be handed to an employee, and talked with nobody but the robot.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub lost: u64,
+}
+
+fn is_nothing(count: &u64) -> bool {
+    *count == 0
 }
 
 impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { attempts, answered, robot_seconds, talk_seconds, kopecks } = self;
+        let Self { attempts, answered, robot_seconds, talk_seconds, kopecks, lost } = self;
         write!(
             f,
             "{attempts} attempts, {answered} answered, {robot_seconds} s with the robot, {talk_seconds} s of talk, \
-             {kopecks}"
+             {lost} lost, {kopecks}"
         )
     }
 }
@@ -140,6 +147,7 @@ impl Tally {
         self.robot_seconds += attempt.robot_seconds;
         self.talk_seconds += attempt.talk_seconds;
         self.kopecks += attempt.kopecks;
+        self.lost += u64::from(attempt.is_lost());
     }
 
     /// Both together.
@@ -149,6 +157,7 @@ impl Tally {
         self.robot_seconds += other.robot_seconds;
         self.talk_seconds += other.talk_seconds;
         self.kopecks += other.kopecks;
+        self.lost += other.lost;
     }
 }
 

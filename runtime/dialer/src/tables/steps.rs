@@ -9,7 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use zvonar_campaign::LeadStatus;
 use zvonar_ledger::Charge;
 use zvonar_model::{
-    AttemptId, AttemptRecord, Direction, Kopecks, LeadId, PhoneNumber, ProjectId, ScenarioRef, UnixMillis,
+    AttemptId, AttemptRecord, Direction, Kopecks, LeadId, OperatorId, PhoneNumber, ProjectId, ScenarioRef,
+    Transfer, UnixMillis,
 };
 
 use super::{Lead, Row};
@@ -190,6 +191,9 @@ pub struct AttemptStep {
     pub talk_seconds: u64,
     /// What it costs.
     pub kopecks: Kopecks,
+    /// To whom the caller was handed, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transfers: Vec<Transfer>,
     /// The lead's tags at that time.
     #[serde(default)]
     pub tags: Vec<String>,
@@ -216,10 +220,21 @@ impl AttemptStep {
             robot_seconds: charge.robot_seconds,
             talk_seconds: record.phases.talk.seconds_up(),
             kopecks: charge.total,
+            transfers: record.transfers.clone(),
             tags: lead.map_or_else(Vec::new, |(before, _)| before.tags.iter().cloned().collect()),
             moved: lead
                 .map(|(before, after)| (before.progress.state.status(), after.progress.state.status())),
         }
+    }
+
+    /// The employee who talked with the caller last, or who is responsible for the missed call; `None`: nobody.
+    pub fn responsible(&self) -> Option<&OperatorId> {
+        self.transfers.last()?.operator.as_ref()
+    }
+
+    /// Whether the caller was to be handed to an employee, and talked with nobody but the robot.
+    pub fn is_lost(&self) -> bool {
+        self.transfers.iter().any(|one| one.to_operator) && !self.transfers.iter().any(|one| one.connected)
     }
 }
 
@@ -247,6 +262,7 @@ mod tests {
             robot_seconds: 0,
             talk_seconds: 0,
             kopecks: Kopecks(0),
+            transfers: vec![Transfer { to_operator: true, ..Transfer::default() }],
             tags: Vec::new(),
             moved: Some((LeadStatus::New, LeadStatus::Again)),
         };

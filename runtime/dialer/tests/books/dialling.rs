@@ -363,6 +363,7 @@ async fn an_order_carries_what_the_scenario_needs_and_its_wishes_are_remembered(
             set_fields: [("name".into(), "Анна Ивановна".into()), ("long".into(), "ж".repeat(5_000))].into(),
             notes: (0..40).map(|i| format!("note {i}")).collect(),
             block: Some("просила не звонить".into()),
+            ..Effects::default()
         };
         report.trace.events = (0..4_000)
             .map(|i| TraceEvent {

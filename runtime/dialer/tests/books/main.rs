@@ -3,9 +3,13 @@
 //! gives from what the pretend carrier saw.
 
 mod adding;
+mod call_back;
+mod codes;
+mod desks;
 mod dialling;
 mod fees;
 mod foreman;
+mod handing;
 mod killed;
 mod leads;
 mod life;

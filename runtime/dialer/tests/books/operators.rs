@@ -1,10 +1,12 @@
 //! Operators as they are stored: how many there may be, whose extension is whose, and presence that outlives crashes.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use zvonar_desk::{Group, Presence, Status};
 use zvonar_dialer::operators::{
-    Card, DeskControl, Handed, OperatorEdit, OperatorRow, Secret, StoredDesk, USUAL_OPERATORS, Verdict,
+    Accounts, Card, DeskControl, Handed, OperatorEdit, OperatorRow, Secret, Staff, StoredDesk,
+    USUAL_OPERATORS, Verdict,
 };
 use zvonar_dialer::{DialerError, Tables};
 use zvonar_ledger::PriceList;
@@ -281,4 +283,63 @@ async fn what_an_operator_says_of_a_talk_is_kept_beside_the_record_and_may_be_sa
     dialer.call_by_hand(order).await.unwrap();
     let handed = dialer.tables(&tenant()).handed(&attempt).await.unwrap();
     assert!(matches!(handed, Some(Handed::Over(record)) if record.attempt == attempt));
+}
+
+/// Who may register, written down.
+#[derive(Default)]
+struct Registrar(Mutex<BTreeMap<String, Secret>>);
+
+impl Accounts for Registrar {
+    fn set(&self, user: &str, secret: &Secret) {
+        self.0.lock().unwrap().insert(user.to_owned(), secret.clone());
+    }
+
+    fn remove(&self, user: &str) {
+        self.0.lock().unwrap().remove(user);
+    }
+}
+
+impl Registrar {
+    fn users(&self) -> Vec<String> {
+        self.0.lock().unwrap().keys().cloned().collect()
+    }
+}
+
+/// The telephones of a removed operator are not let in any more, nor those with a password for another realm.
+#[tokio::test(start_paused = true)]
+async fn who_may_register_is_who_is_stored_from_the_start_on_and_after_every_change() {
+    let tables = tables(Arc::new(MemoryStore::new()));
+    let desk: Arc<dyn DeskControl> = Arc::new(StoredDesk::new(tables.clone(), Arc::new(|| NOW)));
+    let staff = |realm: &str, registrar: &Arc<Registrar>| {
+        let staff = Staff::new(tables.clone(), 3, realm, desk.clone(), [7; 32]);
+        staff.with_accounts(registrar.clone())
+    };
+    let registrar = Arc::new(Registrar::default());
+    let first = staff("zvonar", &registrar);
+    let (anna, told) = first.add(operator("anna", None), None).await.unwrap();
+    let made = told.made.expect("a password is made when none is given");
+    assert_eq!((told.user.as_str(), told.realm.as_str()), ("acme.anna", "zvonar"));
+    assert_eq!(anna.secret, Some(Secret::of("acme.anna", "zvonar", &made).unwrap()));
+    let (_, told) = first.add(operator("boris", None), Some("его пароль")).await.unwrap();
+    assert_eq!(told.made, None, "a password that somebody chose is not told back");
+    let short = first.add(operator("vera", None), Some("коротко")).await.unwrap_err().to_string();
+    assert!(short.contains("at least 8 characters"), "{short}");
+    assert_eq!(ids(&tables).await, ["anna", "boris"], "with a bad password nobody is made");
+    assert_eq!(registrar.users(), ["acme.anna", "acme.boris"]);
+
+    let again = Arc::new(Registrar::default());
+    assert_eq!(staff("zvonar", &again).open().await.unwrap(), []);
+    assert_eq!(*again.0.lock().unwrap(), *registrar.0.lock().unwrap(), "a restart lets the same in");
+
+    let elsewhere = Arc::new(Registrar::default());
+    let moved = staff("example.org", &elsewhere);
+    assert_eq!(moved.open().await.unwrap(), [id("anna"), id("boris")]);
+    assert_eq!(elsewhere.users(), [""; 0]);
+    moved.set_password(&id("boris"), None).await.unwrap();
+    assert_eq!(elsewhere.users(), ["acme.boris"]);
+    moved.remove(&id("boris")).await.unwrap();
+    assert_eq!(elsewhere.users(), [""; 0]);
+    assert!(matches!(moved.remove(&id("boris")).await, Err(DialerError::NoOperator(_))));
+    assert!(matches!(moved.set_password(&id("boris"), None).await, Err(DialerError::NoOperator(_))));
+    assert!(matches!(moved.status(&id("boris"), Status::Break).await, Err(DialerError::NoOperator(_))));
 }

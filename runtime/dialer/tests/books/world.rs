@@ -96,6 +96,7 @@ impl Carrier {
                     set_fields: [("heard".to_owned(), robot.to_string())].into(),
                     notes: vec!["talked".into()],
                     block: dice.random_bool(0.2).then(|| "asked not to be called".into()),
+                    ..Effects::default()
                 };
                 let Phases { robot, wait, talk: with } = report.phases;
                 talk = Duration::from_millis(robot.0 + wait.0 + with.0);

@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use clap::Subcommand;
 use serde_json::{Value, json};
 use zvonar_campaign::LeadStatus;
+use zvonar_dialer::operators::Verdict;
 use zvonar_dialer::report::sheet::{self, Cell};
 use zvonar_dialer::{
-    AttemptStep, CallFilter, CallOrder, Contact, Day, LeadFilter, ProjectLine, Scope, Tables, Tally,
+    AttemptStep, CallFilter, CallOrder, Contact, Day, Employees, LeadFilter, ProjectLine, Scope, Tables,
+    Tally,
 };
-use zvonar_model::{ProjectId, TenantId};
+use zvonar_model::{PhoneNumber, ProjectId, TenantId, Transfer};
 
 use super::output::{Output, To};
 use crate::commands::Failure;
@@ -114,7 +116,7 @@ struct Filter {
     /// By this scenario.
     #[arg(long)]
     scenario: Option<String>,
-    /// Of this employee, or «без ответственного».
+    /// Of this employee, by id or name, or «без ответственного».
     #[arg(long)]
     responsible: Option<String>,
 }
@@ -227,6 +229,7 @@ async fn calls(tenants: &[Tables], asked: &Calls, last_only: bool, json: bool) -
     let mut more = false;
     for tables in tenants {
         let mut after = None;
+        let employees = tables.employees().await?;
         loop {
             let page = tables.call_page(&filter, last_only, order, after, left.clamp(1, PAGE)).await?;
             for call in page.calls {
@@ -235,8 +238,9 @@ async fn calls(tenants: &[Tables], asked: &Calls, last_only: bool, json: bool) -
                     break;
                 }
                 left -= 1;
-                let row = whose.row(tables, sheet::call(&call, output.numbers()));
-                output.row(row, || call_json(tables, &call))?;
+                let said = tables.verdict_of(&call).await?;
+                let row = sheet::call(&call, &employees, said.as_ref(), output.numbers());
+                output.row(whose.row(tables, row), || call_json(tables, &call, &employees, said.as_ref()))?;
             }
             after = page.next;
             if after.is_none() || more {
@@ -321,7 +325,7 @@ fn limit(asked: Option<usize>, all: bool) -> usize {
 fn tally_json(tally: &Tally) -> Value {
     json!({
         "attempts": tally.attempts, "answered": tally.answered, "robot_s": tally.robot_seconds,
-        "talk_s": tally.talk_seconds, "kopecks": tally.kopecks.0,
+        "talk_s": tally.talk_seconds, "kopecks": tally.kopecks.0, "lost": tally.lost,
     })
 }
 
@@ -339,7 +343,7 @@ fn project_json(tables: &Tables, line: &ProjectLine) -> Value {
     })
 }
 
-fn call_json(tables: &Tables, call: &AttemptStep) -> Value {
+fn call_json(tables: &Tables, call: &AttemptStep, employees: &Employees, said: Option<&Verdict>) -> Value {
     let number = call.number.as_ref().map_or_else(|| call.peer.clone(), |number| number.masked());
     json!({
         "tenant": tables.tenant(), "attempt": call.attempt, "project": call.project, "lead": call.lead,
@@ -347,6 +351,20 @@ fn call_json(tables: &Tables, call: &AttemptStep) -> Value {
         "answered_at": call.answered_at, "ended_at": call.ended_at, "result": call.result,
         "scenario": call.scenario, "keys": call.keys, "robot_s": call.robot_seconds,
         "talk_s": call.talk_seconds, "kopecks": call.kopecks.0, "tags": call.tags,
+        "responsible": employees.responsible(call),
+        "transfers": call.transfers.iter().map(transfer_json).collect::<Vec<_>>(),
+        "call_result": said.map(|said| json!({
+            "user_id": said.operator, "result_name": said.result, "comment": said.comment, "at": said.at,
+        })),
+    })
+}
+
+/// To whom a caller was handed.
+pub(super) fn transfer_json(one: &Transfer) -> Value {
+    json!({
+        "to": sheet::kind(one), "operator": one.operator,
+        "number": one.number.as_ref().map(PhoneNumber::masked), "connected": one.connected,
+        "wait_s": one.wait.seconds_up(), "talk_s": one.talk.seconds_up(), "missed": one.missed,
     })
 }
 

@@ -64,6 +64,9 @@ fn print_json(rows: &[ReportRow]) -> Result<(), Failure> {
             "recognition_kopecks": row.recognition.0,
             "answered": row.answered,
             "robot_s": row.robot_seconds,
+            "wait_s": row.wait_seconds,
+            "talk_s": row.talk_seconds,
+            "transfers": row.transfers.iter().map(asked::transfer_json).collect::<Vec<_>>(),
             "kopecks": row.kopecks.0,
             "sum_of_ledger_lines": row.lines_sum.0,
         }))?;

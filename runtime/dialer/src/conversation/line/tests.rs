@@ -118,7 +118,7 @@ impl Phones {
         let model = ModelId { name: "always".into(), sha256: "0".repeat(64) };
         let ear = Ear { recogniser: Arc::new(Always(heard, model)), tenant };
         let speech = Some(Speech { ear, answers, counts: Arc::default() });
-        let talk = Talk::new(call, about, Arc::default(), started, None, speech);
+        let talk = Talk::new(call, about, Arc::default(), started, None, speech, None);
         Self { talk, far, doors: [our_door, their_door], folder }
     }
 

@@ -305,7 +305,7 @@ async fn every_rule_that_can_hold_a_lead_is_named_with_the_next_time() {
     register.load("DEF-9xx.csv", "900;0000000;0000099;100;А;Омская область;1\n", UnixMillis(0)).unwrap();
     let caps = Caps { week: Some(1), ..Caps::default() };
     let before = World::new(capped(caps), Outcome::NoAnswer);
-    let policy = Policy { register: Arc::new(register), caps };
+    let policy = Policy { register: Arc::new(register), caps, ..Policy::default() };
     let world = World { dialer: before.dialer.clone().with_policy(policy), rings: before.rings.clone() };
     let (tables, now) = (world.tables(), world.dialer.now());
     let rules = DialRules { consent: ConsentRule::Required, zone: "Asia/Omsk".into(), ..often(3) };

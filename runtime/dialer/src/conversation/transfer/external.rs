@@ -1,0 +1,118 @@
+//! Handing over to an external number: whether it may be called, and by which line.
+
+use std::time::Instant;
+
+use futures::FutureExt;
+use zvonar_campaign::NumberRefused;
+use zvonar_model::{PhoneNumber, SystemResult, TrunkId};
+use zvonar_scenario::ports::{LineError, TransferEnd, TransferOptions};
+use zvonar_switch::clock;
+
+use super::ringing::{Rang, Ringing};
+use super::{Handing, On, Talked, With};
+use crate::desks::ExternalCall;
+
+impl Handing {
+    pub(super) async fn to_number(
+        &mut self,
+        on: &mut On<'_>,
+        part: usize,
+        number: &str,
+        options: &TransferOptions,
+    ) -> Result<TransferEnd, LineError> {
+        let (number, trunk, external) = match self.permit(number).await {
+            Ok(permitted) => permitted,
+            Err(why) => return Ok(self.failed(part, why)),
+        };
+        self.sheet.transfer(part).number = Some(number.clone());
+        on.play_music();
+        let until = clock::now() + options.longest_wait;
+        let ringing = self.dial(on, number.clone(), trunk);
+        match ringing.ring(on, &mut None, until).await {
+            Rang::CallerGone { at } => {
+                self.sheet.stop(on.at(at));
+                self.sheet.transfer(part).missed = Some(SystemResult::Lost.title().into());
+                self.result = Some(SystemResult::Lost);
+                Err(on.gone())
+            }
+            Rang::Missed { end, missed, .. } => {
+                self.sheet.stop(on.now());
+                self.sheet.transfer(part).missed = Some(missed);
+                self.result = match end {
+                    TransferEnd::NoAnswer => Some(SystemResult::OperatorNoAnswer),
+                    TransferEnd::Busy => Some(SystemResult::OperatorBusy),
+                    TransferEnd::Rejected => Some(SystemResult::OperatorDeclined),
+                    _ => self.result,
+                };
+                Ok(end)
+            }
+            Rang::Picked { leg, at, .. } => {
+                self.sheet.talk(on.at(at), part);
+                self.parties.push(number);
+                let (place, operator, external) = (None, None, Some(external));
+                let with = With { leg, place, operator, _external: external, held: false, part, since: at };
+                match self.talk(on, with, options).await? {
+                    Talked::Over => Ok(TransferEnd::Talked(self.sheet.talked_since(part))),
+                    // An external number is at no desk that the caller could go back to.
+                    Talked::Back { .. } => {
+                        self.sheet.stop(on.now());
+                        Ok(TransferEnd::Talked(self.sheet.talked_since(part)))
+                    }
+                }
+            }
+        }
+    }
+
+    /// A telephone outside that is to ring, beside the caller's own call.
+    pub(super) fn dial(&self, on: &On<'_>, number: PhoneNumber, trunk: TrunkId) -> Ringing {
+        let switch = self.board.switch.clone();
+        let (place, far) = (on.call.media().place(), format!("the external number by trunk {trunk}"));
+        let line = {
+            let switch = switch.clone();
+            async move { switch.reserve_beside(&trunk, &place).await }.boxed()
+        };
+        Ringing::Line { line, switch, number, far }
+    }
+
+    /// Whether a number may be called for this call, and by which trunk. The error is a sentence for the scenario.
+    pub(super) async fn permit(
+        &mut self,
+        number: &str,
+    ) -> Result<(PhoneNumber, TrunkId, ExternalCall), String> {
+        let tenant = &self.tenant;
+        let office = &self.board.desks.of(tenant).map_err(|why| why.to_string())?.office;
+        // Somebody who gets at a scenario could telephone abroad at the tenant's expense: what is refused is in the log.
+        let refused = |why: String| {
+            tracing::warn!(%tenant, call = %self.caller.attempt, %why, "an external number was not called");
+            why
+        };
+        let parsed = PhoneNumber::parse(number).map_err(|why| refused(format!("this is no number: {why}")))?;
+        office.tables.policy.register.check(&parsed).map_err(|why| refused(outside_the_plan(&why)))?;
+        if self.parties.contains(&parsed) {
+            return Err(refused(format!("{parsed} is in this call already: a call is not handed to itself")));
+        }
+        match office.tables.blocked(&parsed).await {
+            Ok(None) => {}
+            Ok(Some(_)) => return Err(refused(format!("{parsed} is on the blacklist: nobody calls it"))),
+            Err(why) => return Err(refused(format!("the blacklist cannot be read: {why}"))),
+        }
+        let trunk = self.trunk.clone().or_else(|| office.settings.transfers.trunk.clone());
+        let Some(trunk) = trunk else {
+            return Err(refused(
+                "there is no trunk for calls to external numbers: set `transfer_trunk` in the tenant's [tenant.desk]"
+                    .into(),
+            ));
+        };
+        let external = office.externals.take(office.now()).map_err(refused)?;
+        Ok((parsed, trunk, external))
+    }
+
+    /// Until when a telephone may ring for one who is handed on.
+    pub(super) fn rings_until(&self, options: &TransferOptions) -> Instant {
+        clock::now() + options.longest_wait
+    }
+}
+
+fn outside_the_plan(why: &NumberRefused) -> String {
+    format!("the number is not called («{}»): only numbers of the Russian numbering plan are", why.title())
+}

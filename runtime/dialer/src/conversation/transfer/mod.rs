@@ -1,0 +1,459 @@
+//! A caller is handed over: to an operator of the tenant, or to an external number. He hears music or the ringing tone until
+//! somebody has picked up, is bridged with him, and comes back to the scenario when the other side hangs up.
+//!
+//! # What always holds
+//!
+//! * A caller who leaves while he waits or talks leaves nothing behind: his place at the desk is free, and whatever rang or
+//!   talked for him hangs up.
+//! * The call's longest length ends waits and talks as it ends everything else.
+//! * An external number is dialled only if the numbering plan, the tenant's blacklist and its caps allow it, whoever asked.
+//! * One call is handed on [`MOST_HANDS`] times at most, and never to a number that is in it already.
+
+mod external;
+mod refer;
+mod ringing;
+mod sheet;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep_until;
+use zvonar_desk::{GivenUp, Group, Miss};
+use zvonar_media::{PlayId, Prompt, tones};
+use zvonar_model::{AttemptId, OperatorId, PhoneNumber, ProjectId, SystemResult, TenantId, Transfer, TrunkId};
+use zvonar_scenario::ports::{Destination, LineError, TransferEnd, TransferOptions};
+use zvonar_switch::{Call, CallEvent, MediaEvent, Switch, clock};
+
+use super::observed::Observed;
+use crate::desks::{Desks, ExternalCall, Place, Told, Wanted};
+use crate::operators::CallerView;
+
+pub use refer::Consultations;
+pub use sheet::TimeSheet;
+
+/// How often one call may be handed on by those who took it.
+pub const MOST_HANDS: u32 = 10;
+
+/// With whom calls can be joined: the desks of a host and its switch. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct Switchboard {
+    /// Who takes calls.
+    pub desks: Desks,
+    /// Where calls to external numbers leave.
+    pub switch: Switch,
+    /// The talks between operators, which a third may be joined to.
+    pub consultations: Arc<Consultations>,
+}
+
+/// How one call is handed over, and what came of that so far.
+#[derive(Debug)]
+pub struct Handing {
+    board: Switchboard,
+    tenant: TenantId,
+    /// Who is handed over.
+    caller: CallerView,
+    /// By which trunk the call goes; `None`: it came in.
+    trunk: Option<TrunkId>,
+    /// The numbers that are in the call.
+    parties: Vec<PhoneNumber>,
+    /// How often it was handed on.
+    hands: u32,
+    /// The parts of the call.
+    sheet: TimeSheet,
+    /// The project that the caller is added to, as nobody talked with him.
+    call_back: Option<ProjectId>,
+    /// What the last transfer means for a call whose scenario says nothing.
+    result: Option<SystemResult>,
+}
+
+/// A call that is being handed over, and what it hears meanwhile.
+pub struct On<'c> {
+    call: &'c mut Call,
+    heard: &'c mut Observed,
+    music: Prompt,
+    started: Instant,
+    until: Instant,
+}
+
+/// The other side of a talk.
+struct With {
+    leg: Call,
+    /// His place at the desk; `None`: he is no operator.
+    place: Option<Place<Call>>,
+    operator: Option<OperatorId>,
+    /// One of the calls to external numbers that the tenant may have.
+    _external: Option<ExternalCall>,
+    /// His telephone holds the caller.
+    held: bool,
+    /// His part of the time sheet.
+    part: usize,
+    since: Instant,
+}
+
+/// What a wait for an operator came to.
+enum Waited {
+    Picked { operator: OperatorId, leg: Call, place: Place<Call> },
+    Nobody(TransferEnd),
+}
+
+/// What a talk came to.
+enum Talked {
+    /// The other side has hung up.
+    Over,
+    /// There was no talk, or the one to whom the caller was handed on did not pick up: he waits for an operator again, for
+    /// this part of the time sheet. `anew`: as if he had just come.
+    Back { part: usize, anew: bool },
+}
+
+impl<'c> On<'c> {
+    /// `music`: what is heard while he waits; `None`: the ringing tone. `started`: the answer. `until`: the end of the
+    /// longest call.
+    pub fn new(
+        call: &'c mut Call,
+        heard: &'c mut Observed,
+        music: Option<Prompt>,
+        started: Instant,
+        until: Instant,
+    ) -> Self {
+        let music = music.unwrap_or_else(tones::ring_back);
+        Self { call, heard, music, started, until }
+    }
+
+    fn at(&self, moment: Instant) -> Duration {
+        moment.saturating_duration_since(self.started)
+    }
+
+    fn now(&self) -> Duration {
+        self.at(clock::now())
+    }
+
+    fn play_music(&self) {
+        self.call.unbridge();
+        self.call.media().play_loop(self.music.clone());
+    }
+
+    fn silence(&self) {
+        self.call.unbridge();
+        self.call.media().stop();
+    }
+
+    /// The next event of the caller's own call, at most until the longest call is over. An error: he has gone, or time is
+    /// up.
+    async fn next(&mut self) -> Result<CallEvent, Instant> {
+        tokio::select! {
+            biased;
+            event = self.call.next() => {
+                if self.heard.notice(&event) {
+                    self.call.hang_up().await;
+                }
+                match event {
+                    CallEvent::Ended { at, .. } => Err(at),
+                    // Nobody hands on for the one who was called: what is asked for is refused.
+                    CallEvent::Refer(_) => {
+                        self.call.answer_refer(false).await;
+                        Ok(event)
+                    }
+                    event => Ok(event),
+                }
+            }
+            () = sleep_until(self.until.into()) => Err(self.until),
+        }
+    }
+
+    /// Why it cannot go on.
+    fn gone(&self) -> LineError {
+        match self.heard.standing() {
+            Err(why) => why,
+            Ok(()) => LineError::Ended("the call reached its longest length".into()),
+        }
+    }
+}
+
+impl Handing {
+    /// Of a call of this tenant. `trunk`: by which trunk it was placed. `parties`: the numbers that are in it.
+    pub fn new(
+        board: Switchboard,
+        tenant: TenantId,
+        caller: CallerView,
+        trunk: Option<TrunkId>,
+        parties: Vec<PhoneNumber>,
+    ) -> Self {
+        let (sheet, result) = (TimeSheet::default(), None);
+        Self { board, tenant, caller, trunk, parties, hands: 0, sheet, call_back: None, result }
+    }
+
+    /// What is left once the call is over: its parts, the project that the caller is added to, and what the transfers
+    /// mean for a call whose scenario says nothing.
+    pub fn finish(self) -> (TimeSheet, Option<ProjectId>, Option<SystemResult>) {
+        (self.sheet, self.call_back, self.result)
+    }
+
+    /// Hands the caller over, and comes back when that is over.
+    ///
+    /// # Errors
+    /// The caller has gone, or the call has reached its longest length. What cannot be done is no error but
+    /// [`TransferEnd::Failed`], or [`LineError::Refused`] before anything begins.
+    pub async fn hand_over(
+        &mut self,
+        mut on: On<'_>,
+        to: &Destination,
+        options: &TransferOptions,
+    ) -> Result<TransferEnd, LineError> {
+        let project = self.call_back_project(options).await?;
+        let first = self.sheet.begin(on.now(), Transfer::default());
+        let end = match to {
+            Destination::Operator(group) => self.to_operator(&mut on, first, group.as_deref(), options).await,
+            Destination::Number(number) => self.to_number(&mut on, first, number, options).await,
+        };
+        self.sheet.stop(on.now());
+        on.silence();
+        if self.sheet.connected_since(first) {
+            self.result = Some(SystemResult::Connected);
+            self.call_back = None;
+        } else if let Some(project) = project {
+            self.call_back = Some(project);
+        }
+        end
+    }
+
+    /// The project that the caller is to be added to if nobody talks with him.
+    async fn call_back_project(&self, options: &TransferOptions) -> Result<Option<ProjectId>, LineError> {
+        let Some(name) = &options.call_back_project else { return Ok(None) };
+        let refused = |why: String| LineError::Refused(format!("nobody is handed over: {why}"));
+        let project = ProjectId::new(name)
+            .map_err(|why| refused(format!("`{name}`, where missed callers go, is no project: {why}")))?;
+        let office = &self.board.desks.of(&self.tenant).map_err(|why| refused(why.to_string()))?.office;
+        match office.tables.project(&project).await {
+            Ok(Some(_)) => Ok(Some(project)),
+            Ok(None) => Err(refused(format!(
+                "there is no project {project}, where missed callers go: make it, or name another one"
+            ))),
+            Err(why) => Err(refused(why.to_string())),
+        }
+    }
+
+    async fn to_operator(
+        &mut self,
+        on: &mut On<'_>,
+        mut part: usize,
+        group: Option<&str>,
+        options: &TransferOptions,
+    ) -> Result<TransferEnd, LineError> {
+        let first = part;
+        self.sheet.transfer(part).to_operator = true;
+        let group = match group.map(Group::new).transpose() {
+            Ok(group) => group,
+            Err(why) => return Ok(self.failed(part, why.to_string())),
+        };
+        let desks = self.board.desks.clone();
+        let mut since = None;
+        on.play_music();
+        loop {
+            let now = match desks.of(&self.tenant) {
+                Ok(handle) => handle.office.now(),
+                Err(why) => return Ok(self.failed(part, why.to_string())),
+            };
+            let wanted = Wanted {
+                caller: self.caller.clone(),
+                group: group.clone(),
+                since: Some(*since.get_or_insert(now)),
+                longest_wait: options.longest_wait,
+                beside: Some(on.call.media().place()),
+            };
+            let (operator, leg, place) = match self.wait(on, part, wanted).await? {
+                Waited::Picked { operator, leg, place } => (operator, leg, place),
+                Waited::Nobody(end) => {
+                    // One who has talked and was handed on to nobody has talked all the same.
+                    let talked = self.sheet.talked_since(first);
+                    return Ok(if talked.is_zero() { end } else { TransferEnd::Talked(talked) });
+                }
+            };
+            let picked_up = clock::now();
+            self.sheet.talk(on.at(picked_up), part);
+            self.sheet.transfer(part).operator = Some(operator.clone());
+            let (place, operator) = (Some(place), Some(operator));
+            let with =
+                With { leg, place, operator, _external: None, held: false, part, since: picked_up };
+            match self.talk(on, with, options).await? {
+                Talked::Over => return Ok(TransferEnd::Talked(self.sheet.talked_since(first))),
+                Talked::Back { part: again, anew } => {
+                    part = again;
+                    if anew {
+                        since = None;
+                    }
+                    on.play_music();
+                }
+            }
+        }
+    }
+
+    /// Waits in the queue until an operator has picked up.
+    async fn wait(&mut self, on: &mut On<'_>, part: usize, wanted: Wanted) -> Result<Waited, LineError> {
+        let mut waiting = match self.board.desks.wait(&self.tenant, wanted).await {
+            Ok(waiting) => waiting,
+            Err(why) => return Ok(Waited::Nobody(self.failed(part, why.to_string()))),
+        };
+        // The announcement that is being said.
+        let mut saying: Option<PlayId> = None;
+        loop {
+            let told = tokio::select! {
+                biased;
+                event = on.next() => match event {
+                    Ok(CallEvent::Media(MediaEvent::Played { id, .. } | MediaEvent::Stopped { id, .. }))
+                        if saying == Some(id) =>
+                    {
+                        saying = None;
+                        on.play_music();
+                        continue;
+                    }
+                    Ok(_) => continue,
+                    Err(at) => {
+                        let responsible = waiting.leave().await;
+                        self.sheet.stop(on.at(at));
+                        let transfer = self.sheet.transfer(part);
+                        transfer.operator = responsible;
+                        transfer.missed = Some(SystemResult::Lost.title().into());
+                        self.result = Some(SystemResult::Lost);
+                        return Err(on.gone());
+                    }
+                },
+                told = waiting.next() => told,
+            };
+            match told {
+                Told::Position { position, .. } => {
+                    if let Some(words) = self.board.desks.announcement(&self.tenant, position) {
+                        saying = Some(on.call.media().play(words, false));
+                    }
+                }
+                Told::Connected { operator, leg } => {
+                    return Ok(Waited::Picked { operator, leg, place: waiting.into_place() });
+                }
+                Told::GaveUp { why, responsible, last } => {
+                    self.sheet.stop(on.now());
+                    // His telephone rang, and he has not taken it.
+                    let last = last.or(responsible.as_ref().map(|_| Miss::NoAnswer));
+                    self.sheet.transfer(part).operator = responsible;
+                    return Ok(Waited::Nobody(self.nobody(part, why, last)));
+                }
+                // Who has not left is not told so.
+                Told::Lost { .. } | Told::Broken => {
+                    let why = "a bug of ours has closed the queue of callers: let him try again";
+                    return Ok(Waited::Nobody(self.failed(part, why.into())));
+                }
+            }
+        }
+    }
+
+    /// The end of a wait in which nobody picked up.
+    fn nobody(&mut self, part: usize, why: GivenUp, last: Option<Miss>) -> TransferEnd {
+        let (end, missed, result) = match (why, last) {
+            (GivenUp::NoSuchOperator, _) => {
+                let why = "the tenant has no operator who takes such callers: make one, or name another group";
+                return self.failed(part, why.into());
+            }
+            (GivenUp::QueueFull, _) => (TransferEnd::Nobody, "Очередь заполнена", None),
+            (GivenUp::WaitedLongEnough, None) => (TransferEnd::Nobody, "Нет свободного оператора", None),
+            (GivenUp::WaitedLongEnough, Some(how)) => {
+                let (end, result) = match how {
+                    Miss::NoAnswer | Miss::Unreachable => {
+                        (TransferEnd::NoAnswer, SystemResult::OperatorNoAnswer)
+                    }
+                    Miss::Busy => (TransferEnd::Busy, SystemResult::OperatorBusy),
+                    Miss::Declined | Miss::WentAway => {
+                        (TransferEnd::Rejected, SystemResult::OperatorDeclined)
+                    }
+                };
+                (end, how.title(), Some(result))
+            }
+        };
+        self.sheet.transfer(part).missed = Some(missed.into());
+        self.result = result.or(self.result);
+        end
+    }
+
+    /// The end of a transfer that could not be made.
+    fn failed(&mut self, part: usize, why: String) -> TransferEnd {
+        self.sheet.transfer(part).missed = Some(why.clone());
+        TransferEnd::Failed(why)
+    }
+
+    /// Lets the caller talk until one of them hangs up.
+    async fn talk(
+        &mut self,
+        on: &mut On<'_>,
+        mut with: With,
+        options: &TransferOptions,
+    ) -> Result<Talked, LineError> {
+        let silent_start = match self.board.desks.of(&self.tenant) {
+            Ok(handle) => handle.office.settings.transfers.silent_start,
+            Err(_) => Duration::ZERO,
+        };
+        join(on, &with);
+        loop {
+            let event = tokio::select! {
+                biased;
+                event = on.next() => match event {
+                    Ok(_) => continue,
+                    Err(at) => {
+                        self.sheet.stop(on.at(at));
+                        on.silence();
+                        with.leg.hang_up().await;
+                        self.result = Some(SystemResult::Connected);
+                        return Err(on.gone());
+                    }
+                },
+                event = with.leg.next() => event,
+            };
+            match event {
+                CallEvent::Ended { at, .. } => {
+                    self.sheet.stop(on.at(at));
+                    return Ok(Talked::Over);
+                }
+                CallEvent::Held { held } => {
+                    with.held = held;
+                    join(on, &with);
+                }
+                CallEvent::Media(MediaEvent::SilentWire { .. }) if !with.held => {
+                    let young = clock::now().saturating_duration_since(with.since) < silent_start;
+                    let With { leg, place, operator, part, .. } = with;
+                    tracing::warn!(?operator, "a telephone that was picked up has gone silent: it is hung up");
+                    leg.hang_up().await;
+                    match place {
+                        Some(place) if young => {
+                            self.sheet.wait_again(on.now(), part);
+                            place.silent().await;
+                            return Ok(Talked::Back { part, anew: false });
+                        }
+                        _ => {
+                            self.sheet.stop(on.now());
+                            return Ok(Talked::Over);
+                        }
+                    }
+                }
+                CallEvent::Refer(request) => match self.hand_on(on, with, request, options).await? {
+                    refer::Next::Talk(next) => {
+                        with = *next;
+                        join(on, &with);
+                    }
+                    refer::Next::Back(part) => return Ok(Talked::Back { part, anew: true }),
+                    refer::Next::Over => return Ok(Talked::Over),
+                },
+                _ => {}
+            }
+        }
+    }
+
+    /// A name for one more talk of this call at the desk.
+    fn talk_key(&self) -> Option<AttemptId> {
+        AttemptId::new(&format!("{}-{}", self.caller.attempt, self.hands)).ok()
+    }
+}
+
+/// Joins the two, or plays music to the caller while he is held.
+fn join(on: &On<'_>, with: &With) {
+    if with.held {
+        on.play_music();
+    } else if let Err(why) = on.call.bridge(&with.leg) {
+        tracing::error!(%why, "a caller and whom he was handed to cannot hear each other");
+    }
+}

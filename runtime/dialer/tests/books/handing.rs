@@ -1,0 +1,408 @@
+//! Callers who are handed over, on real calls over the loopback: what they, the scenario and the record come to.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+use zvonar_call::Ended;
+use zvonar_desk::{Miss, Status};
+use zvonar_dialer::conversation::{Handing, Observed, On, Switchboard};
+use zvonar_dialer::desks::{Asked, DeskSettings, Desks, Phones, TransferRules};
+use zvonar_dialer::operators::{CallerView, DeskControl, OperatorRow, USUAL_OPERATORS, WhatHeDoes};
+use zvonar_dialer::{Tables, WallClock};
+use zvonar_ledger::PriceList;
+use zvonar_model::{
+    AttemptId, Millis, OperatorId, Phases, PhoneNumber, ProjectId, SystemResult, Transfer, TrunkId, UnixMillis,
+};
+use zvonar_scenario::ports::{Destination, LineError, TransferEnd, TransferOptions};
+use zvonar_store::MemoryStore;
+use zvonar_switch::{
+    Call, CallEvent, Doorway, IncomingCall, MediaConfig, Network, Switch, SwitchConfig, Target, TrunkConfig, clock,
+};
+
+use crate::world::{new_project, tenant};
+
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// More than any of these calls takes.
+const LONG: Duration = Duration::from_secs(20);
+
+fn config(trunks: Vec<TrunkConfig>) -> SwitchConfig {
+    static NEXT: AtomicU16 = AtomicU16::new(29_000);
+    let first = NEXT.fetch_add(40, Ordering::Relaxed);
+    SwitchConfig {
+        listen: SocketAddr::new(HERE, 0),
+        advertise: None,
+        allow: vec![Network::everyone_v4()],
+        per_source: 10_000,
+        trunks,
+        media: MediaConfig { ports: first..=first + 39, threads: 1, ..MediaConfig::new(HERE) },
+        phones: None,
+        calls: 20,
+        seed: first.into(),
+    }
+}
+
+/// Telephones at the other switch: operators', by their names.
+struct Wires {
+    switch: Switch,
+    address: SocketAddr,
+}
+
+#[async_trait]
+impl Phones<Call> for Wires {
+    async fn ring(&self, asked: Asked) -> Result<Call, Miss> {
+        let beside = asked.beside.expect("real callers have a place");
+        let line = self.switch.reserve_beside(&trunk(), &beside).await.map_err(|_| Miss::Unreachable)?;
+        let target = Target::Uri(format!("sip:{}@{}", asked.operator, self.address));
+        let mut call = self.switch.place(line, target, asked.ring).await.map_err(|_| Miss::Unreachable)?;
+        loop {
+            match call.next().await {
+                CallEvent::Answered { .. } => return Ok(call),
+                CallEvent::Ended { how, .. } => {
+                    return Err(match how {
+                        Ended::Refused { code: 486, .. } => Miss::Busy,
+                        Ended::Refused { code: 603, .. } => Miss::Declined,
+                        _ => Miss::NoAnswer,
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn trunk() -> TrunkId {
+    TrunkId::new("line").unwrap()
+}
+
+/// Our switch with a caller who talks to the robot, and the far switch with everybody else.
+struct World {
+    ours: Switch,
+    our_door: Doorway,
+    call: Call,
+    /// The caller, at his end.
+    person: Call,
+    /// Whatever is called at the far switch.
+    far: mpsc::Receiver<IncomingCall>,
+    tables: Tables,
+    desks: Desks,
+    handing: Handing,
+    started: Instant,
+}
+
+/// What came of it.
+struct Came {
+    end: Result<TransferEnd, LineError>,
+    phases: Phases,
+    transfers: Vec<Transfer>,
+    call_back: Option<ProjectId>,
+    result: Option<SystemResult>,
+}
+
+impl World {
+    async fn new(operators: &[&str]) -> Self {
+        let (theirs, mut door) = Switch::start(config(Vec::new())).await.unwrap();
+        let address = theirs.local_addr();
+        let trunks = vec![TrunkConfig {
+            id: trunk(),
+            address,
+            lines: 5,
+            calls_per_second: 100,
+            caller: "+74950000000".into(),
+            login: None,
+        }];
+        let (ours, our_door) = Switch::start(config(trunks)).await.unwrap();
+        let line = ours.reserve(&trunk()).await.unwrap();
+        let target = Target::Uri(format!("sip:person@{address}"));
+        let mut call = ours.place(line, target, LONG).await.unwrap();
+        let mut person = door.next().await.unwrap().answer().await.unwrap();
+        let (started, _) = tokio::join!(answered(&mut call), answered(&mut person));
+        let (calls, far) = mpsc::channel(16);
+        tokio::spawn(async move {
+            let _kept = theirs;
+            while let Some(call) = door.next().await {
+                if calls.send(call).await.is_err() {
+                    break;
+                }
+            }
+        });
+        let tables = Tables::new(Arc::new(MemoryStore::new()), Arc::new(PriceList::default()), tenant());
+        let settings = DeskSettings {
+            transfers: TransferRules { at_once: 1, ..TransferRules::default() },
+            ..DeskSettings::default()
+        };
+        let now: WallClock = Arc::new(clock::wall);
+        let wires = Wires { switch: ours.clone(), address };
+        let desks = Desks::open([(tables.clone(), settings)], Arc::new(wires), now).await.unwrap();
+        for name in operators {
+            let row = OperatorRow::new(OperatorId::new(name).unwrap(), name, UnixMillis(0));
+            tables.add_operator(&row, USUAL_OPERATORS).await.unwrap();
+            desks.operator_changed(&tenant(), &row.operator.id).await.unwrap();
+            desks.status(&tenant(), &row.operator.id, Status::Available).await.unwrap();
+        }
+        let board = Switchboard { desks: desks.clone(), switch: ours.clone(), consultations: Arc::default() };
+        let number = PhoneNumber::parse("+79160000001").unwrap();
+        let caller = CallerView { number: Some(number.clone()), ..CallerView::of(AttemptId::new("a").unwrap()) };
+        let handing = Handing::new(board, tenant(), caller, Some(trunk()), vec![number]);
+        Self { ours, our_door, call, person, far, tables, desks, handing, started }
+    }
+
+    /// Hands the caller over, while the far side does something. Gives what came of it once the robot has hung up.
+    async fn hand<T>(
+        mut self,
+        to: Destination,
+        options: TransferOptions,
+        far: impl AsyncFnOnce(&mut mpsc::Receiver<IncomingCall>, &mut Call, &Desks) -> T,
+    ) -> (Came, T) {
+        let mut observed = Observed::default();
+        let until = clock::now() + LONG;
+        let on = On::new(&mut self.call, &mut observed, None, self.started, until);
+        let handed = self.handing.hand_over(on, &to, &options);
+        let both = async { tokio::join!(handed, far(&mut self.far, &mut self.person, &self.desks)) };
+        let (end, told) = tokio::time::timeout(LONG, both).await.expect("it comes to an end");
+        let at_the_desk = self.desks.view(&tenant()).await.unwrap();
+        assert!(at_the_desk.queue.is_empty(), "{at_the_desk:?}");
+        if observed.over.is_none() {
+            self.call.hang_up().await;
+        }
+        let whole = loop {
+            if let CallEvent::Ended { how, .. } = self.call.next().await {
+                let Ended::HungUp { talk, .. } = how else { panic!("{how:?}") };
+                break talk;
+            }
+        };
+        let (sheet, call_back, result) = self.handing.finish();
+        let (phases, transfers) = sheet.close(whole.into());
+        assert_eq!(phases.robot.0 + phases.wait.0 + phases.talk.0, Millis::from(whole).0);
+        // Everybody is free again, at the desk and on the line.
+        let mut idle = false;
+        for _ in 0..100 {
+            let seen = self.desks.view(&tenant()).await.unwrap();
+            idle = seen.operators.iter().all(|one| one.doing == WhatHeDoes::Idle);
+            if idle {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(idle, "somebody is left at the desk");
+        self.desks.close().await;
+        drop((self.call, self.person, self.ours));
+        self.our_door.shutdown().await.unwrap();
+        (Came { end, phases, transfers, call_back, result }, told)
+    }
+}
+
+async fn answered(call: &mut Call) -> Instant {
+    loop {
+        if let CallEvent::Answered { at } = call.next().await {
+            return at;
+        }
+    }
+}
+
+async fn ended(call: &mut Call) {
+    assert!(call.ended(Duration::from_secs(5)).await.is_some(), "it is hung up");
+}
+
+async fn takes(far: &mut mpsc::Receiver<IncomingCall>, whom: &str) -> Call {
+    let call = far.recv().await.unwrap();
+    assert_eq!(call.about.to_user, whom);
+    let mut call = call.answer().await.unwrap();
+    answered(&mut call).await;
+    call
+}
+
+fn options(wait: Duration) -> TransferOptions {
+    TransferOptions { longest_wait: wait, music: None, call_back_project: None }
+}
+
+fn operator() -> Destination {
+    Destination::Operator(None)
+}
+
+fn number(text: &str) -> Destination {
+    Destination::Number(text.into())
+}
+
+const TALK: Duration = Duration::from_millis(300);
+
+#[tokio::test]
+async fn an_operator_who_hangs_up_gives_the_caller_back_to_the_scenario() {
+    let world = World::new(&["anna"]).await;
+    let (came, ()) = world
+        .hand(operator(), options(LONG), async |far, _, desks| {
+            let mut anna = takes(far, "anna").await;
+            tokio::time::sleep(TALK).await;
+            let seen = desks.view(&tenant()).await.unwrap();
+            assert!(matches!(seen.operators[0].doing, WhatHeDoes::Talks { .. }), "{seen:?}");
+            anna.hang_up().await;
+            ended(&mut anna).await;
+        })
+        .await;
+    let Ok(TransferEnd::Talked(talk)) = came.end else { panic!("{:?}", came.end) };
+    assert!(talk >= TALK - Duration::from_millis(20) && talk < TALK * 4, "{talk:?}");
+    let [transfer] = &came.transfers[..] else { panic!("{:?}", came.transfers) };
+    assert!(transfer.to_operator && transfer.connected && transfer.missed.is_none(), "{transfer:?}");
+    assert_eq!(transfer.operator.as_ref().map(OperatorId::as_str), Some("anna"));
+    assert_eq!((came.result, came.phases.talk), (Some(SystemResult::Connected), transfer.talk));
+}
+
+#[tokio::test]
+async fn a_caller_who_hangs_up_in_mid_talk_ends_the_operators_call() {
+    let world = World::new(&["anna"]).await;
+    let (came, ()) = world
+        .hand(operator(), options(LONG), async |far, person, _| {
+            let mut anna = takes(far, "anna").await;
+            tokio::time::sleep(TALK).await;
+            person.hang_up().await;
+            ended(&mut anna).await;
+        })
+        .await;
+    assert_eq!(came.end, Err(LineError::HungUp));
+    assert_eq!(came.result, Some(SystemResult::Connected));
+    assert!(came.transfers[0].connected && came.phases.talk.0 >= 280, "{:?}", came.transfers);
+}
+
+#[tokio::test]
+async fn a_caller_who_leaves_while_it_rings_is_lost_and_called_back_and_the_telephone_is_silent() {
+    let world = World::new(&["anna"]).await;
+    let back = ProjectId::new("back").unwrap();
+    world.tables.create_project(new_project(back.clone()), UnixMillis(0)).await.unwrap();
+    let options = TransferOptions { call_back_project: Some("back".into()), ..options(LONG) };
+    let (came, ()) = world
+        .hand(operator(), options, async |far, person, _| {
+            let mut rings = far.recv().await.unwrap();
+            rings.ring().await;
+            tokio::time::sleep(TALK).await;
+            person.hang_up().await;
+            rings.given_up().await;
+        })
+        .await;
+    assert_eq!((came.end, came.result), (Err(LineError::HungUp), Some(SystemResult::Lost)));
+    let transfer = &came.transfers[0];
+    assert_eq!(transfer.missed.as_deref(), Some("Потерян"));
+    assert_eq!(transfer.operator.as_ref().map(OperatorId::as_str), Some("anna"), "she is responsible");
+    assert_eq!((transfer.connected, came.phases.talk, came.call_back), (false, Millis(0), Some(back)));
+    assert!(came.phases.wait.0 >= 280, "{:?}", came.phases);
+}
+
+#[tokio::test]
+async fn nobody_in_time_and_nobody_at_all_are_told_to_the_scenario() {
+    for (operators, answer, end, result) in [
+        (&["anna"][..], Some(486), TransferEnd::Busy, Some(SystemResult::OperatorBusy)),
+        (&["anna"], Some(603), TransferEnd::Rejected, Some(SystemResult::OperatorDeclined)),
+        (&["anna"], None, TransferEnd::NoAnswer, Some(SystemResult::OperatorNoAnswer)),
+    ] {
+        let world = World::new(operators).await;
+        let (came, ()) = world
+            .hand(operator(), options(Duration::from_millis(700)), async |far, _, _| {
+                let mut call = far.recv().await.unwrap();
+                match answer {
+                    Some(code) => call.reject(code, "Not Now").await,
+                    None => drop(call.given_up().await),
+                }
+            })
+            .await;
+        assert_eq!((came.end, came.result), (Ok(end), result));
+        assert!((650..1_500).contains(&came.phases.wait.0), "{:?}", came.phases);
+    }
+    let world = World::new(&[]).await;
+    let (came, ()) = world.hand(operator(), options(LONG), async |_, _, _| ()).await;
+    let Ok(TransferEnd::Failed(why)) = came.end else { panic!("{:?}", came.end) };
+    assert!(why.contains("no operator who takes such callers"), "{why}");
+}
+
+#[tokio::test]
+async fn an_external_number_is_called_and_what_it_does_is_told() {
+    let outside = "+79161234567";
+    for (code, end, missed) in [
+        (486, TransferEnd::Busy, "Занято (SIP 486)"),
+        (480, TransferEnd::NoAnswer, "Нет ответа (SIP 480)"),
+        (603, TransferEnd::Rejected, "Отклонён (SIP 603)"),
+    ] {
+        let world = World::new(&[]).await;
+        let (came, ()) = world
+            .hand(number(outside), options(LONG), async |far, _, _| {
+                let call = far.recv().await.unwrap();
+                assert_eq!(call.about.to_user, outside);
+                call.reject(code, "Not Now").await;
+            })
+            .await;
+        assert_eq!(came.end, Ok(end));
+        let transfer = &came.transfers[0];
+        assert_eq!((transfer.missed.as_deref(), transfer.to_operator), (Some(missed), false));
+        assert_eq!(transfer.number, PhoneNumber::parse(outside).ok());
+    }
+    let world = World::new(&[]).await;
+    let (came, ()) = world
+        .hand(number(outside), options(LONG), async |far, _, _| {
+            let call = far.recv().await.unwrap();
+            call.ring().await;
+            tokio::time::sleep(TALK).await;
+            let mut call = call.answer().await.unwrap();
+            answered(&mut call).await;
+            tokio::time::sleep(TALK).await;
+            call.hang_up().await;
+            ended(&mut call).await;
+        })
+        .await;
+    assert!(matches!(came.end, Ok(TransferEnd::Talked(talk)) if talk >= TALK - Duration::from_millis(20)));
+    // The time before the pick-up is the robot's.
+    assert!(came.phases.wait.0 >= 280 && came.phases.talk.0 >= 280, "{:?}", came.phases);
+    assert_eq!(came.result, Some(SystemResult::Connected));
+}
+
+#[tokio::test]
+async fn a_number_that_rings_out_is_given_up_in_time_and_a_caller_who_leaves_meanwhile_stops_it() {
+    let world = World::new(&[]).await;
+    let (came, ()) = world
+        .hand(number("+79161234567"), options(Duration::from_millis(500)), async |far, _, _| {
+            let mut call = far.recv().await.unwrap();
+            call.ring().await;
+            call.given_up().await;
+        })
+        .await;
+    assert_eq!(came.end, Ok(TransferEnd::NoAnswer));
+    let world = World::new(&[]).await;
+    let (came, ()) = world
+        .hand(number("+79161234567"), options(LONG), async |far, person, _| {
+            let mut call = far.recv().await.unwrap();
+            call.ring().await;
+            person.hang_up().await;
+            call.given_up().await;
+        })
+        .await;
+    assert_eq!((came.end, came.result), (Err(LineError::HungUp), Some(SystemResult::Lost)));
+}
+
+#[tokio::test]
+async fn no_number_is_called_that_must_not_be() {
+    for (to, why) in [
+        ("+12025550123", "only numbers of the Russian numbering plan"),
+        ("+78091234567", "only numbers of the Russian numbering plan"),
+        ("not-a-number", "this is no number"),
+        // The caller's own.
+        ("+79160000001", "in this call already"),
+        ("+79160000002", "on the blacklist"),
+    ] {
+        let world = World::new(&[]).await;
+        let blocked = PhoneNumber::parse("+79160000002").unwrap();
+        world.tables.block(&blocked, "просил не звонить", UnixMillis(0)).await.unwrap();
+        let (came, ()) = world
+            .hand(number(to), options(LONG), async |far, _, _| {
+                assert!(far.try_recv().is_err(), "nobody is called");
+            })
+            .await;
+        let Ok(TransferEnd::Failed(told)) = came.end else { panic!("{to}: {:?}", came.end) };
+        assert!(told.contains(why), "{to}: {told}");
+    }
+    let world = World::new(&[]).await;
+    let options = TransferOptions { call_back_project: Some("nowhere".into()), ..options(LONG) };
+    let (came, ()) = world.hand(operator(), options, async |_, _, _| ()).await;
+    let Err(LineError::Refused(why)) = came.end else { panic!("{:?}", came.end) };
+    assert!(why.contains("there is no project nowhere"), "{why}");
+    assert!(came.transfers.is_empty(), "nothing has begun");
+}
