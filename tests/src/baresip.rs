@@ -159,7 +159,17 @@ impl Baresip {
 
     /// Waits until a call has ended.
     pub fn wait_for_end(&mut self, limit: Duration) -> Result<(), String> {
-        self.process.wait_for_line("session closed", limit).map(|_| ())
+        self.process.wait_for_line("terminated (duration", limit).map(|_| ())
+    }
+
+    /// Waits until so many calls have stood, those that are over included.
+    pub fn wait_for_calls(&mut self, count: usize, limit: Duration) -> Result<(), String> {
+        let stood = || self.process.stdout().matches("Call established").count() >= count;
+        if clock::within(limit, stood) {
+            Ok(())
+        } else {
+            Err(format!("not {count} calls within {limit:?}\n{}", self.process.output()))
+        }
     }
 
     /// Waits until it has understood that the far end pressed this key.

@@ -17,6 +17,7 @@ use crate::{
     audio,
     baresip::{self, Account, Baresip},
     host::{self, Farm, Host, Report, Row},
+    http::{self, Token},
     machine, package, ports,
     process::Process,
     project::{Config, Lead, Project, Route},
@@ -28,7 +29,7 @@ pub const MUSIC_HZ: f64 = 1_300.0;
 pub const GOODBYE_HZ: f64 = 500.0;
 /// Whom one calls to get to a route of [`Office::route`].
 pub const DESK: &str = "desk";
-/// Where missed callers go.
+/// Where missed callers go, and are called again.
 pub const CALL_BACK: &str = "callback";
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -45,6 +46,7 @@ pub struct Office {
     /// What the host is started with.
     pub config: Config,
     passwords: BTreeMap<String, String>,
+    token: Token,
     host: Option<Host>,
 }
 
@@ -57,13 +59,15 @@ impl Office {
         let Some(ip) = baresip::address() else { return Ok(None) };
         let folder = tempfile::tempdir().map_err(|why| format!("no temporary folder: {why}"))?;
         let farm = Farm::start_on(ip, folder.path(), &[])?;
-        let mut config = Config::new(farm.address).scenario("menu");
+        let token = Token::new("demo");
+        let mut config = Config::new(farm.address).scenario("menu").with_http(&token);
         config.listen.set_ip(ip);
         config.allow.push(format!("{ip}/32"));
         config.modules = Some(machine::modules());
         config.scenarios.push(("table".into(), tones(&folder.path().join("table"))?));
-        config.tenant = "\n[tenant.desk]\nring_s = 5\nwrap_up_s = 0\nrest_s = 60\ntransfer_trunk = \"farm\"\n".into();
-        let mut office = Self { folder, farm, config, passwords: BTreeMap::new(), host: None };
+        config.tenant += "\n[tenant.limits]\nactive_projects = 50\noperators = 50\n\
+                          \n[tenant.desk]\nring_s = 5\nwrap_up_s = 0\nrest_s = 60\ntransfer_trunk = \"farm\"\n";
+        let mut office = Self { folder, farm, config, passwords: BTreeMap::new(), token, host: None };
         office.add_project(CALL_BACK, "menu", Vec::new(), &[]);
         Ok(Some(office))
     }
@@ -91,7 +95,7 @@ impl Office {
     /// A project of one person, who is called once. `ending`: what he does ([`Farm`]); `table`: what the scenario does then.
     pub fn call(&mut self, id: &str, ending: u8, table: &str, settings: &[(&str, &str)]) -> Lead {
         let number = self.config.projects.len();
-        let lead = Lead { id: format!("lead-{id}"), phone: format!("+791611{number:04}{ending:02}") };
+        let lead = Lead { id: format!("lead-{id}"), phone: format!("+79161{number:04}{ending:02}") };
         self.add_project(id, "table", vec![lead.clone()], &[&[("table", table)], settings].concat());
         lead
     }
@@ -101,7 +105,7 @@ impl Office {
         self.config.projects.push(Project {
             id: id.into(),
             scenario: scenario.into(),
-            lines: 1,
+            lines: 10,
             ring_s: 8,
             max_calls: 1,
             leads,
@@ -115,9 +119,8 @@ impl Office {
         self.config.routes.push(Route { user: DESK.into(), scenario: "table".into(), settings });
     }
 
-    /// Makes an operator of a group, who takes calls as soon as he has a telephone if he is `available`. His extension is
-    /// his group's name if that is a number.
-    pub fn operator(&mut self, id: &str, group: &str, available: bool) -> Result<(), String> {
+    /// Makes an operator of a group, who is not at work yet. His extension is his group's name if that is a number.
+    pub fn operator(&mut self, id: &str, group: &str) -> Result<(), String> {
         let file = self.config.write(self.folder.path())?;
         let mut add = host::zvonar(["operator", "add", id, "--group", group, "--json"]);
         if group.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -127,11 +130,18 @@ impl Office {
         let made: Value = serde_json::from_str(made.trim()).map_err(|why| format!("{why} in {made}"))?;
         let password = made["phone"]["password"].as_str().ok_or_else(|| format!("no password in {made}"))?;
         self.passwords.insert(id.to_owned(), password.to_owned());
-        if available {
-            let mut status = host::zvonar(["operator", "status", id, "available", "--config"]);
-            Process::spawn("zvonar operator status", status.arg(&file))?.succeed(LIMIT)?;
-        }
         Ok(())
+    }
+
+    /// Lets an operator take calls from now on.
+    pub fn available(&self, operator: &str) -> Result<(), String> {
+        let address = self.config.http.ok_or("the host has no HTTP")?;
+        let path = format!("/v1/operators/{operator}/status");
+        let answer = http::ask(address, &self.token, "PUT", &path, br#"{"status":"available"}"#);
+        match answer {
+            Ok(answer) if answer.status == 200 => Ok(()),
+            other => Err(format!("{operator} is not available: {other:?}")),
+        }
     }
 
     /// Starts the host and waits until it listens. With `--once` it ends when everybody has been called.

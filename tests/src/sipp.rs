@@ -117,8 +117,9 @@ impl Sipp {
 
     /// Waits for its end. Gives every SIP message that it saw, as in its log, if its scenario went to the end.
     pub fn finish(mut self, limit: Duration) -> Result<String, String> {
-        let status = self.process.wait(limit)?;
+        let ended = self.process.wait(limit);
         let messages = self.messages();
+        let status = ended.map_err(|why| format!("{why}\n{messages}"))?;
         if status.success() {
             Ok(messages)
         } else {

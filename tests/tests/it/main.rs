@@ -27,3 +27,4 @@ mod sipp;
 mod sms;
 mod tenants;
 mod torture;
+mod transfers;
