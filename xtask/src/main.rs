@@ -41,6 +41,8 @@ const HELP: &str = "\
   speech crowd                twenty callers talk at once: is the sound late, is each answer understood or told as busy
   abuse [SECONDS]             what stops each misdeed of a scenario, and what fifty neighbours lose by it
   kill-soak [KILLS [LEADS]]   kill -9 of a dialling host at random moments of its list: 50 2000
+  sms-soak [KILLS]            kill -9 of a host at random moments while it sends text messages to a stand: 100
+  sms-table                   what happens to text messages in an hour of each trouble of SMSC
   month [SEED]                a month of 50 projects and 200,000 leads on a pretend clock, against an oracle
   reload-soak [CALLS DEPLOYS SECONDS]
                               deploys under live calls, at full size: 500 10 60
@@ -66,6 +68,8 @@ fn main() -> ExitCode {
         Some((&"abuse", rest)) => costs::abuse(rest),
         Some((&"bench", rest)) => bench::run(rest),
         Some((&"kill-soak", rest)) => suite::kill_soak(rest),
+        Some((&"sms-soak", rest)) => suite::sms_soak(rest),
+        Some((&"sms-table", [])) => suite::sms_table(),
         Some((&"month", rest)) => suite::month(rest),
         Some((&"reload-soak", rest)) => suite::reload_soak(rest),
         Some((&"check", [])) => suite::check(),

@@ -64,6 +64,32 @@ pub(crate) fn kill_soak(arguments: &[&str]) -> Result<(), String> {
     shell::run_with(&mut command)
 }
 
+/// Text messages of a host that is killed while it sends them, for longer: the same code as in `test`, killing more often.
+pub(crate) fn sms_soak(arguments: &[&str]) -> Result<(), String> {
+    let kills = match arguments {
+        [] => 100,
+        [kills] => kills.parse::<u32>().map_err(|_| format!("`{kills}` is not a number"))?,
+        _ => return Err("sms-soak takes the kills: 100".into()),
+    };
+    build_basic_guests()?;
+    let zvonar = host::build()?;
+    step(&format!("killing a host {kills} times that sends text messages to a stand"));
+    let filter = "killed_while_it_sends";
+    let mut command =
+        cargo_command(&["test", "-p", "zvonar-tests", "--test", "it", filter, "--", "--nocapture"]);
+    command.env("ZVONAR_SMS_KILLS", kills.to_string()).env("ZVONAR_TESTS_STRICT", "1");
+    command.env("ZVONAR_BIN", zvonar);
+    shell::run_with(&mut command)
+}
+
+/// An hour of each trouble of SMSC on a virtual clock, and what happened to each message.
+pub(crate) fn sms_table() -> Result<(), String> {
+    let filter = "what_happens_to_messages_in_an_hour";
+    let mut command =
+        cargo_command(&["test", "-q", "-p", "zvonar-dialer", "--test", "books", filter, "--", "--nocapture"]);
+    shell::run_with(&mut command)
+}
+
 /// A month of fifty projects and 200,000 leads on a pretend clock, with faults and restarts, against the oracle.
 pub(crate) fn month(arguments: &[&str]) -> Result<(), String> {
     step("a month of 50 projects of 10 tenants, 200,000 leads in 11 zones");

@@ -6,7 +6,8 @@ mod bindings;
 
 use bindings::Guest;
 use bindings::zvonar::scenario::line::{self, Answer, KeysWanted, LineError, Part, Question};
-use bindings::zvonar::scenario::{outcome, settings};
+use bindings::zvonar::scenario::sms::SmsError;
+use bindings::zvonar::scenario::{lead, outcome, settings, sms};
 
 struct Menu;
 
@@ -45,6 +46,7 @@ fn talk() -> Result<(), Stop> {
             Some("1") => {
                 // The result comes before the good words: it stands even if the caller does not wait for them.
                 outcome::set_result("Записаться").map_err(Stop::Words)?;
+                send_text();
                 play(&["confirm", "goodbye"])?;
                 line::hangup();
                 return Ok(());
@@ -62,6 +64,22 @@ fn talk() -> Result<(), Stop> {
     play(&["goodbye"])?;
     line::hangup();
     Ok(())
+}
+
+/// Sends the message of the settings to the caller, if there is one. It is queued at once: nobody on the line waits for it.
+fn send_text() {
+    let text = settings::get("sms-text").unwrap_or_default();
+    if text.is_empty() {
+        return;
+    }
+    if let Err(why) = sms::send(None, &text) {
+        let why = match why {
+            SmsError::NotConfigured => "нет шлюза".into(),
+            SmsError::Refused(why) => why,
+            SmsError::Limit => "исчерпан лимит".into(),
+        };
+        lead::note(&format!("СМС не отправлено: {why}"));
+    }
 }
 
 /// Plays a menu, and waits 10 s for one key. `None`: there was none.

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 use zvonar_dialer::Tables;
 use zvonar_dialer::deployments::DeployError;
@@ -19,6 +19,7 @@ use zvonar_model::{AttemptId, AttemptRecord, UnixMillis};
 
 use crate::auth::Caller;
 use crate::error::Problem;
+use crate::sms::TextView;
 use crate::{Api, ApiError, READERS};
 
 /// How many records are read at once.
@@ -93,12 +94,21 @@ pub(crate) async fn list(
     Ok((kind, Body::from_stream(pieces)).into_response())
 }
 
+/// A record, and what has become of its text messages since.
+#[derive(Debug, Serialize)]
+pub(crate) struct WithTexts {
+    #[serde(flatten)]
+    record: AttemptRecord,
+    /// In the order in which they were decided.
+    texts: Vec<TextView>,
+}
+
 /// The record of one finished attempt.
 #[utoipa::path(
     get, path = "/v1/attempts/{id}", tag = "attempts",
     params(("id" = String, Path, description = "The attempt")),
     responses(
-        (status = 200, description = "Its record.", content_type = "application/json"),
+        (status = 200, description = "Its record, and as `texts` what has become of its text messages since.", content_type = "application/json"),
         (status = 401, description = "No token, or an unknown one.", body = Problem),
         (status = 404, description = "No such attempt has finished.", body = Problem)
     )
@@ -107,12 +117,18 @@ pub(crate) async fn one(
     State(api): State<Api>,
     caller: Caller,
     Path(id): Path<String>,
-) -> Result<Json<AttemptRecord>, ApiError> {
+) -> Result<Json<WithTexts>, ApiError> {
+    let tables = tables(&api, &caller)?;
     let found = match AttemptId::new(&id) {
-        Ok(attempt) => tables(&api, &caller)?.record(&attempt).await?,
+        Ok(attempt) => tables.record(&attempt).await?,
         Err(_) => None,
     };
-    found.map(Json).ok_or_else(|| ApiError::NoAttempt(id.chars().take(64).collect()))
+    let record = found.ok_or_else(|| ApiError::NoAttempt(id.chars().take(64).collect()))?;
+    let texts = match &*record.sms {
+        [] => Vec::new(),
+        _ => tables.texts_of(&record.attempt).await?.into_iter().map(Into::into).collect(),
+    };
+    Ok(Json(WithTexts { record, texts }))
 }
 
 fn tables<'a>(api: &'a Api, caller: &Caller) -> Result<&'a Tables, ApiError> {

@@ -54,6 +54,9 @@ pub enum ApiError {
     /// No attempt of this id has finished.
     #[error("there is no finished attempt `{0}` of this tenant")]
     NoAttempt(String),
+    /// The tenant has no such text message.
+    #[error("there is no text message `{0}` of this tenant")]
+    NoText(String),
     /// The tenant has no such project.
     #[error("there is no project `{0}` of this tenant")]
     NoProject(String),
@@ -113,6 +116,7 @@ impl ApiError {
             Self::NoMethod { .. } => (StatusCode::METHOD_NOT_ALLOWED, "no-such-method"),
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed"),
             Self::NoAttempt(_) => (StatusCode::NOT_FOUND, "no-such-attempt"),
+            Self::NoText(_) => (StatusCode::NOT_FOUND, "no-such-message"),
             Self::NoProject(_) => (StatusCode::NOT_FOUND, "no-such-project"),
             Self::NoLead(_) => (StatusCode::NOT_FOUND, "no-such-lead"),
             Self::NoOperator(_) => (StatusCode::NOT_FOUND, "no-such-operator"),

@@ -34,6 +34,7 @@ mod projects;
 mod reports;
 mod scenarios;
 mod server;
+mod sms;
 mod token;
 mod views;
 
@@ -69,8 +70,11 @@ pub use operators::{
 pub use projects::{
     CopyTo, LeadCounts, ProjectInfo, ProjectList, ProjectParts, Redialled, RetryInfo, RulesInfo,
 };
-pub use reports::{CallRow, CallRows, CallSums, ProjectCalls, ProjectsReport, ResultCalls, TransferRow};
+pub use reports::{
+    CallRow, CallRows, CallSums, ProjectCalls, ProjectsReport, ResultCalls, TextSums, TransferRow,
+};
 pub use server::{Server, ServerError};
+pub use sms::{TextList, TextView, Tried};
 pub use token::{Token, TokenError, TokenHash};
 pub use views::{Deployed, ScenarioInfo, ScenarioList, VersionInfo, VersionList};
 
@@ -183,6 +187,9 @@ pub fn document() -> utoipa::openapi::OpenApi {
         card::one,
         card::result,
         duty::now,
+        sms::list,
+        sms::one,
+        sms::try_now,
         openapi,
         healthz
     ),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use zvonar_dialer::operators::Verdict;
 use zvonar_dialer::report::sheet;
-use zvonar_dialer::{AttemptStep, CallFilter, CallOrder, Day, Employees, ProjectLine, Scope, Tally};
+use zvonar_dialer::{AttemptStep, CallFilter, CallOrder, Day, Employees, ProjectLine, Scope, Tally, TextTally};
 use zvonar_model::{Direction, PhoneNumber, ProjectId, Transfer};
 
 use crate::ApiError;
@@ -75,8 +75,10 @@ pub(crate) struct Rows {
 pub struct ProjectsReport {
     /// By project; the calls of none come last.
     pub projects: Vec<ProjectCalls>,
-    /// All calls.
+    /// All calls, without their text messages.
     pub calls: CallSums,
+    /// All text messages that were charged.
+    pub texts: TextSums,
 }
 
 /// A project's leads and calls.
@@ -90,8 +92,11 @@ pub struct ProjectCalls {
     pub status: Option<String>,
     /// Its leads as they are now.
     pub leads: LeadCounts,
-    /// Its calls.
+    /// Its calls, without their text messages.
     pub calls: CallSums,
+    /// Text messages that were charged, by the days on which they were decided; none, when calls of one result or scenario
+    /// are meant.
+    pub texts: TextSums,
     /// The part of them that was answered.
     pub answered_percent: Option<f64>,
     /// The same by scenario and result.
@@ -124,6 +129,23 @@ pub struct CallSums {
     pub kopecks: i64,
     /// Callers who were to be handed to an employee, and talked with nobody but the robot.
     pub lost: u64,
+}
+
+/// Text messages together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TextSums {
+    /// Messages.
+    pub texts: u64,
+    /// Their parts.
+    pub segments: u64,
+    /// What they cost.
+    pub kopecks: i64,
+}
+
+impl From<TextTally> for TextSums {
+    fn from(tally: TextTally) -> Self {
+        Self { texts: tally.texts, segments: tally.segments, kopecks: tally.kopecks.0 }
+    }
 }
 
 /// A part of the calls.
@@ -163,8 +185,10 @@ pub struct CallRow {
     pub robot_seconds: u64,
     /// Seconds of talk with whomever the caller was handed to.
     pub talk_seconds: u64,
-    /// What it cost.
+    /// What it cost, with its text messages as far as they are charged.
     pub kopecks: i64,
+    /// How many text messages were decided in it: `/v1/sms?attempt=…` has them.
+    pub texts: u32,
     /// The lead's tags at that time.
     pub tags: Vec<String>,
     /// «Ответственный»: the employee who talked last, or who missed the call.
@@ -235,6 +259,7 @@ impl From<ProjectLine> for ProjectCalls {
             status: line.status.map(|status| status.title().to_owned()),
             leads: line.leads.into(),
             calls: line.calls.into(),
+            texts: line.texts.into(),
             answered_percent,
             results: results.collect(),
         }
@@ -260,6 +285,7 @@ impl CallRow {
             robot_seconds: step.robot_seconds,
             talk_seconds: step.talk_seconds,
             kopecks: step.kopecks.0,
+            texts: step.texts,
             tags: step.tags,
         }
     }
@@ -308,7 +334,7 @@ pub(crate) async fn projects(
     let Query(which) = which?;
     let report = desk.tables(&caller)?.project_report(&which.filter()?).await?;
     let projects = report.lines.into_iter().map(Into::into).collect();
-    Ok(Json(ProjectsReport { projects, calls: report.calls.into() }))
+    Ok(Json(ProjectsReport { projects, calls: report.calls.into(), texts: report.texts.into() }))
 }
 
 /// «Результаты всех вызовов», or with `last` «Результаты последних вызовов».

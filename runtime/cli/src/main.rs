@@ -11,6 +11,7 @@ mod operators;
 mod retention;
 mod rows;
 mod seats;
+mod texts;
 
 use std::process::ExitCode;
 
@@ -66,6 +67,9 @@ enum Command {
     /// Take text messages as a pretend SMSC, for demonstrations and tests.
     #[command(after_help = commands::smsc_stand::table())]
     SmscStand(commands::smsc_stand::Arguments),
+    /// Look after text messages.
+    #[command(subcommand)]
+    Sms(commands::sms::Command),
     /// Make projects, edit, start, pause and finish them.
     #[command(subcommand)]
     Project(commands::project::Command),
@@ -143,6 +147,7 @@ fn main() -> ExitCode {
         Command::Call(arguments) => commands::call::run(arguments),
         Command::Farm(arguments) => commands::farm::run(arguments),
         Command::SmscStand(arguments) => commands::smsc_stand::run(arguments),
+        Command::Sms(command) => commands::sms::run(command),
         Command::Project(command) => commands::project::run(command),
         Command::Lead(command) => commands::lead::run(command),
         Command::Operator(command) => commands::operator::run(command),

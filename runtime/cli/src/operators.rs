@@ -16,7 +16,7 @@ use crate::config::{Config, Tenant};
 async fn without_telephones(tenant: &Tenant, staff: &Staff) -> Result<(), Failure> {
     if !staff.view().await?.operators.is_empty() {
         eprintln!(
-            "{}: there are operators, and no [phones] in the configuration: their telephones cannot register",
+            "{}: there are operators, and neither [phones] nor [tenant.desk] in the configuration: their telephones cannot register",
             tenant.id
         );
     }

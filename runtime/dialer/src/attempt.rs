@@ -16,6 +16,7 @@ use zvonar_store::{Commit, MAX_VALUE_BYTES, Write};
 
 use crate::projects::{MAX_FIELD_NAME, MAX_FIELDS, MAX_NOTES, MAX_TEXT, cut};
 use crate::tables::{AttemptStep, Epoch, Intent, Lead, Project, Read, Stage, Step, TRIES, Tables, encode};
+use crate::texts::{TextDecision, sent_sms};
 use crate::{CallReport, DialerError, Effects, Order, Result};
 
 /// How long a claim holds on which nothing was started.
@@ -201,6 +202,7 @@ impl Tables {
             Closed::Now { record, charge, lead } => Ok((Settled::Done { record, charge }, lead)),
             Closed::Before { record } => {
                 self.refuse_late(&record, &effects).await?;
+                self.store_texts_late(&record, &effects.texts).await?;
                 Ok((self.put_aside(*record).await?, None))
             }
         }
@@ -222,6 +224,7 @@ impl Tables {
                 started_at: inbound.started_at,
             },
             report,
+            &effects.texts,
         );
         let (record, charge, books) = self.books(record);
         let key = self.keys.call(&record.attempt);
@@ -230,11 +233,13 @@ impl Tables {
             writes.push(self.step_write(&record, &charge, None));
             writes.extend(self.refusal_writes(&record, &effects, None).await?);
             writes.extend(self.call_back_writes(&record, &effects, None).await?);
+            writes.extend(self.missing_text_writes(&record, &effects.texts).await?);
             if let Commit::Done(_) = self.commit(writes, 0).await? {
                 return Ok(Settled::Done { record: Box::new(record), charge });
             }
-            // It was settled before, or somebody has changed what the caller had consented to.
+            // It was settled before, or somebody has changed what the caller had consented to, or stored his messages.
             if self.store.get(self.keys.shard(), &key).await?.is_some() {
+                self.store_texts_late(&record, &effects.texts).await?;
                 return self.put_aside(record).await;
             }
         }
@@ -262,6 +267,7 @@ impl Tables {
                 started_at,
             },
             report,
+            &effects.texts,
         );
         let (record, charge, books) = self.books(record);
         let whose = intent.project.as_ref().zip(intent.lead.as_ref());
@@ -287,10 +293,11 @@ impl Tables {
             let card = lead.as_ref().map(|read| &read.row);
             writes.extend(self.refusal_writes(&record, &effects, card).await?);
             writes.extend(self.call_back_writes(&record, &effects, card).await?);
+            writes.extend(self.missing_text_writes(&record, &effects.texts).await?);
             if let Commit::Done(_) = self.commit(writes, 0).await? {
                 return Ok(Closed::Now { record: Box::new(record), charge, lead: after.map(Box::new) });
             }
-            // Somebody edited the lead, or settled the attempt.
+            // Somebody edited the lead, or stored a message, or settled the attempt.
             match self.get::<Intent>(&self.keys.intent(&intent.attempt)).await? {
                 Some(read) => intent_revision = read.revision,
                 None => return Ok(Closed::Before { record: Box::new(record) }),
@@ -399,7 +406,9 @@ fn split(mut report: CallReport) -> (CallReport, Effects) {
     (report, effects)
 }
 
-fn record(tenant: &TenantId, begun: Begun, report: CallReport) -> AttemptRecord {
+fn record(tenant: &TenantId, begun: Begun, report: CallReport, texts: &[TextDecision]) -> AttemptRecord {
+    let mut sms = report.sms;
+    sms.extend(texts.iter().map(|text| sent_sms(&text.id(&begun.attempt), text.segments)));
     AttemptRecord {
         version: RECORD_VERSION,
         attempt: begun.attempt,
@@ -421,7 +430,7 @@ fn record(tenant: &TenantId, begun: Begun, report: CallReport) -> AttemptRecord 
         keys: report.keys,
         answers: report.answers,
         transfers: report.transfers,
-        sms: report.sms,
+        sms,
         scenario: report.scenario,
         media: report.media,
         recording: report.recording,
@@ -507,5 +516,5 @@ pub fn rate_report(tariff: &Tariff, report: &CallReport) -> Kopecks {
         started_at: report.ended_at,
     };
     let tenant = TenantId::new("nobody").expect("a good id");
-    rate_by(tariff, &record(&tenant, begun, report.clone())).total
+    rate_by(tariff, &record(&tenant, begun, report.clone(), &[])).total
 }

@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::texts::TextDecision;
 use async_trait::async_trait;
 use zvonar_model::{
     AttemptId, LeadId, MediaReport, Millis, Outcome, Phases, PhoneNumber, ProjectId, RecognisedAnswer,
-    ScenarioName, ScenarioRef, TenantId, Trace, Transfer, TrunkId, UnixMillis,
+    ScenarioName, ScenarioRef, SentSms, TenantId, Trace, Transfer, TrunkId, UnixMillis,
 };
 
 /// Places calls, in two steps, so that nothing is stored as started that has to wait for a line.
@@ -96,8 +97,8 @@ pub struct CallReport {
     pub answers: Vec<RecognisedAnswer>,
     /// The transfers that were tried.
     pub transfers: Vec<Transfer>,
-    /// Texts that were sent: segments and the price of one.
-    pub sms: Vec<(u32, zvonar_model::Kopecks)>,
+    /// Texts whose price is known by now; those in [`Effects::texts`] come to them.
+    pub sms: Vec<SentSms>,
     /// Which scenario ran.
     pub scenario: Option<ScenarioRef>,
     /// What crossed the wire.
@@ -151,4 +152,6 @@ pub struct Effects {
     pub block: Option<String>,
     /// «Добавить в проект и перезвонить по пропущенному»: he wanted somebody and got nobody, and is added to this project.
     pub call_back: Option<ProjectId>,
+    /// Text messages to send. Most are stored by then, each once by its place in the call.
+    pub texts: Vec<TextDecision>,
 }

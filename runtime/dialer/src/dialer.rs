@@ -10,7 +10,7 @@ use futures::FutureExt;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use zvonar_ledger::PriceList;
-use zvonar_model::{AttemptId, Outcome, ProjectId, TenantId, UnixMillis};
+use zvonar_model::{AttemptId, Kopecks, Outcome, ProjectId, TenantId, UnixMillis};
 use zvonar_store::SharedStore;
 
 use crate::purse::{Hold, Prepaid, Purse};
@@ -109,6 +109,19 @@ impl Dialer {
             Some(purse) => purse.hold(tables, &self.inner.prices, self.now()).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The same for a sum that is known: a text message's.
+    pub(crate) async fn hold_sum(&self, tables: &Tables, need: Kopecks) -> Result<Option<Hold>> {
+        match self.purses.get(tables.tenant()) {
+            Some(purse) => purse.hold_sum(tables, need, self.now()).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether a tenant pays beforehand.
+    pub(crate) fn is_prepaid(&self, tenant: &TenantId) -> bool {
+        self.purses.contains_key(tenant)
     }
 
     /// What a tenant has stored.

@@ -139,6 +139,15 @@ pub enum DialerError {
     /// Nobody can be called before something is mended.
     #[error("nobody is called: {0}")]
     CannotCall(String),
+    /// An account has used up its numbers for messages.
+    #[error(
+        "all numbers of text messages up to 2147483647 are used up: have the gateway forget old messages, take another \
+         account, and say its `first_number`"
+    )]
+    NoNumbers,
+    /// Nobody sends messages any more.
+    #[error("text messages are not sent any more, as the host stops: tell it again")]
+    TextsClosed,
     /// Somebody's task stopped at a broken invariant.
     #[error("a task of the dialler stopped: {0}")]
     Bug(String),

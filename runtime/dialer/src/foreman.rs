@@ -318,7 +318,7 @@ impl Foreman {
             // They are missed when their turn comes, and counted less.
             Step::Removed { project, .. } => (project, Vec::new()),
             // Nobody is called sooner or later for these.
-            Step::Attempt(_) | Step::Tagged { .. } | Step::Found { .. } => return Ok(()),
+            Step::Attempt(_) | Step::Text(_) | Step::Tagged { .. } | Step::Found { .. } => return Ok(()),
         };
         if let Some(run) = self.runs.get(&project) {
             run.desk.tell(|news| {

@@ -45,6 +45,7 @@ pub mod report;
 mod run;
 mod stats;
 mod tables;
+mod texts;
 mod turnstile;
 mod verify;
 mod why;
@@ -72,13 +73,18 @@ pub use records::RecordPage;
 pub use recovery::{Abandoned, CUT_OFF, Recovered};
 pub use report::{
     CallFilter, CallOrder, CallPage, CallPlace, Contact, ContactPage, Employees, ProjectLine, ProjectReport,
-    Report, ReportRow, ResultLine, Totals,
+    Report, ReportRow, ReportText, ResultLine, Totals,
 };
 pub use run::Stop;
 pub use stats::StatFault;
 pub use tables::{
     AttemptStep, BalanceRow, Blocked, Deployment, DialRules, Edit, Epoch, Intent, Lead, Project, Release,
-    Scope, Stage, Standing, StatusCounts, Step, Tables, Tally, TenantKeys, Withdrawn,
+    Scope, Stage, Standing, StatusCounts, Step, Tables, Tally, TenantKeys, TextTally,
+    Withdrawn,
+};
+pub use texts::{
+    CallTexts, DecidedTexts, Fate, OutboxState, Post, PostBox, Text, TextDecision, TextId, TextInfo, TextOffice,
+    TextPage, TextRules, TextStatus, TextStep, Texts, Whose,
 };
 pub use verify::{BookFault, Verified};
 pub use why::{Hold, NumberStory, PLANNED, Plan, Planned, Why};

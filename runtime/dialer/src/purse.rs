@@ -154,6 +154,11 @@ impl Purse {
     /// Holds the price of a call's beginning.
     pub(crate) async fn hold(&self, tables: &Tables, prices: &PriceList, now: UnixMillis) -> Result<Hold> {
         let need = prices.in_force(now).robot_per_second.times(self.prepaid.hold.as_secs());
+        self.hold_sum(tables, need, now).await
+    }
+
+    /// Holds a sum.
+    pub(crate) async fn hold_sum(&self, tables: &Tables, need: Kopecks, now: UnixMillis) -> Result<Hold> {
         let mut read = self.read.lock().await;
         let fresh = |sum: &Sum| sum.at <= now && now < sum.at.plus(FRESH);
         let enough = |sum: &Sum| sum.left + self.prepaid.credit - sum.counted >= need;

@@ -54,7 +54,10 @@ impl Tables {
                 Stage::Claimed => done.freed += u64::from(self.free(left).await?),
                 Stage::Started { .. } => {
                     let attempt = left.intent.attempt.clone();
-                    match self.settle_left(left, CallReport::failed(now, CUT_OFF)).await? {
+                    // What it had decided to send goes out, and its record says so.
+                    let sms = self.sent_in(&attempt).await?;
+                    let report = CallReport { sms, ..CallReport::failed(now, CUT_OFF) };
+                    match self.settle_left(left, report).await? {
                         Closed::Now { .. } => {
                             tracing::warn!(%attempt, "an attempt was cut off and counts as failed");
                             done.failed += 1;

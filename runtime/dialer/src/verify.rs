@@ -6,7 +6,8 @@ use zvonar_ledger::{Balance, Charge, rate};
 use zvonar_model::{AttemptId, AttemptRecord, Kopecks};
 use zvonar_store::Cursor;
 
-use crate::tables::{Payment, Read, Tables, decode};
+use crate::tables::{Payment, Read, Tables, TenantKeys, decode};
+use crate::texts::TextId;
 use crate::{Result, StatFault};
 
 /// How many faults are listed; more are only counted.
@@ -24,6 +25,10 @@ pub struct Verified {
     pub sum: Kopecks,
     /// Records that were looked at.
     pub records: u64,
+    /// Text messages that were looked at.
+    pub texts: u64,
+    /// Those of which nobody knows whether they were sent: the gateway is asked.
+    pub texts_in_doubt: u64,
     /// What is wrong, the first thousand.
     pub faults: Vec<BookFault>,
     /// How much is wrong in all.
@@ -34,6 +39,14 @@ impl Verified {
     /// Whether the books are right.
     pub fn is_sound(&self) -> bool {
         self.fault_count == 0
+    }
+
+    fn lines(&mut self, charge: &Charge) {
+        let lines = charge.lines.iter().map(|line| line.sum).sum();
+        if lines != charge.total {
+            let (attempt, total) = (charge.attempt.clone(), charge.total);
+            self.fault(BookFault::Lines { attempt, total, lines });
+        }
     }
 
     pub(crate) fn fault(&mut self, fault: BookFault) {
@@ -84,6 +97,30 @@ pub enum BookFault {
         /// The attempt that it names itself.
         attempt: AttemptId,
     },
+    /// A message whose gateway told a price that was not charged.
+    TextNotCharged {
+        /// Which.
+        text: TextId,
+    },
+    /// A charge of a message that nobody decided to send.
+    NoText {
+        /// Which.
+        text: TextId,
+    },
+    /// A message of which nothing says what became of it.
+    TextWithoutFate {
+        /// Which.
+        text: TextId,
+    },
+    /// A charge of a message that is not what the gateway told.
+    TextDiffers {
+        /// Which.
+        text: TextId,
+        /// What was charged.
+        stored: Kopecks,
+        /// What the gateway told.
+        due: Kopecks,
+    },
     /// A sum of payments that is not the fold of them.
     Paid {
         /// What is stored.
@@ -124,6 +161,16 @@ impl fmt::Display for BookFault {
             Self::Misplaced { key, attempt } => {
                 write!(f, "the charge of attempt {attempt} is stored as {key}'s")
             }
+            Self::TextNotCharged { text } => {
+                write!(f, "text message {text} has cost something, and is not charged")
+            }
+            Self::NoText { text } => {
+                write!(f, "text message {text} is charged, but nobody decided to send it")
+            }
+            Self::TextWithoutFate { text } => write!(f, "nothing tells what became of text message {text}"),
+            Self::TextDiffers { text, stored, due } => {
+                write!(f, "text message {text} is charged {stored}, the gateway told {due}")
+            }
             Self::Paid { stored, folded } => {
                 write!(f, "the balance says {stored} paid, the payments come to {folded}")
             }
@@ -158,6 +205,12 @@ impl Tables {
                 if item.revision <= balance.cursor {
                     folded = folded.after(&charge);
                 }
+                if let Some(text) = TenantKeys::charged_text(&item.key) {
+                    found.charges += 1;
+                    found.lines(&charge);
+                    self.verify_text_charge(&text, &item.key, charge, &mut found).await?;
+                    continue;
+                }
                 let key = item.key.last();
                 if key != charge.attempt.as_str() {
                     found.fault(BookFault::Misplaced { key: key.into(), attempt: charge.attempt.clone() });
@@ -166,6 +219,7 @@ impl Tables {
             }
         }
         self.verify_payments(&mut found).await?;
+        self.verify_texts(&mut found).await?;
         let (stored, fees) = self.fees_folded_anew().await?;
         if stored != fees {
             found.fault(BookFault::Fees { stored, folded: fees });
@@ -208,11 +262,7 @@ impl Tables {
 
     async fn verify_charge(&self, charge: Charge, found: &mut Verified) -> Result<()> {
         found.charges += 1;
-        let lines = charge.lines.iter().map(|line| line.sum).sum();
-        if lines != charge.total {
-            let (attempt, total) = (charge.attempt.clone(), charge.total);
-            found.fault(BookFault::Lines { attempt, total, lines });
-        }
+        found.lines(&charge);
         let Some(record) = self.record(&charge.attempt).await? else {
             found.fault(BookFault::NoRecord { attempt: charge.attempt });
             return Ok(());

@@ -87,6 +87,8 @@ pub enum Unit {
     Step,
     /// A part of a text message.
     Segment,
+    /// A text message, whose price its parts do not share evenly.
+    Message,
 }
 
 impl Unit {
@@ -94,7 +96,7 @@ impl Unit {
     fn started(self, time: Millis) -> u64 {
         match self {
             Self::Minute => time.0.div_ceil(60_000),
-            Self::Second | Self::Step | Self::Segment => time.seconds_up(),
+            Self::Second | Self::Step | Self::Segment | Self::Message => time.seconds_up(),
         }
     }
 
@@ -104,6 +106,7 @@ impl Unit {
             Self::Minute => "мин",
             Self::Step => "шаг.",
             Self::Segment => "част.",
+            Self::Message => "сообщ.",
         }
     }
 }
@@ -152,12 +155,42 @@ pub fn rate_by(tariff: &Tariff, record: &AttemptRecord) -> Charge {
         );
         charge.lines.extend(line(Kind::Recognition, steps, Unit::Step, recognition.price, why));
     }
-    for (index, (segments, price)) in record.sms.iter().enumerate() {
-        let why = format!("SMS {}: частей: {segments}, по цене оператора {price}", index + 1);
-        charge.lines.extend(line(Kind::Sms, u64::from(*segments), Unit::Segment, *price, why));
+    for (index, sms) in record.sms.iter().enumerate() {
+        // Of the others nobody knows the price yet: see [`charge_text`].
+        let Some(price) = sms.price else { continue };
+        charge.lines.extend(parts_line(index + 1, sms.segments, price));
     }
     charge.total = charge.lines.iter().map(|line| line.sum).sum();
     charge
+}
+
+/// What one text of an attempt costs, once the gateway has told: `ordinal` counts the attempt's texts from 1, and `cost` is
+/// for all `parts` together.
+pub fn charge_text(attempt: &AttemptId, ordinal: u32, parts: u32, cost: Kopecks) -> Charge {
+    let even = parts > 0 && cost.0 % i64::from(parts) == 0;
+    let text = if even {
+        parts_line(ordinal as usize, parts, Kopecks(cost.0 / i64::from(parts)))
+    } else {
+        let why = format!("SMS {ordinal}: частей: {parts}, за всё сообщение по цене оператора {cost}");
+        line(Kind::Sms, 1, Unit::Message, cost, why)
+    };
+    Charge {
+        version: CHARGE_VERSION,
+        attempt: attempt.clone(),
+        tariff: NO_TARIFF,
+        robot_seconds: 0,
+        externals: 0,
+        lines: text.into_iter().collect(),
+        total: cost,
+    }
+}
+
+/// Of charges whose price no tariff of ours has: the gateway's own. Tariffs count from 1.
+const NO_TARIFF: u32 = 0;
+
+fn parts_line(ordinal: usize, parts: u32, price: Kopecks) -> Option<Line> {
+    let why = format!("SMS {ordinal}: частей: {parts}, по цене оператора {price}");
+    line(Kind::Sms, parts.into(), Unit::Segment, price, why)
 }
 
 fn robot_line(tariff: &Tariff, record: &AttemptRecord, quantity: u64) -> Option<Line> {

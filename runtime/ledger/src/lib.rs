@@ -16,6 +16,6 @@ mod charge;
 mod seat;
 mod tariff;
 
-pub use charge::{Balance, CHARGE_VERSION, Charge, Kind, Line, Unit, rate, rate_by};
+pub use charge::{Balance, CHARGE_VERSION, Charge, Kind, Line, Unit, charge_text, rate, rate_by};
 pub use seat::{FEE_VERSION, Fee, Month, SeatPrice, seat_fee};
 pub use tariff::{External, PriceList, PriceListError, Recognition, Tariff, TariffFault, Wrong};

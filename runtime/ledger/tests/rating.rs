@@ -5,7 +5,7 @@ use serde::Deserialize;
 use zvonar_ledger::{Kind, PriceList, rate};
 use zvonar_model::{
     AttemptId, AttemptRecord, Direction, Kopecks, MediaReport, Millis, Outcome, Phases, RECORD_VERSION,
-    RecognisedAnswer, SystemResult, TenantId, Trace, Transfer, UnixMillis,
+    RecognisedAnswer, SentSms, SystemResult, TenantId, Trace, Transfer, UnixMillis,
 };
 
 #[derive(Deserialize)]
@@ -102,7 +102,7 @@ fn record(input: &Input) -> AttemptRecord {
                 ..Transfer::default()
             })
             .collect(),
-        sms: input.sms.iter().map(|&(segments, price)| (segments, Kopecks(price))).collect(),
+        sms: input.sms.iter().map(|&(segments, price)| SentSms::priced(segments, Kopecks(price))).collect(),
         scenario: None,
         media: MediaReport::default(),
         recording: None,

@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AttemptId, LeadId, Millis, OperatorId, Outcome, PhoneNumber, ProjectId, TenantId, Trace, TrunkId,
-    UnixMillis,
+    AttemptId, Kopecks, LeadId, Millis, OperatorId, Outcome, PhoneNumber, ProjectId, TenantId, Trace,
+    TrunkId, UnixMillis,
 };
 
 /// The shape of [`AttemptRecord`] that this code writes. Fields may be added with a default; a change of meaning is a
@@ -68,8 +68,8 @@ pub struct AttemptRecord {
     /// The transfers that were tried, in order. The first records had one at most.
     #[serde(default, alias = "transfer", deserialize_with = "one_or_many")]
     pub transfers: Vec<Transfer>,
-    /// Texts that were sent: their segments and the price of one.
-    pub sms: Vec<(u32, crate::Kopecks)>,
+    /// Texts that were decided, in order. What became of each since is told by its own row.
+    pub sms: Vec<SentSms>,
     /// Which scenario ran, exactly.
     pub scenario: Option<ScenarioRef>,
     /// What crossed the wire.
@@ -181,6 +181,51 @@ pub struct Transfer {
     /// How it ended when nobody talked, as the reports have it: «Оператор занят».
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missed: Option<String>,
+}
+
+/// A text message that was decided in a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredSms")]
+pub struct SentSms {
+    /// Its id, by which it is asked for; empty where none was ever given away: in rehearsals and in the first records.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub id: String,
+    /// In how many parts it goes out.
+    pub segments: u32,
+    /// The price of a part, if it was known at the end of the call: then the text is charged with the call. `None`: it is
+    /// charged by itself, once whoever sends it has told what it costs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<Kopecks>,
+}
+
+impl SentSms {
+    /// A text whose price is known beforehand.
+    pub fn priced(segments: u32, price: Kopecks) -> Self {
+        Self { id: String::new(), segments, price: Some(price) }
+    }
+}
+
+/// The first records had the parts and the price of one, and nothing else.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredSms {
+    Pair(u32, Kopecks),
+    Whole {
+        #[serde(default)]
+        id: String,
+        segments: u32,
+        #[serde(default)]
+        price: Option<Kopecks>,
+    },
+}
+
+impl From<StoredSms> for SentSms {
+    fn from(stored: StoredSms) -> Self {
+        match stored {
+            StoredSms::Pair(segments, price) => Self::priced(segments, price),
+            StoredSms::Whole { id, segments, price } => Self { id, segments, price },
+        }
+    }
 }
 
 /// What a field of one value that has become a field of many may hold.

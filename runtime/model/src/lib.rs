@@ -12,7 +12,8 @@ mod time;
 pub mod trace;
 
 pub use attempt::{
-    AttemptRecord, Direction, MediaReport, Phases, RECORD_VERSION, RecognisedAnswer, ScenarioRef, Transfer,
+    AttemptRecord, Direction, MediaReport, Phases, RECORD_VERSION, RecognisedAnswer, ScenarioRef, SentSms,
+    Transfer,
 };
 pub use ids::{AttemptId, IdError, LeadId, OperatorId, ProjectId, ScenarioName, TenantId, TrunkId};
 pub use money::Kopecks;

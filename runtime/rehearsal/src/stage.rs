@@ -11,7 +11,7 @@ use zvonar_ledger::{Charge, PriceList, rate};
 use zvonar_media::ClipError;
 use zvonar_model::{
     AttemptId, AttemptRecord, Direction, Kopecks, MediaReport, Millis, Outcome, Phases, PhoneNumber,
-    RECORD_VERSION, SystemResult, TalkEnd, TenantId,
+    RECORD_VERSION, SentSms, SystemResult, TalkEnd, TenantId,
 };
 use zvonar_scenario::LeadCard;
 use zvonar_scenario::ports::{About, Destination, Part, Ports};
@@ -213,7 +213,7 @@ impl Stage {
             keys: std::mem::take(&mut talk.keys),
             answers: std::mem::take(&mut talk.answers),
             transfers: std::mem::take(&mut talk.handed),
-            sms: sms.iter().map(|sent| (sent.segments, setup.sms_price)).collect(),
+            sms: sms.iter().map(|sent| SentSms::priced(sent.segments, setup.sms_price)).collect(),
             scenario: Some(self.module.reference()),
             media: MediaReport::default(),
             recording: None,

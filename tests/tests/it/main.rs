@@ -25,6 +25,7 @@ mod replay;
 mod rules;
 mod sipp;
 mod sms;
+mod sms_killed;
 mod tenants;
 mod torture;
 mod transfers;

@@ -7,3 +7,4 @@ mod lifecycle;
 mod operators;
 mod records;
 mod refusals;
+mod sms;

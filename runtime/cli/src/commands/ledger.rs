@@ -136,6 +136,13 @@ fn verify(config: &Path) -> Result<(), Failure> {
                 "{tenant}: {} records, {} charges, {} in all, {} faults",
                 found.records, found.charges, found.sum, found.fault_count
             ))?;
+            if found.texts > 0 {
+                let doubt = match found.texts_in_doubt {
+                    0 => String::new(),
+                    count => format!(", {count} in doubt: SMSC is asked what became of them"),
+                };
+                super::say(format!("{tenant}: {} text messages{doubt}", found.texts))?;
+            }
             faults += found.fault_count;
         }
         host::close_store(store).await?;

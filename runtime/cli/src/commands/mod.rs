@@ -29,6 +29,7 @@ pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod rollback;
 pub(crate) mod serve;
+pub(crate) mod sms;
 pub(crate) mod smsc_stand;
 pub(crate) mod test;
 pub(crate) mod token;

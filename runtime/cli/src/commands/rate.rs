@@ -6,8 +6,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use zvonar_ledger::{Charge, External, Kind, PriceList, Tariff, Unit, rate_by};
 use zvonar_model::{
-    AttemptId, AttemptRecord, Direction, Kopecks, Millis, Outcome, Phases, RecognisedAnswer, SystemResult,
-    TenantId, Transfer, UnixMillis,
+    AttemptId, AttemptRecord, Direction, Kopecks, Millis, Outcome, Phases, RecognisedAnswer, SentSms,
+    SystemResult, TenantId, Transfer, UnixMillis,
 };
 
 use super::{Failure, cases, say};
@@ -110,7 +110,7 @@ fn charge(tariff: &Tariff, call: &Call) -> Charge {
         phases: Phases { robot: Millis(call.robot), wait: Millis(call.wait), talk: Millis(call.talk) },
         answers: call.answers.iter().map(|speech| RecognisedAnswer::lasting(Millis(*speech))).collect(),
         transfers: call.kind.into_iter().map(|to| transfer(to, call)).collect(),
-        sms: call.sms.clone(),
+        sms: call.sms.iter().map(|&(segments, price)| SentSms::priced(segments, price)).collect(),
         ..begun
     };
     rate_by(&tariff, &record)

@@ -27,6 +27,7 @@ use zvonar_switch::{Doorway, IncomingCall, PhoneBook, Switch, clock};
 use super::Failure;
 use crate::config::Config;
 use crate::operators::Operators;
+use crate::texts::Offices;
 use crate::{host, listening, retention, seats};
 
 /// What `zvonar serve` takes.
@@ -71,6 +72,7 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     let packages = host::open_packages(&config)?;
     let lists = host::read_lists(&config)?;
     let policies = host::policies(&config)?;
+    let offices = Offices::open(&config, &policies)?;
     let store = host::open_store(&config.node.data)?;
     let listening = match &config.speech {
         None => None,
@@ -97,7 +99,7 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     let conversations = Conversations::new(switch.clone(), Limits::default(), recordings, machines);
     let desks = host::desks(&config, &switch, &store, &prices, &policies).await?;
     let conversations = conversations.over(scenes).with_grants(grants).listening(listening);
-    let conversations = conversations.with_desks(desks.clone());
+    let conversations = conversations.with_desks(desks.clone()).with_texts(offices.posts());
     let conversations = Arc::new(conversations);
     let caller: Arc<dyn Caller> = conversations.clone();
     let mut dialers = BTreeMap::new();
@@ -148,6 +150,7 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
         let (host, all_over) = (Arc::clone(&host), over.subscribe());
         tokio::spawn(async move { seats::keep(&host.dialers, all_over).await })
     };
+    let mut texts = offices.keep(&host.dialers, &over.subscribe());
     let served = http.map(|server| {
         eprintln!("deploy at http://{}", server.address());
         let router = zvonar_api::router(
@@ -159,7 +162,11 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
         tokio::spawn(server.serve(router, stopped.clone()))
     });
     eprintln!("listening on {}", switch.local_addr());
-    let done = work(&host, doorway, once, &stop, progress).await;
+    let mut done = work(&host, doorway, once, &stop, progress).await;
+    if once && !texts.is_empty() {
+        let tables: Vec<_> = host.dialers.iter().map(|(tenant, dialer)| dialer.tables(tenant)).collect();
+        crate::texts::settled(&tables).await;
+    }
     tell_sums(&switch, &host);
     // Calls are over. What was asked over HTTP is finished, and the calls of the versions are written down.
     stop.send_replace(true);
@@ -169,6 +176,9 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     deployments.close().await;
     desks.close().await;
     over.send_replace(true);
+    while let Some(ended) = texts.join_next().await {
+        done = done.and(ended.unwrap_or_else(|bug| Err(bug.into())));
+    }
     joined(keeper.await, "the keeper of the versions");
     joined(retention.await, "the removal of old answers");
     joined(seats.await, "the subscription fee");
@@ -340,12 +350,12 @@ async fn take(host: Arc<Host>, call: IncomingCall) {
     let brief = Brief {
         attempt: inbound.attempt.clone(),
         tenant: route.tenant.clone(),
+        project: None,
+        lead: None,
         scenario: route.scenario.clone(),
         settings: route.settings.clone(),
         fields: BTreeMap::new(),
         attempt_number: 1,
-        project: None,
-        lead: None,
         number: inbound.number.clone(),
     };
     let span = tracing::info_span!("attempt", attempt = %brief.attempt, tenant = %route.tenant);

@@ -41,6 +41,9 @@ pub(crate) struct Arguments {
     /// The price of a part, in kopecks.
     #[arg(long, value_name = "KOPECKS", default_value_t = 180)]
     price: u32,
+    /// How long an answer takes once a question was heard, in milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    delay_ms: u64,
     /// Where to tell what became of messages, by POST.
     #[arg(long, value_name = "URL", requires = "secret")]
     callback: Option<String>,
@@ -75,6 +78,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         account,
         balance: Kopecks(arguments.balance),
         price: Kopecks(arguments.price.into()),
+        answers_after: Duration::from_millis(arguments.delay_ms),
         secret: arguments.secret.as_deref().map(Secret::new).transpose()?,
         ..StandSettings::default()
     };

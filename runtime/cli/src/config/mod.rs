@@ -3,6 +3,7 @@
 mod desk;
 mod reader;
 mod rules;
+mod texts;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use zvonar_scenario::Limits;
 
 pub(crate) use desk::{Phones, TenantDesk};
 use reader::{Faults, Section};
+pub(crate) use texts::Sms;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -131,6 +133,8 @@ pub(crate) struct Tenant {
     pub(crate) caps: Caps,
     /// For how many days the sounds of answers are kept.
     pub(crate) answers_days: u32,
+    /// How it sends text messages; `None`: it sends none.
+    pub(crate) sms: Option<Sms>,
     /// Who may act for it over HTTP.
     pub(crate) tokens: Vec<TokenHash>,
     /// Its queue of callers who wait for operators.
@@ -418,6 +422,8 @@ fn tenants(sections: Vec<Section<'_>>, faults: &Faults, folder: &Path) -> Vec<Te
         let grant = grant(section.section("limits"));
         let given = section.has("desk");
         let desk = TenantDesk { given, ..desk::desk(section.section("desk"), folder) };
+        // Faults are written down, so what is missing by them starts nothing.
+        let sms = section.has("sms").then(|| texts::sms(section.section("sms"), folder)).flatten();
         let prepaid = prepaid(&section);
         let caps = rules::caps(&section);
         let answers_days = section.number("answers_days", 1..=36_500, 365) as u32;
@@ -437,7 +443,7 @@ fn tenants(sections: Vec<Section<'_>>, faults: &Faults, folder: &Path) -> Vec<Te
                 let place = section.place();
                 faults.add(&place, format!("`{id}` stands here a second time; names must differ"));
             }
-            tenants.push(Tenant { id, tariff, prepaid, grant, caps, answers_days, tokens, desk });
+            tenants.push(Tenant { id, tariff, prepaid, grant, caps, answers_days, sms, tokens, desk });
         }
         section.finish();
     }

@@ -172,7 +172,9 @@ fn the_desk_and_the_telephones_are_read_and_every_fault_is_told() {
     };
     let config = with("", "").unwrap();
     assert_eq!((config.realm().as_str(), config.tenants[0].grant.operators), ("zvonar", 100));
-    assert_eq!(config.phones, None, "strangers are not even answered unless telephones are wanted");
+    assert!(config.phones.is_some(), "whoever sets up a desk wants its telephones");
+    let plain = Config::parse(Path::new("z.toml"), GOOD).unwrap();
+    assert_eq!(plain.phones, None, "strangers are not even answered unless telephones are wanted");
     assert_eq!(config.tenants[0].desk.settings, zvonar_desk::Settings::default());
 
     let desk = "ring_s = 15\nwrap_up_s = 20\nwrap_up_of = { \"Продажи\" = 45 }\nmisses = 0\ntell_every_s = 30\n\
@@ -199,5 +201,38 @@ fn the_desk_and_the_telephones_are_read_and_every_fault_is_told() {
     ] {
         let faults = with(desk, rest).map(|_| ()).unwrap_err();
         assert!(faults.len() == 1 && faults[0].contains(sentence), "{desk} {rest}: {faults:?}");
+    }
+}
+
+#[test]
+fn an_account_at_smsc_is_named_in_one_way_and_its_secrets_may_lie_elsewhere() {
+    let with = |lines: &str| GOOD.replace("[[trunk]]", &format!("[tenant.sms]\n{lines}\n[[trunk]]"));
+    let faults = |lines: &str| {
+        let found = Config::parse(Path::new("conf/zvonar.toml"), &with(lines)).map(|_| ());
+        found.expect_err("it has faults").join("\n")
+    };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("word"), "слово\n").unwrap();
+    let path = folder.path().join("zvonar.toml");
+    let text = with("login = \"demo\"\npassword_file = \"word\"\nper_person = 2\nuseful_h = 6");
+    let config = Config::parse(&path, &text).expect("it is good");
+    let sms = config.tenants[0].sms.as_ref().expect("it sends messages");
+    assert_eq!((sms.rules.per_person, sms.rules.useful.as_secs(), sms.settings.hosts.len()), (2, 21_600, 5));
+    assert_eq!(sms.rules.account, "login demo");
+    for (lines, told) in [
+        ("", "say the account at SMSC"),
+        ("login = \"demo\"", "login and password go together"),
+        ("password = \"x\"", "the login is missing"),
+        ("login = \"demo\"\npassword = \"x\"\nkey = \"y\"", "a key goes alone"),
+        ("key = \"x\"\nkey_env = \"Y\"", "one of key, key_file, key_env is enough"),
+        ("key_file = \"nowhere\"", "cannot be read"),
+        ("key_env = \"ZVONAR_NO_SUCH_VARIABLE\"", "is not set"),
+        ("key = \" \"", "the secret is empty"),
+        ("key = \"x\"\nhosts = [\"http://smsc.ru\"]", "is not encrypted"),
+        ("key = \"x\"\nparts = 40", "out of range"),
+    ] {
+        let found = faults(lines);
+        assert!(found.contains(told), "{lines}: {found}");
+        assert!(found.starts_with("conf/zvonar.toml:"), "{found}");
     }
 }

@@ -37,6 +37,7 @@ use crate::caller::{CallReport, Caller, Effects, NotPlaced, Order, Reserved};
 use crate::desks::Desks;
 use crate::grant::{Calls, Grant, Place};
 use crate::operators::CallerView;
+use crate::texts::{CallTexts, Post, Whose};
 use answers::Answers;
 use ending::{media_report, since, unanswered, verdict, whole_time};
 use hearing::Ear;
@@ -66,6 +67,8 @@ pub struct Conversations {
     counts: Arc<SpeechCounts>,
     /// `None`: callers are handed to nobody.
     board: Option<Switchboard>,
+    /// Tenants without one send no text messages.
+    posts: BTreeMap<TenantId, Post>,
 }
 
 /// What came of all that callers said so far.
@@ -113,6 +116,10 @@ pub struct Brief {
     pub attempt: AttemptId,
     /// On whose behalf.
     pub tenant: TenantId,
+    /// The project that dials; `None`: the call comes in, or is placed by hand.
+    pub project: Option<ProjectId>,
+    /// Whom it means to reach.
+    pub lead: Option<LeadId>,
     /// What runs once somebody picks up.
     pub scenario: ScenarioName,
     /// The scenario's settings.
@@ -121,10 +128,6 @@ pub struct Brief {
     pub fields: BTreeMap<String, String>,
     /// Which try this is to reach the lead, from 1.
     pub attempt_number: u32,
-    /// The project that dials; `None`: the call came in, or was placed by hand.
-    pub project: Option<ProjectId>,
-    /// Whom the project means to reach.
-    pub lead: Option<LeadId>,
     /// The far end's number, if it has one.
     pub number: Option<PhoneNumber>,
 }
@@ -145,12 +148,12 @@ impl Brief {
         Self {
             attempt: order.attempt.clone(),
             tenant: order.tenant.clone(),
+            project: order.project.clone(),
+            lead: order.lead.clone(),
             scenario: order.scenario.clone(),
             settings: order.settings.clone(),
             fields: order.fields.clone(),
             attempt_number: order.attempt_number,
-            project: order.project.clone(),
-            lead: order.lead.clone(),
             number: Some(order.number.clone()),
         }
     }
@@ -204,6 +207,7 @@ impl Conversations {
             listening: None,
             counts: Arc::default(),
             board: None,
+            posts: BTreeMap::new(),
         }
     }
 
@@ -218,6 +222,12 @@ impl Conversations {
     /// With whom calls can be joined.
     pub fn switchboard(&self) -> Option<&Switchboard> {
         self.board.as_ref()
+    }
+
+    /// The same, with tenants who send text messages.
+    #[must_use]
+    pub fn with_texts(self, posts: BTreeMap<TenantId, Post>) -> Self {
+        Self { posts, ..self }
     }
 
     /// The same, with somebody who recognises what callers say.
@@ -421,6 +431,12 @@ impl Conversations {
             let counts = Arc::clone(&self.counts);
             Speech { ear: Ear { recogniser, tenant: brief.tenant.clone() }, answers, counts }
         });
+        let texts = self.posts.get(&brief.tenant).map(|post| {
+            let (attempt, project, lead) = (brief.attempt.clone(), brief.project.clone(), brief.lead.clone());
+            let far_end = if about.direction == Direction::Outbound { &about.callee } else { &about.caller };
+            post.of_call(Whose { attempt, project, lead }, far_end)
+        });
+        let decided = texts.as_ref().map(CallTexts::decided).unwrap_or_default();
         let handing = self.board.clone().map(|board| {
             let parties = [&about.caller, &about.callee].map(|party| PhoneNumber::parse(party).ok());
             let parties = parties.into_iter().flatten().chain(brief.number.clone()).collect();
@@ -431,7 +447,10 @@ impl Conversations {
         let ports = Ports {
             line: Box::new(Talk::line(&talk)),
             lead: Box::new(Arc::clone(&card)),
-            sms: Box::new(NoSms),
+            sms: match texts {
+                Some(texts) => Box::new(texts),
+                None => Box::new(NoSms),
+            },
             clock: Box::new(world::Clock::new(answered, brief.fields.get(world::ZONE_FIELD))),
             random: Box::new(rand::random),
         };
@@ -469,7 +488,13 @@ impl Conversations {
             recording: closed.recording.and_then(kept),
             media: media_report(&closed.report),
             trace,
-            effects: Effects { set_fields: card.written, notes: card.notes, block: card.blocked, call_back },
+            effects: Effects {
+                set_fields: card.written,
+                notes: card.notes,
+                block: card.blocked,
+                call_back,
+                texts: decided.all(),
+            },
         }
     }
 }

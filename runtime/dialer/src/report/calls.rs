@@ -171,7 +171,11 @@ impl Tables {
                     && Day::of(step.started_at) == day
                     && self.is_meant(&step, search).await?
                 {
-                    search.calls.push(*step);
+                    let mut step = *step;
+                    for charge in self.text_charges(&step.attempt, step.texts).await? {
+                        step.kopecks += charge.total;
+                    }
+                    search.calls.push(step);
                 }
                 if search.is_over() {
                     return Ok(Some(item.revision));

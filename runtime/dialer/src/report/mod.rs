@@ -21,6 +21,7 @@ use zvonar_model::{
 use zvonar_store::Key;
 
 use crate::tables::{Lead, Scope, StatRow, Tables};
+use crate::texts::{TextId, TextStatus};
 use crate::{Day, DialerError, Result};
 
 pub use calls::{CallOrder, CallPage, CallPlace};
@@ -111,10 +112,27 @@ pub struct ReportRow {
     pub transfers: Vec<Transfer>,
     /// What recognition costs, of the whole.
     pub recognition: Kopecks,
-    /// What the attempt costs.
+    /// Text messages that were decided.
+    pub texts: Vec<ReportText>,
+    /// What the attempt costs, with its text messages as far as they are charged.
     pub kopecks: Kopecks,
     /// The sum of its ledger lines: the same, or the books are wrong.
     pub lines_sum: Kopecks,
+}
+
+/// A text message of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReportText {
+    /// Its id.
+    pub id: TextId,
+    /// In how many parts.
+    pub segments: u32,
+    /// Where it is.
+    pub status: TextStatus,
+    /// Why, if that is no good news.
+    pub why: Option<String>,
+    /// What was charged for it; `None`: the gateway has told no price yet.
+    pub kopecks: Option<Kopecks>,
 }
 
 /// Sums over a project.
@@ -214,6 +232,23 @@ impl Tables {
     async fn row_of(&self, lead: Option<LeadId>, number: String, record: AttemptRecord) -> Result<ReportRow> {
         let key = self.keys.charge(&record.attempt);
         let charge = self.get::<Charge>(&key).await?.ok_or_else(|| missing(key))?.row;
+        let mut texts = Vec::new();
+        let (mut total, mut lines) =
+            (charge.total, charge.lines.iter().map(|line| line.sum).sum::<Kopecks>());
+        for id in record.sms.iter().filter(|sms| sms.price.is_none()).filter_map(|sms| sms.id.parse().ok()) {
+            let Some(info) = self.text(&id).await? else { continue };
+            if let Some(charge) = self.text_charge(&id).await? {
+                total += charge.total;
+                lines += charge.lines.iter().map(|line| line.sum).sum::<Kopecks>();
+            }
+            texts.push(ReportText {
+                id,
+                segments: info.text.segments,
+                status: info.status(),
+                why: info.reason(),
+                kopecks: info.fate.charged,
+            });
+        }
         Ok(ReportRow {
             lead,
             number,
@@ -233,8 +268,9 @@ impl Tables {
                 .filter(|line| line.kind == Kind::Recognition)
                 .map(|line| line.sum)
                 .sum(),
-            kopecks: charge.total,
-            lines_sum: charge.lines.iter().map(|line| line.sum).sum(),
+            texts,
+            kopecks: total,
+            lines_sum: lines,
         })
     }
 

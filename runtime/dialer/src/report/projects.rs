@@ -5,7 +5,7 @@ use zvonar_campaign::ProjectStatus;
 use zvonar_model::{ProjectId, UnixMillis};
 
 use super::{CallFilter, CallOrder, shown_result};
-use crate::tables::{AttemptStep, Scope, StatCursor, StatRow, StatusCounts, Tables, Tally};
+use crate::tables::{AttemptStep, Scope, StatCursor, StatRow, StatusCounts, Tables, Tally, TextTally};
 use crate::{Day, DialerError, Result};
 
 /// How many calls are read at once where they are counted one by one.
@@ -20,6 +20,8 @@ pub struct ProjectReport {
     pub leads: StatusCounts,
     /// All calls.
     pub calls: Tally,
+    /// All text messages that were charged.
+    pub texts: TextTally,
 }
 
 /// One project.
@@ -33,8 +35,11 @@ pub struct ProjectLine {
     pub status: Option<ProjectStatus>,
     /// Its leads as they are now, whatever the period.
     pub leads: StatusCounts,
-    /// Its calls.
+    /// Its calls, without their text messages.
     pub calls: Tally,
+    /// Text messages that were charged, by the days on which they were decided. None of them, when calls of one result or
+    /// scenario are meant: they are not counted by that.
+    pub texts: TextTally,
     /// The same by scenario and result, the most frequent first.
     pub results: Vec<ResultLine>,
     /// When its last call was over, of those that are meant by the day.
@@ -71,8 +76,12 @@ impl Tables {
             return Err(DialerError::BadFilter(what.into()));
         }
         let cursor = self.folded().await?;
-        let mut report =
-            ProjectReport { lines: Vec::new(), leads: StatusCounts::default(), calls: Tally::default() };
+        let mut report = ProjectReport {
+            lines: Vec::new(),
+            leads: StatusCounts::default(),
+            calls: Tally::default(),
+            texts: TextTally::default(),
+        };
         let projects = match &filter.scope {
             Scope::All => self.projects().await?,
             Scope::Outside => Vec::new(),
@@ -89,6 +98,7 @@ impl Tables {
                 status: Some(row.status),
                 leads: total.leads,
                 calls: Tally::default(),
+                texts: TextTally::default(),
                 results: Vec::new(),
                 last_call: None,
             };
@@ -104,16 +114,18 @@ impl Tables {
                 status: None,
                 leads: StatusCounts::default(),
                 calls: Tally::default(),
+                texts: TextTally::default(),
                 results: Vec::new(),
                 last_call: None,
             };
             self.add_calls(&cursor, &Scope::Outside, total, filter, &mut line).await?;
-            if line.calls.attempts > 0 {
+            if line.calls.attempts > 0 || line.texts.texts > 0 {
                 report.lines.push(line);
             }
         }
         for line in &report.lines {
             report.calls.add(&line.calls);
+            report.texts.add(&line.texts);
         }
         Ok(report)
     }
@@ -178,6 +190,9 @@ fn add_call(call: &AttemptStep, line: &mut ProjectLine) {
 
 fn add_row(row: &StatRow, filter: &CallFilter, line: &mut ProjectLine) {
     let mut any = false;
+    if filter.scenario.is_none() && filter.result.is_none() {
+        line.texts.add(&row.texts);
+    }
     for (scenario, results) in &row.tallies {
         if filter.scenario.as_ref().is_some_and(|wanted| wanted != scenario) {
             continue;

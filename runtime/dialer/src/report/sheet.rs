@@ -75,7 +75,7 @@ pub fn moment(at: UnixMillis) -> String {
 }
 
 /// The header of «Проекты и обзвон роботом».
-pub const PROJECTS: [&str; 15] = [
+pub const PROJECTS: [&str; 17] = [
     "Проект",
     "Название",
     "Статус",
@@ -91,6 +91,8 @@ pub const PROJECTS: [&str; 15] = [
     "Робот, с",
     "Разговор, с",
     "Копеек",
+    "SMS",
+    "Копеек за SMS",
 ];
 
 /// A row of «Проекты и обзвон роботом».
@@ -113,6 +115,8 @@ pub fn project(line: &ProjectLine) -> Vec<Cell> {
         line.calls.robot_seconds.into(),
         line.calls.talk_seconds.into(),
         line.calls.kopecks.0.into(),
+        line.texts.texts.into(),
+        line.texts.kopecks.0.into(),
     ]
 }
 

@@ -11,9 +11,10 @@ use zvonar_ledger::Charge;
 use zvonar_model::{AttemptId, AttemptRecord, LeadId, ProjectId};
 use zvonar_store::{Cursor, Item, Key};
 
-use super::Place;
+use super::{Place, text_places};
 use crate::tables::{
-    AttemptStep, Scope, StatCursor, StatRow, StatusCounts, Step, TRIES, Tables, Tally, decode, named,
+    AttemptStep, Scope, StatCursor, StatRow, StatusCounts, Step, TRIES, Tables, Tally, TenantKeys, TextTally,
+    decode, named,
 };
 use crate::verify::{BookFault, Verified};
 use crate::{Day, DialerError, Result};
@@ -67,6 +68,17 @@ pub enum StatFault {
         /// What the records and the charges give.
         counted: Tally,
     },
+    /// Text messages that were counted wrongly.
+    Texts {
+        /// Whose.
+        scope: Scope,
+        /// Of which day; `None`: of all time.
+        day: Option<Day>,
+        /// What the projection says.
+        stored: TextTally,
+        /// What the charges give.
+        counted: TextTally,
+    },
 }
 
 impl fmt::Display for StatFault {
@@ -86,6 +98,13 @@ impl fmt::Display for StatFault {
                     f,
                     "{stored} leads of project {project} are counted as «{status}», there are {counted}"
                 )
+            }
+            Self::Texts { scope, day, stored, counted } => {
+                write!(f, "the counts of {scope}")?;
+                if let Some(day) = day {
+                    write!(f, " on {day}")?;
+                }
+                write!(f, " say: {stored}; the charges give {counted}")
             }
             Self::Calls { scope, day, of, stored, counted } => {
                 write!(f, "the counts of {scope}")?;
@@ -114,7 +133,8 @@ impl Tables {
             self.verify_leads(&project.project, found).await?;
         }
         let (cursor, rows) = self.stat_snapshot().await?;
-        let counted = self.count_records(&cursor, found).await?;
+        let mut counted = self.count_records(&cursor, found).await?;
+        self.count_texts(&cursor, &mut counted).await?;
         self.verify_steps(&cursor, found).await?;
         let scopes = counted.keys().chain(rows.keys());
         let places: std::collections::BTreeSet<_> = scopes.collect();
@@ -274,6 +294,27 @@ impl Tables {
         }
     }
 
+    /// Counts the text messages whose charges are folded.
+    async fn count_texts(&self, cursor: &StatCursor, rows: &mut BTreeMap<Place, StatRow>) -> Result<()> {
+        let mut after = 0;
+        loop {
+            let charges = self.store.read(self.keys.shard(), &self.keys.charges(), after, BATCH).await?;
+            let Some(last) = charges.last() else { return Ok(()) };
+            after = last.revision;
+            for item in charges.iter().filter(|item| item.revision <= cursor.cursor) {
+                let Some(id) = TenantKeys::charged_text(&item.key) else { continue };
+                // One that is missing is told by the check of the charges.
+                let Some(info) = self.text(&id).await? else { continue };
+                let total = decode::<Charge>(item)?.row.total;
+                for place in text_places(info.text.project.as_ref(), info.text.decided_at) {
+                    let (day, whole) = (Day::of(info.text.decided_at), place.1.is_none());
+                    let row = rows.entry(place).or_default();
+                    row.count_text(info.text.segments, total, day, whole);
+                }
+            }
+        }
+    }
+
     /// Looks for steps of calls that are not recorded.
     async fn verify_steps(&self, cursor: &StatCursor, found: &mut Verified) -> Result<()> {
         let mut after = 0;
@@ -316,6 +357,10 @@ fn same(step: &AttemptStep, due: &mut AttemptStep) -> bool {
 
 /// How two rows tell different things of calls.
 fn differences((scope, day): &Place, stored: &StatRow, counted: &StatRow) -> Vec<StatFault> {
+    if stored.texts != counted.texts {
+        let (scope, day) = (scope.clone(), *day);
+        return vec![StatFault::Texts { scope, day, stored: stored.texts, counted: counted.texts }];
+    }
     let fault =
         |of, stored, counted| StatFault::Calls { scope: scope.clone(), day: *day, of, stored, counted };
     let tally = |row: &StatRow, (scenario, result): &(String, String)| {

@@ -20,12 +20,13 @@ mod fill;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use zvonar_model::ProjectId;
+use zvonar_model::{Kopecks, ProjectId, UnixMillis};
 use zvonar_store::{Commit, Item, Key, Write};
 
 use crate::tables::{
     AttemptStep, Read, Scope, StatCursor, StatRow, StatusCounts, Step, TRIES, Tables, decode, encode,
 };
+use crate::texts::TextStep;
 use crate::{Day, DialerError, Result};
 
 pub use check::StatFault;
@@ -132,6 +133,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) leads: Option<(&'a ProjectId, StatusCounts)>,
     /// The attempt that is over.
     pub(crate) attempt: Option<&'a AttemptStep>,
+    /// The text message that was charged, and how much.
+    pub(crate) text: Option<(&'a TextStep, Kopecks)>,
 }
 
 impl<'a> Parts<'a> {
@@ -156,13 +159,18 @@ impl<'a> Parts<'a> {
                 change.move_one(*moved);
                 (Some(project), None)
             }
-            Step::Tagged { .. } => (None, None),
+            Step::Tagged { .. } | Step::Text(_) => (None, None),
             Step::Found { project, leads } => {
                 leads.iter().for_each(|lead| change.add(lead.status, 1));
                 (Some(project), None)
             }
         };
-        Self { leads: project.filter(|_| change != StatusCounts::default()).map(|of| (of, change)), attempt }
+        let text = match step {
+            Step::Text(text) => text.charged.map(|kopecks| (&**text, kopecks)),
+            _ => None,
+        };
+        let leads = project.filter(|_| change != StatusCounts::default()).map(|of| (of, change));
+        Self { leads, attempt, text }
     }
 
     /// The rows that this touches; some of them twice.
@@ -173,13 +181,21 @@ impl<'a> Parts<'a> {
             let scopes = [Scope::All, Scope::of(attempt.project.as_ref())];
             scopes.into_iter().flat_map(move |scope| [(scope.clone(), None), (scope, Some(day))])
         });
-        leads.into_iter().chain(calls)
+        let texts =
+            self.text.into_iter().flat_map(|(text, _)| text_places(text.project.as_ref(), text.decided_at));
+        leads.into_iter().chain(calls).chain(texts)
     }
 
     /// Adds this to the rows, all of which are there.
     fn fold(&self, rows: &mut BTreeMap<Place, StatRow>, revision: u64) {
         if let Some((project, change)) = &self.leads {
             row(rows, &(Scope::Project((*project).clone()), None)).leads.add_all(change);
+        }
+        if let Some((text, kopecks)) = self.text {
+            for place in text_places(text.project.as_ref(), text.decided_at) {
+                let (day, total) = (Day::of(text.decided_at), place.1.is_none());
+                row(rows, &place).count_text(text.segments, kopecks, day, total);
+            }
         }
         if let Some(attempt) = self.attempt {
             let day = Day::of(attempt.started_at);
@@ -196,9 +212,18 @@ impl<'a> Parts<'a> {
     }
 }
 
+/// Where a text message is counted.
+pub(crate) fn text_places(
+    project: Option<&ProjectId>,
+    decided_at: UnixMillis,
+) -> impl Iterator<Item = Place> + use<> {
+    let (scopes, day) = ([Scope::All, Scope::of(project)], Day::of(decided_at));
+    scopes.into_iter().flat_map(move |scope| [(scope.clone(), None), (scope, Some(day))])
+}
+
 fn row<'a>(rows: &'a mut BTreeMap<Place, StatRow>, place: &Place) -> &'a mut StatRow {
     rows.get_mut(place).expect("the rows of a step are read before it is folded")
 }
 
 /// Whose row it is, and of which day; `None`: the total.
-type Place = (Scope, Option<Day>);
+pub(crate) type Place = (Scope, Option<Day>);

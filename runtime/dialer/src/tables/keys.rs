@@ -1,11 +1,13 @@
 //! The only place where keys are built: no caller can name another tenant's.
 
+use zvonar_gateways::SmsId;
 use zvonar_ledger::Month;
 use zvonar_model::{AttemptId, LeadId, OperatorId, PhoneNumber, ProjectId, ScenarioName, TenantId};
 use zvonar_store::{Key, Shard};
 
 use super::stats::Scope;
 use crate::Day;
+use crate::texts::TextId;
 
 /// The keys of one tenant.
 ///
@@ -32,6 +34,14 @@ use crate::Day;
 /// | `<tenant>.balance.paid` | the fold of the payments |
 /// | `<tenant>.fee.<month>=<operator>` | the subscription fee of an operator's place |
 /// | `<tenant>.balance.fees` | the fold of the fees |
+/// | `<tenant>.sms.<attempt>=<n>` | the n-th text message of an attempt: what was decided; the journal of them |
+/// | `<tenant>.smsopen.<attempt>=<n>` | where it is, as long as something is to be done about it |
+/// | `<tenant>.smsdone.<attempt>=<n>` | the same from then on |
+/// | `<tenant>.smsnumber.<number>` | which message the gateway knows by this number |
+/// | `<tenant>.charge.<attempt>=sms=<n>` | what it costs, in the journal of charges |
+/// | `<tenant>.outbox.state` | whether messages may go out, and how many did today |
+/// | `<tenant>.texted.<number>` | how many messages somebody got today |
+/// | `=sms.<account>.numbers` | the numbers that messages of an account at a gateway had, whosever they were |
 /// | `<tenant>.deployment.<scenario>` | which versions of a scenario are in use |
 /// | `<tenant>.release.<scenario>.<number>` | one version; its archive is a blob |
 /// | `<tenant>.operator.<operator>` | an operator |
@@ -235,6 +245,72 @@ impl TenantKeys {
         self.root.then("balance").then("total")
     }
 
+    /// The journal of text messages that were decided.
+    pub(crate) fn texts(&self) -> Key {
+        self.root.then("sms")
+    }
+
+    pub(crate) fn text(&self, id: &TextId) -> Key {
+        self.texts().then(&text_token(id))
+    }
+
+    pub(crate) fn open_texts(&self) -> Key {
+        self.root.then("smsopen")
+    }
+
+    pub(crate) fn open_text(&self, id: &TextId) -> Key {
+        self.open_texts().then(&text_token(id))
+    }
+
+    pub(crate) fn done_text(&self, id: &TextId) -> Key {
+        self.root.then("smsdone").then(&text_token(id))
+    }
+
+    /// The message that a key of [`TenantKeys::texts`] or [`TenantKeys::open_texts`] is of.
+    pub(crate) fn text_of(key: &Key) -> Option<TextId> {
+        // The token is encoded: see [`Key::then`].
+        let (attempt, ordinal) = key.last().split_once("=3d")?;
+        Some(TextId { attempt: AttemptId::new(attempt).ok()?, ordinal: ordinal.parse().ok()? })
+    }
+
+    pub(crate) fn text_number(&self, number: SmsId) -> Key {
+        self.root.then("smsnumber").then(&number.to_string())
+    }
+
+    /// `=` is in no id, so this is no attempt's own charge.
+    pub(crate) fn text_charge(&self, id: &TextId) -> Key {
+        self.charges().then(&format!("{}=sms={}", id.attempt, id.ordinal))
+    }
+
+    /// The message that a charge is of, if it is of one.
+    pub(crate) fn charged_text(charge: &Key) -> Option<TextId> {
+        let (attempt, ordinal) = charge.last().split_once("=3dsms=3d")?;
+        Some(TextId { attempt: AttemptId::new(attempt).ok()?, ordinal: ordinal.parse().ok()? })
+    }
+
+    /// The n-th step of a message.
+    pub(crate) fn text_step(&self, id: &TextId, nth: u32) -> Key {
+        self.steps().then(&format!("text={}={}={nth}", id.attempt, id.ordinal))
+    }
+
+    pub(crate) fn outboxes(&self) -> Key {
+        self.root.then("outbox")
+    }
+
+    pub(crate) fn outbox(&self) -> Key {
+        self.outboxes().then("state")
+    }
+
+    pub(crate) fn texted(&self, number: &PhoneNumber) -> Key {
+        self.root.then("texted").then(number.digits())
+    }
+
+    /// The counter of an account at a gateway, which may be several tenants': it is nobody's own, and no tenant's name
+    /// begins like this.
+    pub(crate) fn account_numbers(account: &str) -> (Shard, Key) {
+        (Shard::of(account), Key::root("=sms").then(account).then("numbers"))
+    }
+
     pub(crate) fn deployments(&self) -> Key {
         self.root.then("deployment")
     }
@@ -276,6 +352,10 @@ impl TenantKeys {
     }
 }
 
+fn text_token(id: &TextId) -> String {
+    format!("{}={}", id.attempt, id.ordinal)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,6 +368,16 @@ mod tests {
         assert_eq!(TenantKeys::added_position(&keys.changed_step("edited", &project, 7)), None);
         let attempt = AttemptId::new("added").unwrap();
         assert_eq!(TenantKeys::added_position(&keys.attempt_step(&attempt)), None);
+    }
+
+    #[test]
+    fn a_message_is_read_back_from_its_keys_and_is_no_attempts_charge() {
+        let keys = TenantKeys::new(&TenantId::new("acme").unwrap());
+        let attempt = AttemptId::new("sms-3d_9").unwrap();
+        let id = TextId { attempt: attempt.clone(), ordinal: 12 };
+        assert_eq!(TenantKeys::text_of(&keys.open_text(&id)), Some(id.clone()));
+        assert_eq!(TenantKeys::charged_text(&keys.text_charge(&id)), Some(id));
+        assert_eq!(TenantKeys::charged_text(&keys.charge(&attempt)), None);
     }
 
     #[test]

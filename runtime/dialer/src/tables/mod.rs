@@ -20,7 +20,7 @@ pub use releases::{Deployment, Release, Withdrawn};
 pub use rows::{BalanceRow, Blocked, DialRules, Edit, Epoch, Intent, Lead, Project, Stage};
 pub(crate) use rows::{ConsentRow, Glance, LeaseRow, PaidRow, Payment, PersonRow, Quota, Row};
 pub(crate) use stats::{Fill, MAX_RESULT, OTHER_RESULTS, StatCursor, StatRow};
-pub use stats::{Scope, StatusCounts, Tally};
+pub use stats::{Scope, StatusCounts, Tally, TextTally};
 pub use steps::{AttemptStep, Standing, Step};
 
 use crate::{DialerError, Policy, Result};

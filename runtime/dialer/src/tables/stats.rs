@@ -161,6 +161,43 @@ impl Tally {
     }
 }
 
+/// Text messages that were charged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TextTally {
+    /// How many.
+    pub texts: u64,
+    /// In how many parts.
+    pub segments: u64,
+    /// What they cost.
+    pub kopecks: Kopecks,
+}
+
+impl TextTally {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Counts one more, of so many parts.
+    pub(crate) fn count(&mut self, segments: u32, kopecks: Kopecks) {
+        self.texts += 1;
+        self.segments += u64::from(segments);
+        self.kopecks += kopecks;
+    }
+
+    /// Both together.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.texts += other.texts;
+        self.segments += other.segments;
+        self.kopecks += other.kopecks;
+    }
+}
+
+impl std::fmt::Display for TextTally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} text messages in {} parts, {}", self.texts, self.segments, self.kopecks)
+    }
+}
+
 /// Tallies by scenario (empty: none ran), then by result.
 pub(crate) type Tallies = BTreeMap<String, BTreeMap<String, Tally>>;
 
@@ -175,10 +212,13 @@ pub(crate) struct StatRow {
     /// What came of the calls.
     #[serde(default)]
     pub(crate) tallies: Tallies,
+    /// Text messages, on the days on which they were decided.
+    #[serde(default, skip_serializing_if = "TextTally::is_empty")]
+    pub(crate) texts: TextTally,
     /// The revisions of the first and the last of its attempts' steps: where a report looks for them.
     #[serde(default)]
     pub(crate) steps: Option<(u64, u64)>,
-    /// In a total: the first and the last day with attempts.
+    /// In a total: the first and the last day with attempts or text messages.
     #[serde(default)]
     pub(crate) days: Option<(Day, Day)>,
     /// When the last attempt was over.
@@ -201,6 +241,15 @@ impl StatRow {
     /// Whether there were more results than are told apart.
     pub(crate) fn has_other(&self) -> bool {
         self.tallies.get("").is_some_and(|results| results.contains_key(OTHER_RESULTS))
+    }
+
+    /// Counts a text message of a day. `total`: this is no day's row.
+    pub(crate) fn count_text(&mut self, segments: u32, kopecks: Kopecks, day: Day, total: bool) {
+        self.texts.count(segments, kopecks);
+        if total {
+            let (first, last) = self.days.unwrap_or((day, day));
+            self.days = Some((first.min(day), last.max(day)));
+        }
     }
 
     /// Counts an attempt, whose step has this revision.

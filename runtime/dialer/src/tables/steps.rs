@@ -14,6 +14,7 @@ use zvonar_model::{
 };
 
 use super::{Lead, Row};
+use crate::texts::TextStep;
 
 /// Something that happened to leads: written in the commit that made it so, never edited.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -51,6 +52,8 @@ pub enum Step {
         /// Whose.
         leads: Vec<LeadId>,
     },
+    /// A text message has come further, or was charged.
+    Text(Box<TextStep>),
     /// Leads that were in a project before this journal was kept: written once, by the first program that keeps it.
     Found {
         /// In which.
@@ -77,6 +80,7 @@ impl<'de> Deserialize<'de> for Step {
             Removed,
             Edited,
             Tagged,
+            Text,
             Found,
         }
 
@@ -127,6 +131,7 @@ impl<'de> Deserialize<'de> for Step {
                         let Many { project, leads } = Many::deserialize(rest)?;
                         Step::Tagged { project, leads }
                     }
+                    Kind::Text => Step::Text(Box::new(TextStep::deserialize(rest)?)),
                     Kind::Found => {
                         let Many { project, leads } = Many::deserialize(rest)?;
                         Step::Found { project, leads }
@@ -189,11 +194,14 @@ pub struct AttemptStep {
     pub robot_seconds: u64,
     /// Seconds of talk with whomever the caller was handed to, started ones counted.
     pub talk_seconds: u64,
-    /// What it costs.
+    /// What it costs; on a page of calls with its text messages, as far as they are charged.
     pub kopecks: Kopecks,
     /// To whom the caller was handed, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub transfers: Vec<Transfer>,
+    /// How many text messages were decided that are charged by themselves.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub texts: u32,
     /// The lead's tags at that time.
     #[serde(default)]
     pub tags: Vec<String>,
@@ -221,6 +229,7 @@ impl AttemptStep {
             talk_seconds: record.phases.talk.seconds_up(),
             kopecks: charge.total,
             transfers: record.transfers.clone(),
+            texts: record.sms.iter().filter(|sms| sms.price.is_none()).count() as u32,
             tags: lead.map_or_else(Vec::new, |(before, _)| before.tags.iter().cloned().collect()),
             moved: lead
                 .map(|(before, after)| (before.progress.state.status(), after.progress.state.status())),
@@ -236,6 +245,11 @@ impl AttemptStep {
     pub fn is_lost(&self) -> bool {
         self.transfers.iter().any(|one| one.to_operator) && !self.transfers.iter().any(|one| one.connected)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes what it asks about by reference")]
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 #[cfg(test)]
@@ -263,6 +277,7 @@ mod tests {
             talk_seconds: 0,
             kopecks: Kopecks(0),
             transfers: vec![Transfer { to_operator: true, ..Transfer::default() }],
+            texts: 0,
             tags: Vec::new(),
             moved: Some((LeadStatus::New, LeadStatus::Again)),
         };

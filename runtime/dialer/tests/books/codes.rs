@@ -35,7 +35,8 @@ fn config(ports: u16, phones: Option<Arc<PhoneBook>>, trunks: Vec<TrunkConfig>) 
         media: MediaConfig { ports: ports..=ports + 39, threads: 1, ..MediaConfig::new(HERE) },
         calls: 10,
         phones,
-        seed: u64::from(ports),
+        // Call-IDs come of it: a telephone that comes again is another one.
+        seed: rand::random(),
     }
 }
 

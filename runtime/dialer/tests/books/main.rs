@@ -20,6 +20,7 @@ mod rehearsal;
 mod reports;
 mod short;
 mod stats;
+mod texts;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};

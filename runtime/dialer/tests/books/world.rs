@@ -15,7 +15,7 @@ use zvonar_dialer::{
 use zvonar_ledger::PriceList;
 use zvonar_model::{
     AttemptId, Kopecks, LeadId, Millis, Outcome, Phases, PhoneNumber, ProjectId, RecognisedAnswer,
-    ScenarioName, SystemResult, TalkEnd, TenantId, Transfer, TrunkId, UnixMillis,
+    ScenarioName, SentSms, SystemResult, TalkEnd, TenantId, Transfer, TrunkId, UnixMillis,
 };
 use zvonar_store::SharedStore;
 
@@ -90,7 +90,7 @@ impl Carrier {
                     report.answers.push(RecognisedAnswer::lasting(Millis(dice.random_range(0..40_000))));
                 }
                 if dice.random_bool(0.2) {
-                    report.sms.push((dice.random_range(1..4), Kopecks(180)));
+                    report.sms.push(SentSms::priced(dice.random_range(1..4), Kopecks(180)));
                 }
                 report.effects = Effects {
                     set_fields: [("heard".to_owned(), robot.to_string())].into(),
@@ -205,8 +205,8 @@ pub(crate) fn naive_price(report: &CallReport) -> i64 {
             80
         };
     }
-    for (segments, price) in &report.sms {
-        kopecks += i64::from(*segments) * price.0;
+    for sms in &report.sms {
+        kopecks += i64::from(sms.segments) * sms.price.map_or(0, |price| price.0);
     }
     kopecks
 }

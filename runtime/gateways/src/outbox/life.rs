@@ -96,6 +96,11 @@ pub enum Failure {
     },
     /// It could not be sent while it was of use.
     TooLate,
+    /// Our own rules forbid it.
+    Forbidden {
+        /// Which, in words.
+        why: String,
+    },
 }
 
 /// What is to be done about a message.
@@ -157,6 +162,15 @@ impl Life {
             }
             _ => Begin::No,
         }
+    }
+
+    /// Our own rules forbid it: it is not sent, ever. `false`: it has left, or it is settled already.
+    pub fn forbid(&mut self, now: UnixMillis, why: String) -> bool {
+        let waits = matches!(self.state, State::Queued { .. });
+        if waits {
+            self.fail(now, Failure::Forbidden { why });
+        }
+        waits
     }
 
     /// The gateway has answered, or not.

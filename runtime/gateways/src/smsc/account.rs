@@ -48,6 +48,14 @@ pub enum Account {
 }
 
 impl Account {
+    /// The same for the same account, and tells nothing of its secrets: messages of one account are numbered together.
+    pub fn identity(&self) -> String {
+        match self {
+            Self::Login { login, .. } => format!("login {login}"),
+            Self::Key(key) => format!("key {}", hex::encode(Md5::digest(key.reveal()))),
+        }
+    }
+
     /// The fields that say who asks.
     pub(crate) fn fields(&self) -> Vec<(&'static str, String)> {
         match self {

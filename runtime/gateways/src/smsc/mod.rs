@@ -1,11 +1,11 @@
 //! SMSC (smsc.ru): its requests, answers, statuses and callbacks, and the client that puts them on the wire.
 
 mod account;
-mod answer;
+pub(crate) mod answer;
 mod callback;
 mod client;
 mod code;
-mod request;
+pub(crate) mod request;
 
 pub use account::{Account, Secret, SecretFault};
 pub(crate) use callback::signatures;

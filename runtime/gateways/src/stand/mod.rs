@@ -7,8 +7,10 @@
 //! What becomes of a message is said by the last two digits of its number: `07` and `08` are refused (errors 7 and 8),
 //! `03` expires, `20` cannot be delivered, all others are delivered.
 
+mod direct;
 mod server;
 
+pub use direct::Direct;
 pub use server::{Running, StandFault, serve};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -43,6 +45,8 @@ pub struct StandSettings {
     pub sent_after: Duration,
     /// How long it takes from then on.
     pub done_after: Duration,
+    /// How long an answer takes, once the question was heard.
+    pub answers_after: Duration,
     /// News is signed with it.
     pub secret: Option<Secret>,
 }
@@ -55,6 +59,7 @@ impl Default for StandSettings {
             price: Kopecks(180),
             sent_after: Duration::from_secs(1),
             done_after: Duration::from_secs(3),
+            answers_after: Duration::ZERO,
             secret: None,
         }
     }
@@ -209,6 +214,11 @@ impl Stand {
     /// Somebody has paid.
     pub fn pay(&mut self, sum: Kopecks) {
         self.balance += sum;
+    }
+
+    /// How long an answer takes.
+    pub fn answers_after(&self) -> Duration {
+        self.settings.answers_after
     }
 
     /// How many questions were asked, whatever was answered.

@@ -195,7 +195,12 @@ async fn answer(State(desk): State<Desk>, request: Request) -> Response {
             Err(why) => (StatusCode::BAD_REQUEST, why).into_response(),
         },
         (&Method::GET | &Method::POST, path) if path.starts_with("/sys/") => {
-            match desk.with(|stand, now| stand.answer(now, path, &sent)) {
+            let (reply, after) =
+                desk.with(|stand, now| (stand.answer(now, path, &sent), stand.answers_after()));
+            if !after.is_zero() {
+                tokio::time::sleep(after).await;
+            }
+            match reply {
                 Reply::Whole(body) => body.into_response(),
                 Reply::Failure => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
                 Reply::Silence => std::future::pending().await,

@@ -126,7 +126,6 @@ impl Bridge {
     fn new(now: Instant) -> Self {
         Self {
             line: None,
-
             shift: None,
             last_sound: None,
             begun: now,
@@ -233,7 +232,8 @@ impl Stream {
             }
             Kind::Key { .. } => (event_send?, self.place_key(now, passing, pressed.is_some())?),
         };
-        let Slot { sequence, timestamp, marker, .. } = slot;
+        let Slot { sequence, timestamp, marker, reordered } = slot;
+        self.report.packets_sent += u64::from(reordered); // the others are counted as they take their number
         if matches!(passing.kind, Kind::Sound(_)) {
             self.record_passed(now, codec, timestamp, packet.get(passing.payload.clone())?, tap);
         }
@@ -298,7 +298,8 @@ impl Stream {
         let timestamp = match near {
             Some(theirs) if until.is_none_or(|until| ahead(theirs, until) >= 0) => theirs,
             Some(theirs) if !passing.marker && until.is_some_and(|until| ahead(theirs, until) < -LATE) => {
-                let since = *bridge.late_since.get_or_insert(now);
+                let since = bridge.late_since.filter(|since| now < *since + 2 * LATE_FOR).unwrap_or(now);
+                bridge.late_since = Some(since);
                 bridge.interrupt();
                 if now.saturating_duration_since(since) < LATE_FOR {
                     return None;

@@ -338,7 +338,9 @@ fn project_json(tables: &Tables, line: &ProjectLine) -> Value {
     json!({
         "tenant": tables.tenant(), "project": line.project, "title": line.title,
         "status": line.status.as_ref().map(|status| status.title()), "leads": line.leads,
-        "calls": tally_json(&line.calls), "answered_percent": line.answered_percent(), "results": results,
+        "calls": tally_json(&line.calls),
+        "texts": {"texts": line.texts.texts, "segments": line.texts.segments, "kopecks": line.texts.kopecks.0},
+        "answered_percent": line.answered_percent(), "results": results,
         "last_call": line.last_call,
     })
 }
@@ -350,7 +352,7 @@ fn call_json(tables: &Tables, call: &AttemptStep, employees: &Employees, said: O
         "direction": call.direction, "number": number, "started_at": call.started_at,
         "answered_at": call.answered_at, "ended_at": call.ended_at, "result": call.result,
         "scenario": call.scenario, "keys": call.keys, "robot_s": call.robot_seconds,
-        "talk_s": call.talk_seconds, "kopecks": call.kopecks.0, "tags": call.tags,
+        "talk_s": call.talk_seconds, "kopecks": call.kopecks.0, "texts": call.texts, "tags": call.tags,
         "responsible": employees.responsible(call),
         "transfers": call.transfers.iter().map(transfer_json).collect::<Vec<_>>(),
         "call_result": said.map(|said| json!({

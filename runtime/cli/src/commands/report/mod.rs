@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::json;
-use zvonar_dialer::{ReportRow, Tables};
+use zvonar_dialer::{ReportRow, ReportText, Tables};
 use zvonar_model::{Kopecks, RecognisedAnswer};
 
 use super::Failure;
@@ -63,6 +63,8 @@ fn print_json(rows: &[ReportRow]) -> Result<(), Failure> {
             "answers": row.answers,
             "recognition_kopecks": row.recognition.0,
             "answered": row.answered,
+            "texts": row.texts,
+            "sms_kopecks": row.texts.iter().filter_map(|text| text.kopecks).map(|sum| sum.0).sum::<i64>(),
             "robot_s": row.robot_seconds,
             "wait_s": row.wait_seconds,
             "talk_s": row.talk_seconds,
@@ -89,6 +91,7 @@ fn print_table(rows: &[ReportRow]) -> Result<(), Failure> {
         "Номер",
         "Результат",
         "Сказано",
+        "SMS",
         "Робот, с",
         "Ответы, коп.",
         "Копеек",
@@ -100,6 +103,7 @@ fn print_table(rows: &[ReportRow]) -> Result<(), Failure> {
             row.number.clone(),
             row.result.clone(),
             said(&row.answers),
+            sent(&row.texts),
             row.robot_seconds.to_string(),
             row.recognition.0.to_string(),
             row.kopecks.0.to_string(),
@@ -112,12 +116,13 @@ fn print_table(rows: &[ReportRow]) -> Result<(), Failure> {
         String::new(),
         totals.kopecks.to_string(),
         format!("ответов: {}", rows.iter().map(|row| row.answers.len()).sum::<usize>()),
+        rows.iter().map(|row| row.texts.len()).sum::<usize>().to_string(),
         totals.robot_seconds.to_string(),
         rows.iter().map(|row| row.recognition.0).sum::<i64>().to_string(),
         totals.kopecks.0.to_string(),
         totals.lines.0.to_string(),
     ]);
-    for column in 4..8 {
+    for column in 5..9 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -130,6 +135,15 @@ fn said(answers: &[RecognisedAnswer]) -> String {
     let one =
         |answer: &RecognisedAnswer| format!("«{}» {}", answer.text, answer.phrase.as_deref().unwrap_or("–"));
     answers.iter().map(one).collect::<Vec<_>>().join("\n")
+}
+
+/// The messages of a call, a line each: `Доставлено, 360 коп.`.
+fn sent(texts: &[ReportText]) -> String {
+    let one = |text: &ReportText| {
+        let price = text.kopecks.map_or(String::new(), |sum| format!(", {} коп.", sum.0));
+        format!("{}{price}", text.status.title())
+    };
+    texts.iter().map(one).collect::<Vec<_>>().join("\n")
 }
 
 struct Totals {

@@ -34,6 +34,9 @@ pub use sheet::TimeSheet;
 /// How often one call may be handed on by those who took it.
 pub const MOST_HANDS: u32 = 10;
 
+/// A wait in which nobody was even rung, as the reports have it.
+const NOBODY_FREE: &str = "Нет свободного оператора";
+
 /// With whom calls can be joined: the desks of a host and its switch. Clones are the same.
 #[derive(Debug, Clone)]
 pub struct Switchboard {
@@ -312,9 +315,14 @@ impl Handing {
                         self.sheet.stop(on.at(at));
                         let transfer = self.sheet.transfer(part);
                         transfer.operator = responsible;
-                        transfer.missed = Some(SystemResult::Lost.title().into());
-                        self.result = Some(SystemResult::Lost);
-                        return Err(on.gone());
+                        transfer.missed = Some(NOBODY_FREE.into());
+                        // It may be this side that has had enough of the call.
+                        let gone = on.gone();
+                        if gone == LineError::HungUp {
+                            transfer.missed = Some(SystemResult::Lost.title().into());
+                            self.result = Some(SystemResult::Lost);
+                        }
+                        return Err(gone);
                     }
                 },
                 told = waiting.next() => told,
@@ -352,7 +360,7 @@ impl Handing {
                 return self.failed(part, why.into());
             }
             (GivenUp::QueueFull, _) => (TransferEnd::Nobody, "Очередь заполнена", None),
-            (GivenUp::WaitedLongEnough, None) => (TransferEnd::Nobody, "Нет свободного оператора", None),
+            (GivenUp::WaitedLongEnough, None) => (TransferEnd::Nobody, NOBODY_FREE, None),
             (GivenUp::WaitedLongEnough, Some(how)) => {
                 let (end, result) = match how {
                     Miss::NoAnswer | Miss::Unreachable => {

@@ -60,7 +60,7 @@ struct Left {
 
 /// Two calls side by side, a clock that is moved by hand, and a driver as the media thread is one: it ticks each stream
 /// every 20 ms, at once when it hurries, and hands on what is to be passed.
-struct Line2 {
+struct Joined {
     start: Instant,
     now_ms: u64,
     streams: [Stream; 2],
@@ -75,7 +75,7 @@ struct Line2 {
 
 const FIRST: StreamIds = StreamIds { ssrc: 77, sequence: 65_530, timestamp: u32::MAX - 4000 };
 
-impl Line2 {
+impl Joined {
     fn new() -> Self {
         Self::with([plan(CALLER), plan(OPERATOR)])
     }
@@ -237,7 +237,7 @@ fn event(n: u16, pressed: u16, marker: bool) -> Header {
 
 #[test]
 fn what_the_operator_says_leaves_to_the_caller_as_it_comes_and_goes_on_where_our_prompt_stopped() {
-    let mut line = Line2::new();
+    let mut line = Joined::new();
     line.play(CALLER, prompt(40));
     line.wait(50);
     line.bridge();
@@ -262,7 +262,7 @@ fn what_the_operator_says_leaves_to_the_caller_as_it_comes_and_goes_on_where_our
 
 #[test]
 fn what_was_lost_is_a_hole_what_was_out_of_order_stays_so_and_nothing_is_doubled() {
-    let mut line = Line2::bridged();
+    let mut line = Joined::bridged();
     for n in [0, 1, 4, 3, 3, 5, 4, 7] {
         line.operator(n);
         line.wait(20);
@@ -270,11 +270,12 @@ fn what_was_lost_is_a_hole_what_was_out_of_order_stays_so_and_nothing_is_doubled
     let numbers: Vec<String> =
         line.heard().split(" | ").map(|packet| packet.split(' ').nth(1).expect("two").to_owned()).collect();
     assert_eq!(numbers.join(" "), "0:8@0* 1:8@160 4:8@640 3:8@480 5:8@800 7:8@1120");
+    assert_eq!(line.streams[CALLER].report().packets_sent, 6);
 }
 
 #[test]
 fn laws_that_differ_are_recoded_byte_by_byte_and_packets_of_any_length_pass() {
-    let mut line = Line2::with([MediaPlan { codec: Codec::Pcmu, ..plan(CALLER) }, plan(OPERATOR)]);
+    let mut line = Joined::with([MediaPlan { codec: Codec::Pcmu, ..plan(CALLER) }, plan(OPERATOR)]);
     line.bridge();
     let all: Vec<u8> = (0..480u16).map(|n| n as u8).collect();
     line.say(OPERATOR, sound(0), &all);
@@ -291,7 +292,7 @@ fn laws_that_differ_are_recoded_byte_by_byte_and_packets_of_any_length_pass() {
 
 #[test]
 fn a_header_that_is_longer_than_ours_and_padding_are_left_behind() {
-    let mut line = Line2::bridged();
+    let mut line = Joined::bridged();
     let mut packet = vec![0; 12];
     sound(0).write(packet.first_chunk_mut().expect("twelve"));
     packet[0] = 0xb1; // padding, extension, one contributing source
@@ -305,7 +306,7 @@ fn a_header_that_is_longer_than_ours_and_padding_are_left_behind() {
 
 #[test]
 fn a_key_passes_under_the_others_payload_type_and_is_told_too() {
-    let mut line = Line2::bridged();
+    let mut line = Joined::bridged();
     line.operator(0);
     line.wait(20);
     for (n, payload) in
@@ -325,7 +326,7 @@ fn a_key_passes_under_the_others_payload_type_and_is_told_too() {
 
 #[test]
 fn sound_beside_the_packets_of_a_key_passes_too() {
-    let mut line = Line2::bridged();
+    let mut line = Joined::bridged();
     line.operator(0);
     line.wait(20);
     for n in 0..3u16 {
@@ -344,7 +345,7 @@ fn sound_beside_the_packets_of_a_key_passes_too() {
 
 #[test]
 fn a_key_for_a_far_end_without_events_is_sung_in_place_of_the_sound() {
-    let mut line = Line2::with([MediaPlan { event_send: None, ..plan(CALLER) }, plan(OPERATOR)]);
+    let mut line = Joined::with([MediaPlan { event_send: None, ..plan(CALLER) }, plan(OPERATOR)]);
     line.bridge();
     let mut detector = crate::inband::KeyDetector::default();
     let mut heard = String::new();
@@ -370,7 +371,7 @@ fn a_key_for_a_far_end_without_events_is_sung_in_place_of_the_sound() {
 
 #[test]
 fn a_key_told_by_the_signalling_passes_and_without_a_bridge_it_does_not() {
-    let mut line = Line2::new();
+    let mut line = Joined::new();
     line.streams[CALLER].pass_key('7');
     line.wait(100);
     assert_eq!(line.heard(), "");
@@ -383,7 +384,7 @@ fn a_key_told_by_the_signalling_passes_and_without_a_bridge_it_does_not() {
 
 #[test]
 fn in_the_others_silence_packets_of_silence_keep_the_pace_and_he_comes_back_in_his_place() {
-    let mut line = Line2::bridged();
+    let mut line = Joined::bridged();
     line.operator(0);
     line.wait(200);
     line.operator(10);
@@ -398,7 +399,7 @@ fn in_the_others_silence_packets_of_silence_keep_the_pace_and_he_comes_back_in_h
 
 #[test]
 fn what_a_network_held_back_is_dropped_when_its_time_was_filled() {
-    let mut line = Line2::bridged();
+    let mut line = Joined::bridged();
     for n in 0..5 {
         line.operator(n);
         line.wait(20);
@@ -425,7 +426,7 @@ fn what_a_network_held_back_is_dropped_when_its_time_was_filled() {
 /// Some telephones stop their clock while they are muted.
 #[test]
 fn a_clock_that_stood_still_is_followed_after_a_moment() {
-    let mut line = Line2::bridged();
+    let mut line = Joined::bridged();
     line.operator(0);
     line.wait(1000);
     line.left[CALLER].clear();
@@ -441,7 +442,7 @@ fn a_clock_that_stood_still_is_followed_after_a_moment() {
 
 #[test]
 fn a_jump_of_the_clock_with_a_marker_and_a_new_source_are_followed_at_once() {
-    let mut line = Line2::bridged();
+    let mut line = Joined::bridged();
     line.operator(0);
     line.wait(20);
     line.say(OPERATOR, Header { marker: true, timestamp: 3, ..sound(1) }, &[1; FRAME]);
@@ -457,7 +458,7 @@ fn a_jump_of_the_clock_with_a_marker_and_a_new_source_are_followed_at_once() {
 
 #[test]
 fn a_prompt_is_heard_in_place_of_the_other_party_and_the_bridge_goes_on_after_it() {
-    let mut line = Line2::bridged();
+    let mut line = Joined::bridged();
     for n in 0..20 {
         if n == 5 {
             line.play(CALLER, prompt(100));
@@ -485,7 +486,7 @@ fn a_prompt_is_heard_in_place_of_the_other_party_and_the_bridge_goes_on_after_it
 
 #[test]
 fn a_key_pressed_while_the_other_hears_a_prompt_reaches_him_all_the_same() {
-    let mut line = Line2::bridged();
+    let mut line = Joined::bridged();
     line.play(CALLER, prompt(200));
     line.wait(40);
     line.say(OPERATOR, event(0, 0, true), &[5, 10, 0, 160]);
@@ -501,7 +502,7 @@ fn a_key_pressed_while_the_other_hears_a_prompt_reaches_him_all_the_same() {
 
 #[test]
 fn music_ends_with_the_bridge_and_an_announcement_is_played_out() {
-    let mut line = Line2::new();
+    let mut line = Joined::new();
     line.play(CALLER, prompt(40).repeated());
     line.play(OPERATOR, prompt(60));
     line.wait(20);
@@ -517,8 +518,8 @@ fn music_ends_with_the_bridge_and_an_announcement_is_played_out() {
 
 #[test]
 fn whoever_holds_us_is_sent_nothing_and_hears_the_other_again_when_he_takes_us_back() {
-    let mut line = Line2::bridged();
-    let start_plan = |line: &mut Line2, send| {
+    let mut line = Joined::bridged();
+    let start_plan = |line: &mut Joined, send| {
         let now = line.now();
         line.streams[CALLER].start(now, MediaPlan { send, ..plan(CALLER) });
     };
@@ -537,7 +538,7 @@ fn whoever_holds_us_is_sent_nothing_and_hears_the_other_again_when_he_takes_us_b
 
 #[test]
 fn comfort_noise_takes_no_number_and_is_silence() {
-    let mut line = Line2::bridged();
+    let mut line = Joined::bridged();
     line.operator(0);
     line.wait(20);
     line.say(OPERATOR, Header { payload_type: 13, ..sound(1) }, &[60]);
@@ -552,7 +553,7 @@ fn comfort_noise_takes_no_number_and_is_silence() {
 
 #[test]
 fn the_callers_recording_has_what_he_hears_in_its_place_whatever_the_network_did() {
-    let mut line = Line2::bridged();
+    let mut line = Joined::bridged();
     let now = line.now();
     line.streams[CALLER].record(now);
     for (n, wait) in [(0, 20), (1, 35), (3, 0), (2, 25), (5, 20), (6, 0)] {
@@ -577,7 +578,7 @@ proptest! {
     fn no_packet_makes_a_bridge_panic(
         packets in proptest::collection::vec((0usize..2, 0u8..3, proptest::collection::vec(any::<u8>(), 0..300)), 0..60),
     ) {
-        let mut line = Line2::bridged();
+        let mut line = Joined::bridged();
         for (who, kind, mut packet) in packets {
             if packet.len() > 12 {
                 packet[0] &= 0xbf;

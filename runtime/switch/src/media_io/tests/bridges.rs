@@ -105,18 +105,22 @@ impl Pair {
     }
 }
 
-/// What share of the sound is this tone (Goertzel), and how loud it is in all.
+/// What share of the sound is this tone (Goertzel, packet by packet, so that one that is missing does not spoil the
+/// rest), and how loud it is in all.
 fn share(samples: &[i16], hz: f32) -> (f32, f32) {
     let factor = 2.0 * (TAU * hz / 8000.0).cos();
-    let (mut one, mut two, mut total) = (0.0_f32, 0.0_f32, 1.0_f32);
-    for sample in samples {
-        let sample = f32::from(*sample);
-        let next = sample + factor * one - two;
-        (two, one) = (one, next);
-        total += sample * sample;
+    let (mut found, mut total) = (0.0, 1.0);
+    for packet in samples.chunks_exact(FRAME) {
+        let (mut one, mut two) = (0.0_f32, 0.0_f32);
+        for sample in packet {
+            let sample = f32::from(*sample);
+            let next = sample + factor * one - two;
+            (two, one) = (one, next);
+            total += sample * sample;
+        }
+        found += (one * one + two * two - factor * one * two) * 2.0 / FRAME as f32;
     }
-    let energy = one * one + two * two - factor * one * two;
-    (energy * 2.0 / samples.len().max(1) as f32 / total, level::dbfs(samples))
+    (found / total, level::dbfs(samples))
 }
 
 #[track_caller]

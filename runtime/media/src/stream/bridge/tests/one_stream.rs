@@ -72,7 +72,7 @@ impl Phone {
 
 /// Plays a script; afterwards looks at everything that left to the caller.
 fn play_script(steps: &[Step], far_off: i32) -> Result<(), TestCaseError> {
-    let mut line = Line2::bridged();
+    let mut line = Joined::bridged();
     let mut phone = Phone { header: sound(0), under_way: Vec::new(), lost: 0 };
     let mut holes_allowed = 0;
     let mut quiet_since: Option<u64> = None; // while something keeps the bridge from sending

@@ -1,0 +1,177 @@
+//! What the tenant's own rules do with messages: limits, the blacklist, consents, money; and news that comes by itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use zvonar_campaign::{ConsentEvent, ConsentRule, Purpose};
+use zvonar_dialer::{DialRules, NewProject, Prepaid, TextRules, TextStatus};
+use zvonar_gateways::smsc::{Callback, Secret};
+use zvonar_gateways::stand::Manner;
+use zvonar_model::{Kopecks, UnixMillis};
+
+use super::{World, facts};
+use crate::world::{new_project, number, project, tenant};
+
+#[test]
+fn a_person_gets_so_many_messages_a_day_and_the_rest_on_the_next() {
+    let mut world = World::new(1);
+    world.rules.per_person = 2;
+    world.script = Arc::new(|order| {
+        (1..=3).map(|n| (100, Some("+79160000001".into()), format!("{n} {}", order.attempt))).collect()
+    });
+    world.list(1, 1);
+    world.process(Vec::new(), async |process| {
+        process.dial().await;
+        tokio::time::sleep(Duration::from_secs(11 * 3_600)).await;
+        let left: Vec<_> = process.all().await.iter().map(|info| info.status()).collect();
+        assert_eq!(left, [TextStatus::Delivered, TextStatus::Delivered, TextStatus::Queued]);
+        process.settled().await;
+        let third = process.all().await.remove(2);
+        // Midnight in Moscow, twelve hours after noon.
+        assert_eq!(process.tables.outbox_state(process.dialer.now()).await.unwrap().today, 1);
+        assert!(third.fate.charged.is_some());
+    });
+    facts(&world, "per person");
+}
+
+#[test]
+fn a_tenant_sends_so_many_a_minute_and_what_is_of_no_use_any_more_is_not_sent() {
+    let mut world = World::new(2);
+    world.rules = TextRules {
+        per_minute: 2,
+        per_day: 7,
+        useful: Duration::from_secs(6 * 3_600),
+        ..world.rules.clone()
+    };
+    world.list(10, 10);
+    world.process(Vec::new(), async |process| {
+        process.dial().await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(world_count(process, TextStatus::Accepted).await <= 2);
+        process.settled().await;
+        assert_eq!(world_count(process, TextStatus::Failed).await, 3, "three were beyond the day's limit");
+    });
+    facts(&world, "limits");
+    world.look(async |tables| {
+        let infos = super::all(tables).await;
+        let late =
+            infos.iter().filter(|info| info.reason().is_some_and(|why| why.contains("while it was of use")));
+        assert_eq!(late.count(), 3);
+    });
+}
+
+async fn world_count(process: &super::Process, status: TextStatus) -> usize {
+    process.all().await.iter().filter(|info| info.status() == status).count()
+}
+
+#[test]
+fn nobody_gets_a_message_who_is_on_the_blacklist_or_took_his_consent_back() {
+    let mut world = World::new(3);
+    world.list(1, 1);
+    world.process(Vec::new(), async |process| {
+        let tables = &process.tables;
+        let rules =
+            DialRules { purpose: Purpose::Survey, consent: ConsentRule::Required, ..DialRules::once() };
+        let wanted = NewProject { rules, ..new_project(project()) };
+        tables.put_project(wanted, process.dialer.now()).await.unwrap();
+        let said = |given, to: u32, at| ConsentEvent {
+            given,
+            numbers: vec![number(to)],
+            purposes: vec![Purpose::Survey],
+            at: UnixMillis(at),
+            text: None,
+            channel: "form".into(),
+            ip: None,
+            proof: None,
+            attempt: None,
+        };
+        tables
+            .add_consents(&[said(true, 0, 1), said(true, 31, 1), said(true, 32, 1), said(true, 33, 1)])
+            .await
+            .unwrap();
+        tables.add_consent(&said(false, 31, 2)).await.unwrap();
+        tables.block(&number(32), "попросил не писать", UnixMillis(1)).await.unwrap();
+    });
+    world.script = Arc::new(|order| {
+        [31, 32, 33, 34]
+            .map(|to| (10, Some(number(to).reveal().to_owned()), format!("{to} {}", order.attempt)))
+            .into()
+    });
+    let whys = world.process(Vec::new(), async |process| {
+        process.dial().await;
+        process.settled().await;
+        process.all().await.iter().map(|info| info.reason().unwrap_or_default()).collect::<Vec<_>>()
+    });
+    let whys = whys.unwrap();
+    assert!(whys[0].contains("was taken back"), "{whys:?}");
+    assert!(whys[1].contains("on the blacklist (попросил не писать)"), "{whys:?}");
+    assert_eq!(whys[2], "");
+    assert!(whys[3].contains("there is no consent"), "{whys:?}");
+    facts(&world, "forbidden");
+    assert_eq!(world.taken().len(), 1);
+}
+
+#[test]
+fn a_prepaid_tenant_sends_what_it_can_pay_and_the_rest_after_a_payment() {
+    let mut world = World::new(4);
+    world.prepaid = Some(Prepaid { credit: Kopecks(0), hold: Duration::from_secs(2) });
+    world.script = Arc::new(|order| vec![(100, None, format!("{} {}", order.attempt, "я".repeat(100)))]);
+    world.list(3, 1);
+    world.process(Vec::new(), async |process| {
+        // Three calls of 8 kopecks, a message of two parts costs 360.
+        process.tables.top_up("one", Kopecks(24 + 360 + 300), process.dialer.now()).await.unwrap();
+        process.dial().await;
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert_eq!(world_count(process, TextStatus::Delivered).await, 1);
+        assert_eq!(world_count(process, TextStatus::Queued).await, 2);
+        assert_eq!(process.tables.account().await.unwrap().left(), Kopecks(300));
+        process.tables.top_up("two", Kopecks(500), process.dialer.now()).await.unwrap();
+        process.settled().await;
+        assert_eq!(process.tables.account().await.unwrap().left(), Kopecks(80));
+    });
+    facts(&world, "prepaid");
+}
+
+#[test]
+fn news_that_comes_by_itself_is_stored_once_and_only_for_messages_of_the_tenant() {
+    let mut world = World::new(5);
+    world.list(1, 1);
+    let stand = world.stand.clone();
+    world.process(Vec::new(), async |process| {
+        stand.lock().unwrap().treat(Manner::LosesTheAnswer, Some(1));
+        process.dial().await;
+        tokio::time::sleep(Duration::from_secs(70)).await;
+        let news = stand.lock().unwrap().advance(UnixMillis(i64::MAX));
+        let [news] = &news[..] else { panic!("{news:?}") };
+        let told = Callback::read(news.0.as_bytes(), &Secret::new("подпись").unwrap()).unwrap();
+        assert!(process.texts.news(&tenant(), &told).await.unwrap());
+        assert_eq!(world_count(process, TextStatus::Delivered).await, 1);
+        // Twice, and for somebody else's number.
+        assert!(process.texts.news(&tenant(), &told).await.unwrap());
+        let mut other = told.clone();
+        other.phone = "79990000000".into();
+        assert!(!process.texts.news(&tenant(), &other).await.unwrap());
+        let mut unknown = told;
+        unknown.id = zvonar_gateways::SmsId::new(77).unwrap();
+        assert!(!process.texts.news(&tenant(), &unknown).await.unwrap());
+        process.settled().await;
+    });
+    facts(&world, "news");
+}
+
+#[test]
+fn whoever_stops_the_host_waits_for_the_last_answers_and_loses_nothing() {
+    let mut world = World::new(6);
+    world.list(5, 5);
+    // Stops while the first messages are on their way.
+    world.process(Vec::new(), async |process| {
+        process.dial().await;
+    });
+    assert!(!world.taken().is_empty());
+    let doubts = world.look(async |tables| {
+        super::all(tables).await.iter().filter(|info| info.status() == TextStatus::Sending).count()
+    });
+    assert_eq!(doubts, 0, "the answers were waited for");
+    world.process(Vec::new(), async |process| process.settled().await);
+    assert_eq!(facts(&world, "stopped"), 5);
+}
