@@ -151,8 +151,10 @@ mod tests {
 
     #[test]
     fn tones_are_told_in_turn_whatever_lies_between_them() {
-        let parts = [(400.0, 0.5, 0.2), (900.0, 0.1, 0.2), (700.0, 0.5, 0.0), (900.0, 1.0, 0.1), (400.0, 0.4, 0.2)];
-        let samples = parts.iter().flat_map(|(hz, seconds, level)| tone(*hz, *seconds, *level, 8000)).collect();
+        let parts =
+            [(400.0, 0.5, 0.2), (900.0, 0.1, 0.2), (700.0, 0.5, 0.0), (900.0, 1.0, 0.1), (400.0, 0.4, 0.2)];
+        let samples =
+            parts.iter().flat_map(|(hz, seconds, level)| tone(*hz, *seconds, *level, 8000)).collect();
         let recording = Recording { sample_rate_hz: 8000, channels: vec![samples] };
         assert_eq!(recording.tones_in_turn(&[400.0, 700.0, 900.0]), [400.0, 900.0, 400.0]);
         assert_eq!(recording.tones_in_turn(&[700.0]), [] as [f64; 0]);

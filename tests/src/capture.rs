@@ -43,8 +43,6 @@ pub struct Message {
     pub status: Option<u16>,
     /// The port that an SDP in it names for audio.
     pub audio: Option<u16>,
-    /// Whether the request or the answer is within a dialog.
-    pub to_tag: bool,
 }
 
 /// One RTP packet, as tshark reads it.
@@ -62,8 +60,6 @@ pub struct Packet {
     pub sequence: u16,
     /// In samples.
     pub timestamp: u32,
-    /// 8: A-law.
-    pub payload_type: u8,
     /// Whether it says that something begins.
     pub marker: bool,
     /// The key, if it is of a telephone event.
@@ -150,12 +146,11 @@ impl Captured {
                 "sip.CSeq.method",
                 "sip.Status-Code",
                 "sdp.media.port",
-                "sip.to.tag",
             ],
         )?;
         rows.iter()
             .map(|row| {
-                let [at, from, call_id, sequence, method, status, audio, to_tag] = row.as_slice() else {
+                let [at, from, call_id, sequence, method, status, audio] = row.as_slice() else {
                     return Err(format!("tshark gave {row:?}"));
                 };
                 Ok(Message {
@@ -166,7 +161,6 @@ impl Captured {
                     method: method.clone(),
                     status: status.parse().ok(),
                     audio: audio.parse().ok(),
-                    to_tag: !to_tag.is_empty(),
                 })
             })
             .collect()
@@ -184,14 +178,13 @@ impl Captured {
                 "rtp.ssrc",
                 "rtp.seq",
                 "rtp.timestamp",
-                "rtp.p_type",
                 "rtp.marker",
                 "rtpevent.event_id",
             ],
         )?;
         rows.iter()
             .map(|row| {
-                let [at, from, to, ssrc, sequence, timestamp, payload_type, marker, key] = row.as_slice() else {
+                let [at, from, to, ssrc, sequence, timestamp, marker, key] = row.as_slice() else {
                     return Err(format!("tshark gave {row:?}"));
                 };
                 let ssrc = u32::from_str_radix(ssrc.trim_start_matches("0x"), 16);
@@ -202,7 +195,6 @@ impl Captured {
                     ssrc: ssrc.map_err(|why| format!("{why} in {row:?}"))?,
                     sequence: number(sequence)?,
                     timestamp: number(timestamp)?,
-                    payload_type: number(payload_type)?,
                     marker: marker == "1" || marker == "True",
                     key: key.parse().ok(),
                 })
@@ -263,7 +255,8 @@ pub fn rtp_faults(packets: &[Packet]) -> Vec<String> {
     for ((from, to), stream) in streams {
         for pair in stream.windows(2) {
             let [before, packet] = [pair[0], pair[1]];
-            let mut fault = |what: String| faults.push(format!("{from} to {to} at {:.3} s: {what}", packet.at));
+            let mut fault =
+                |what: String| faults.push(format!("{from} to {to} at {:.3} s: {what}", packet.at));
             if packet.ssrc != before.ssrc {
                 fault(format!("another SSRC, {:08x} after {:08x}", packet.ssrc, before.ssrc));
             }
@@ -277,13 +270,16 @@ pub fn rtp_faults(packets: &[Packet]) -> Vec<String> {
             let step = packet.timestamp.wrapping_sub(before.timestamp) as i32;
             // What begins anew begins when it does, and says so by its marker; all else is 20 ms after 20 ms.
             if step <= 0 || step % 160 != 0 && !packet.marker {
-                faults.push(format!("{from} to {to}: the timestamp steps by {step} from {before:?} to {packet:?}"));
+                faults.push(format!(
+                    "{from} to {to}: the timestamp steps by {step} from {before:?} to {packet:?}"
+                ));
             }
         }
         for event in stream.iter().filter(|packet| packet.key.is_some()) {
             // All packets of an event carry the time of its begin (RFC 4733, 2.5.1), whatever sound is sent beside it.
             let near = sound.iter().filter(|packet| (packet.at - event.at).abs() < 0.5);
-            let far = |packet: &&&&Packet| (packet.timestamp.wrapping_sub(event.timestamp) as i32).abs() > 8_000;
+            let far =
+                |packet: &&&&Packet| (packet.timestamp.wrapping_sub(event.timestamp) as i32).abs() > 8_000;
             if near.clone().count() > 0 && near.filter(far).count() > 0 {
                 faults.push(format!("{from} to {to}: an event is not of its time: {event:?}"));
             }
@@ -293,7 +289,9 @@ pub fn rtp_faults(packets: &[Packet]) -> Vec<String> {
             let measured = f64::from(last.timestamp.wrapping_sub(first.timestamp)) / 8000.0;
             let drift = (last.at - first.at) - measured;
             if drift.abs() > 0.25 {
-                faults.push(format!("{from} to {to}: timestamps and the clock are {drift:.3} s apart in the end"));
+                faults.push(format!(
+                    "{from} to {to}: timestamps and the clock are {drift:.3} s apart in the end"
+                ));
             }
         }
     }
@@ -305,7 +303,8 @@ pub fn after_the_end(messages: &[Message], packets: &[Packet]) -> Vec<String> {
     let mut faults = Vec::new();
     for bye in messages.iter().filter(|m| m.method == "BYE" && m.status == Some(200)) {
         let of = |ours: bool| {
-            let mut of = messages.iter().filter(|m| m.call_id == bye.call_id && m.ours == ours && m.at <= bye.at);
+            let mut of =
+                messages.iter().filter(|m| m.call_id == bye.call_id && m.ours == ours && m.at <= bye.at);
             of.find_map(|message| message.audio)
         };
         let (Some(from), Some(to)) = (of(true), of(false)) else { continue };
@@ -330,4 +329,96 @@ pub fn late(packets: &[Packet], limit: Duration) -> (usize, usize) {
         }
     }
     (late, all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(at: f64, ours: bool, method: &str, status: Option<u16>) -> Message {
+        let audio =
+            matches!((method, status), ("INVITE", None | Some(200))).then_some(if ours { 10 } else { 20 });
+        Message {
+            at,
+            ours,
+            call_id: "one".into(),
+            sequence: 1 + u32::from(method == "BYE"),
+            method: method.into(),
+            status,
+            audio,
+        }
+    }
+
+    /// A call of ours that is answered, and ended by the far end.
+    fn call() -> Vec<Message> {
+        [
+            (0.0, true, "INVITE", None),
+            (0.1, false, "INVITE", Some(180)),
+            (0.2, false, "INVITE", Some(200)),
+            (0.3, true, "ACK", None),
+            (1.0, false, "BYE", None),
+            (1.0, true, "BYE", Some(200)),
+        ]
+        .map(|(at, ours, method, status)| message(at, ours, method, status))
+        .into()
+    }
+
+    /// So much sound of ours in it.
+    fn sound(packets: u16) -> Vec<Packet> {
+        let packet = |index: u16| Packet {
+            at: 0.3 + f64::from(index) * 0.02,
+            from: 10,
+            to: 20,
+            ssrc: 7,
+            sequence: index.wrapping_sub(5),
+            timestamp: u32::from(index) * 160,
+            marker: index == 0,
+            key: None,
+        };
+        (0..packets).map(packet).collect()
+    }
+
+    #[test]
+    fn a_call_without_fault_has_none() {
+        assert_eq!(sip_faults(&call()), [] as [String; 0]);
+        assert_eq!(rtp_faults(&sound(35)), [] as [String; 0]);
+        assert_eq!(after_the_end(&call(), &sound(35)), [] as [String; 0]);
+        assert_eq!(late(&sound(35), Duration::from_millis(40)), (0, 34));
+    }
+
+    #[test]
+    fn each_message_that_is_missing_is_found() {
+        for (missing, word) in [(2, "final answer"), (3, "no ACK"), (4, "no 200"), (5, "no 200")] {
+            let mut messages = call();
+            // Without the BYE its answer would be one to nothing.
+            messages.drain(missing..if missing == 4 { 6 } else { missing + 1 });
+            let faults = sip_faults(&messages).join("; ");
+            assert!(
+                faults.contains(if missing == 4 { "nobody sent a BYE" } else { word }),
+                "{missing}: {faults}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_thing_that_is_wrong_with_a_stream_is_found() {
+        let found = |change: fn(&mut Packet), word: &str| {
+            let mut packets = sound(35);
+            change(&mut packets[20]);
+            let faults = rtp_faults(&packets).join("; ");
+            assert!(faults.contains(word), "{word}: {faults}");
+        };
+        found(|packet| packet.ssrc = 8, "another SSRC");
+        found(|packet| packet.sequence += 1, "comes after");
+        found(|packet| packet.timestamp += 80, "steps by");
+        found(|packet| packet.timestamp -= 320, "steps by");
+        found(|packet| (packet.key, packet.timestamp) = (Some(5), 90_000), "not of its time");
+        let mut slow = sound(35);
+        slow.iter_mut().for_each(|packet| packet.at *= 2.0);
+        assert!(rtp_faults(&slow).join("; ").contains("apart in the end"));
+        assert_eq!(after_the_end(&call(), &sound(60)).len(), 1);
+        let mut stalled = sound(35);
+        stalled[20..].iter_mut().for_each(|packet| packet.at += 0.05);
+        assert_eq!(late(&stalled, Duration::from_millis(40)), (1, 34));
+    }
 }

@@ -170,7 +170,12 @@ impl Office {
 
     /// A telephone of an operator, registered; it picks up by itself, says a tone of so many hertz and seconds, and hangs up.
     /// `place`: which of his telephones it is.
-    pub fn telephone(&self, operator: &str, place: &str, (voice_hz, voice_s): (f64, f64)) -> Result<Baresip, String> {
+    pub fn telephone(
+        &self,
+        operator: &str,
+        place: &str,
+        (voice_hz, voice_s): (f64, f64),
+    ) -> Result<Baresip, String> {
         let (user, password) = self.account(operator);
         let account =
             Account { user, password, registrar: self.config.listen, answers: true, voice_hz, voice_s };
@@ -179,7 +184,8 @@ impl Office {
 
     /// Somebody who can call us, with his voice.
     pub fn caller(&self, name: &str, voice: (f64, f64)) -> Result<Baresip, String> {
-        Baresip::start_as(&self.folder.path().join(name), name, voice)?.ok_or_else(|| "baresip has gone".into())
+        Baresip::start_as(&self.folder.path().join(name), name, voice)?
+            .ok_or_else(|| "baresip has gone".into())
     }
 
     /// Waits for the end of a host that was opened with `--once`; gives the report, in which all sums are right.
@@ -240,10 +246,9 @@ fn given(settings: &[(&str, &str)]) -> Vec<(String, String)> {
 /// The scenario `table` whose sounds are tones.
 fn tones(folder: &Path) -> Result<std::path::PathBuf, String> {
     let package = package::copy("table", "9.9.9", folder);
-    for (name, hz, seconds) in [("music", MUSIC_HZ, 1.0), ("goodbye", GOODBYE_HZ, 0.8)]
-        .into_iter()
-        .chain(["menu", "again", "thanks", "sorry", "connecting", "fallback"].map(|name| (name, 1_700.0, 0.3)))
-    {
+    for (name, hz, seconds) in [("music", MUSIC_HZ, 1.0), ("goodbye", GOODBYE_HZ, 0.8)].into_iter().chain(
+        ["menu", "again", "thanks", "sorry", "connecting", "fallback"].map(|name| (name, 1_700.0, 0.3)),
+    ) {
         let file = package.join("prompts").join(format!("{name}.wav"));
         audio::write_wav(&file, &audio::tone(hz, seconds, 0.25, 8000), 8000)?;
     }

@@ -3,8 +3,22 @@
 
 mod outcomes;
 mod talks;
+mod turns;
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
+
+use zvonar_tests::{office::Office, sipp::Sipp};
 
 /// How long anything may take that is to happen now, on a machine that has other things to do.
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// A telephone of an operator, registered, that does not pick up: `tests/data/sipp/NAME.xml`, once.
+fn stubborn(office: &Office, operator: &str, name: &str, status: &str) -> Option<Sipp> {
+    let (user, password) = office.account(operator);
+    let address: SocketAddr = office.free_address();
+    let folder = office.folder().join(operator);
+    let values = [("user", user.as_str()), ("password", password.as_str())];
+    let register = Sipp::call(address, office.config.listen, &folder, "register", &values, false).unwrap()?;
+    register.finish(LIMIT).unwrap_or_else(|why| panic!("{why}\n{}", office.output()));
+    Sipp::answer_at(address, &folder, name, &[("status", status)], false).unwrap()
+}

@@ -1,18 +1,15 @@
 //! What a transfer can come to, case by case, all in one host at once: people of the farm press keys, and those who are
 //! asked to take them pick up, are busy, decline, do not hear it, or are not there.
 
-use std::net::SocketAddr;
-
 use serde_json::Value;
 use zvonar_tests::{
     host::{Report, Row},
     machine,
     office::Office,
     project::Lead,
-    sipp::Sipp,
 };
 
-use super::LIMIT;
+use super::{LIMIT, stubborn};
 
 /// Pressed 1, and stays.
 const STAYS: u8 = 1;
@@ -52,9 +49,10 @@ fn operators() -> Vec<Case> {
     };
     vec![
         case("taken", STAYS, "30", "Соединён", None, Some("taken"), true),
-        case("busy", STAYS, "6", "Оператор занят", Some("занято"), Some("busy"), false),
-        case("declined", STAYS, "6", "Отклонён оператором", Some("отклонил"), Some("declined"), false),
-        case("rings", STAYS, "8", "Оператор не принял вызов", Some("не ответил"), Some("rings"), false),
+        case("busy", STAYS, "6", "Оператор занят", Some("занято"), None, false),
+        case("declined", STAYS, "6", "Отклонён оператором", Some("отклонил"), None, false),
+        // He is given up while this telephone rings, so that its owner is responsible.
+        case("rings", STAYS, "4", "Оператор не принял вызов", Some("не ответил"), Some("rings"), false),
         case("nobody", STAYS, "4", "Без результата", Some("нет свободных"), None, false),
         case("leaves", LEAVES, "30", "Потерян", None, None, false),
     ]
@@ -78,17 +76,6 @@ fn externals() -> Vec<Case> {
         case("refused", "+74951234507", "30", "Отклонён оператором", Some("отклонил"), false),
         case("abroad", "+442071234567", "30", "Без результата", Some("plan"), false),
     ]
-}
-
-/// Telephones of operators that do not pick up.
-fn stubborn(office: &Office, operator: &str, name: &str, status: &str) -> Option<Sipp> {
-    let (user, password) = office.account(operator);
-    let address: SocketAddr = office.free_address();
-    let folder = office.folder().join(operator);
-    let values = [("user", user.as_str()), ("password", password.as_str())];
-    let register = Sipp::call(address, office.config.listen, &folder, "register", &values, false).unwrap()?;
-    register.finish(LIMIT).unwrap_or_else(|why| panic!("{why}\n{}", office.output()));
-    Sipp::answer_at(address, &folder, name, &[("status", status)], false).unwrap()
 }
 
 #[test]
