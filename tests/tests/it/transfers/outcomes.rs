@@ -9,7 +9,7 @@ use zvonar_tests::{
     project::Lead,
 };
 
-use super::{LIMIT, stubborn};
+use super::{LIMIT, judge, stubborn, watch};
 
 /// Pressed 1, and stays.
 const STAYS: u8 = 1;
@@ -96,6 +96,7 @@ fn every_outcome_of_a_transfer_is_told_to_the_scenario_reported_and_charged() {
     for operator in ["taken", "busy", "declined", "rings", "nobody", "leaves"] {
         office.operator(operator, operator).unwrap();
     }
+    let capture = watch(&office);
     office.open(&["--once"]).unwrap();
     let telephone = office.telephone("taken", "taken", (1_000.0, 3.0)).unwrap();
     let Some(busy) = stubborn(&office, "busy", "refuse", "486 Busy Here") else { return };
@@ -109,6 +110,7 @@ fn every_outcome_of_a_transfer_is_told_to_the_scenario_reported_and_charged() {
         sipp.finish(LIMIT).unwrap();
     }
     drop(telephone);
+    judge(capture);
 
     let mut faults = Vec::new();
     for (case, lead) in cases.iter().zip(&leads) {

@@ -5,12 +5,11 @@ use std::time::Duration;
 use zvonar_tests::{
     audio::Recording,
     baresip::Baresip,
-    capture::{self, Capture},
-    machine,
+    capture, machine,
     office::{DESK, GOODBYE_HZ, MUSIC_HZ, Office},
 };
 
-use super::LIMIT;
+use super::{LIMIT, judge, watch};
 
 /// What the caller says, and what those say who take his call.
 const CALLER_HZ: f64 = 600.0;
@@ -49,7 +48,7 @@ fn both_hear_each_other_keys_pass_a_hold_is_music_and_the_wire_shows_no_fault() 
     let Some(mut office) = Office::new().unwrap() else { return };
     office.route("1 | | transfer: sales", &[]);
     office.operator("anna", "sales").unwrap();
-    let Some(capture) = Capture::start(&office.config, office.folder()).unwrap() else { return };
+    let capture = watch(&office);
     office.open(&[]).unwrap();
     let mut caller = caller(&office, "caller");
     // Nobody is at work yet: he hears music, until she dials that she is there.
@@ -86,13 +85,7 @@ fn both_hear_each_other_keys_pass_a_hold_is_music_and_the_wire_shows_no_fault() 
     assert_eq!((row.wait_s, row.talk_s), (transfer.wait_s, transfer.talk_s), "{row:?}");
     assert!(row.result == "Соединён" && row.wait_s >= 1 && (4..15).contains(&row.talk_s), "{row:?}");
 
-    let captured = capture.stop().unwrap();
-    let (messages, packets) = (captured.messages().unwrap(), captured.sent().unwrap());
-    assert!(messages.len() > 15 && packets.len() > 300, "{} and {}", messages.len(), packets.len());
-    assert_eq!(captured.faults().unwrap(), [] as [String; 0]);
-    assert_eq!(capture::sip_faults(&messages), [] as [String; 0]);
-    assert_eq!(capture::rtp_faults(&packets), [] as [String; 0]);
-    assert_eq!(capture::after_the_end(&messages, &packets), [] as [String; 0]);
+    let Some(packets) = judge(capture) else { return };
     let keys: Vec<u8> = packets.iter().filter_map(|packet| packet.key).collect();
     assert!(keys.contains(&5) && keys.contains(&7), "{keys:?}");
     // A machine that does other things as well: a few may be late, and not by much.
@@ -106,6 +99,7 @@ fn a_caller_who_hangs_up_ends_his_operators_call() {
     let Some(mut office) = Office::new().unwrap() else { return };
     office.route("1 | | transfer: sales", &[]);
     office.operator("anna", "sales").unwrap();
+    let capture = watch(&office);
     office.open(&[]).unwrap();
     let mut anna = office.telephone("anna", "anna", (ANNA_HZ, LONG_S)).unwrap();
     office.available("anna").unwrap();
@@ -119,6 +113,7 @@ fn a_caller_who_hangs_up_ends_his_operators_call() {
     assert_eq!(anna.tones_in_turn(&TONES), [CALLER_HZ]);
     assert!(!caller.tones_in_turn(&TONES).contains(&GOODBYE_HZ));
     let report = office.close().unwrap();
+    judge(capture);
     let [row] = report.rows.as_slice() else { panic!("{report:?}") };
     assert!(row.result == "Соединён" && row.transfers[0].connected && row.talk_s >= 1, "{row:?}");
 }
@@ -129,6 +124,7 @@ fn of_two_telephones_of_one_operator_that_pick_up_at_once_one_talks() {
     let Some(mut office) = Office::new().unwrap() else { return };
     office.route("1 | | transfer: sales", &[]);
     office.operator("anna", "sales").unwrap();
+    let capture = watch(&office);
     office.open(&[]).unwrap();
     let telephones = ["desk", "mobile"];
     let telephones = telephones.map(|place| office.telephone("anna", place, (ANNA_HZ, 3.0)).unwrap());
@@ -148,6 +144,7 @@ fn of_two_telephones_of_one_operator_that_pick_up_at_once_one_talks() {
     }
     assert_eq!(heard, 1, "telephones that heard the caller");
     let report = office.close().unwrap();
+    judge(capture);
     let [row] = report.rows.as_slice() else { panic!("{report:?}") };
     assert_eq!(row.transfers.len(), 1, "{row:?}");
     assert!(row.transfers[0].connected && (2..8).contains(&row.talk_s), "{row:?}");
@@ -160,6 +157,7 @@ fn an_operator_hands_his_caller_on_to_a_colleague() {
     office.route("1 | | transfer: 101", &[]);
     office.operator("anna", "101").unwrap();
     office.operator("boris", "102").unwrap();
+    let capture = watch(&office);
     office.open(&[]).unwrap();
     let mut anna = office.telephone("anna", "anna", (ANNA_HZ, LONG_S)).unwrap();
     office.available("anna").unwrap();
@@ -179,6 +177,7 @@ fn an_operator_hands_his_caller_on_to_a_colleague() {
     assert_eq!(only(anna).tones_in_turn(&TONES), [CALLER_HZ]);
     assert_eq!(only(boris).tones_in_turn(&TONES), [CALLER_HZ]);
     let report = office.close().unwrap();
+    judge(capture);
     let [row] = report.rows.as_slice() else { panic!("{report:?}") };
     let who: Vec<_> = row.transfers.iter().map(|one| (one.operator.as_deref(), one.connected)).collect();
     assert_eq!(who, [(Some("anna"), true), (Some("boris"), true)], "{row:?}");
@@ -220,6 +219,7 @@ fn a_caller_and_an_external_number_hear_each_other_and_keys_pass() {
     let folder = office.folder().join("outside");
     let Some(mut outside) = Baresip::start_as(&folder, NUMBER, (BORIS_HZ, 5.0)).unwrap() else { return };
     office.config.trunk = outside.address;
+    let capture = watch(&office);
     office.open(&[]).unwrap();
     let mut caller = caller(&office, "caller");
     outside.wait_for_call(LIMIT).unwrap();
@@ -234,10 +234,45 @@ fn a_caller_and_an_external_number_hear_each_other_and_keys_pass() {
     assert_eq!(tones[tones.len().saturating_sub(2)..], [BORIS_HZ, GOODBYE_HZ], "{tones:?}");
     assert_eq!(only(outside).tones_in_turn(&TONES), [CALLER_HZ]);
     let report = office.close().unwrap();
+    judge(capture);
     let [row] = report.rows.as_slice() else { panic!("{report:?}") };
     let [transfer] = row.transfers.as_slice() else { panic!("{row:?}") };
     assert!(transfer.connected && transfer.operator.is_none(), "{row:?}");
     // Three kopecks a second, which `close` has compared.
     assert!((4..9).contains(&transfer.talk_s) && row.kopecks >= 4 + 12, "{row:?}");
     assert!(!format!("{row:?}").contains(&NUMBER[4..]), "the report shows the whole number: {row:?}");
+}
+
+#[test]
+fn an_operator_hands_nobody_on_to_whom_he_may_not_and_the_talk_goes_on() {
+    let _machine = machine::shared();
+    let Some(mut office) = Office::new().unwrap() else { return };
+    office.route("1 | | transfer: sales", &[]);
+    office.operator("anna", "sales").unwrap();
+    let capture = watch(&office);
+    office.open(&[]).unwrap();
+    let mut anna = office.telephone("anna", "anna", (ANNA_HZ, LONG_S)).unwrap();
+    office.available("anna").unwrap();
+    let mut caller = caller(&office, "caller");
+    anna.wait_for_call(LIMIT).unwrap();
+    // A colleague who is not there, and a number that no one has allowed: somebody who gets at a telephone could talk at
+    // the tenant's expense.
+    for (whom, why) in [("999", "is no colleague"), ("+74951234522", "operators may not hand callers on")] {
+        anna.tell("transfer", &office.uri(whom)).unwrap();
+        office.wait_for_line(why).unwrap();
+    }
+    talk();
+    caller.press('5').unwrap();
+    anna.wait_for_key('5', LIMIT).unwrap();
+    anna.tell("hangup", "").unwrap();
+    caller.wait_for_end(LIMIT).unwrap();
+    let mut tones = only(caller).tones_in_turn(&TONES);
+    tones.retain(|hz| *hz != MUSIC_HZ);
+    assert_eq!(tones, [ANNA_HZ, GOODBYE_HZ]);
+    let report = office.close().unwrap();
+    judge(capture);
+    assert!(!office.output().contains("4951234522"), "the whole number is in the log: {}", office.output());
+    let [row] = report.rows.as_slice() else { panic!("{report:?}") };
+    let [transfer] = row.transfers.as_slice() else { panic!("{row:?}") };
+    assert!(transfer.connected && transfer.operator.as_deref() == Some("anna"), "{row:?}");
 }

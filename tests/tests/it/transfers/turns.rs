@@ -9,7 +9,7 @@ use zvonar_tests::{
     sipp::Sipp,
 };
 
-use super::{LIMIT, stubborn};
+use super::{LIMIT, judge, stubborn, watch};
 
 /// What the operator says, and for how long.
 const VOICE: (f64, f64) = (800.0, 3.0);
@@ -32,6 +32,7 @@ fn a_caller_whom_one_operator_declines_is_given_to_the_next() {
     office.route("1 | | transfer: sales", &[]);
     office.operator("anna", "sales").unwrap();
     office.operator("boris", "sales").unwrap();
+    let capture = watch(&office);
     office.open(&[]).unwrap();
     let Some(anna) = stubborn(&office, "anna", "refuse", "603 Decline") else { return };
     let boris = office.telephone("boris", "boris", VOICE).unwrap();
@@ -46,6 +47,7 @@ fn a_caller_whom_one_operator_declines_is_given_to_the_next() {
     drop(boris);
 
     let report = office.close().unwrap();
+    judge(capture);
     let [row] = report.rows.as_slice() else { panic!("{report:?}") };
     let [transfer] = row.transfers.as_slice() else { panic!("{row:?}") };
     assert!(transfer.connected && transfer.operator.as_deref() == Some("boris"), "{row:?}");
