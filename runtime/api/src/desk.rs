@@ -22,7 +22,7 @@ use zvonar_model::{ProjectId, TenantId};
 use crate::auth::{Caller, Tokens};
 use crate::error::ApiError;
 use crate::token::TokenHash;
-use crate::{balance, blacklist, card, duty, leads, operators, projects, reports, sms};
+use crate::{balance, blacklist, card, duty, leads, operators, projects, reports, sms, webhooks};
 
 /// The largest body that the desk takes: a thousand leads of a few kilobytes each.
 pub(crate) const MAX_BODY: usize = 8 << 20;
@@ -110,6 +110,11 @@ impl Desk {
             .route("/v1/operators/{id}/card", get(card::one))
             .route("/v1/operators/{id}/card/result", post(card::result))
             .route("/v1/desk", get(duty::now))
+            .route("/v1/webhooks", get(webhooks::list))
+            .route("/v1/webhooks/{webhook}/deliveries", get(webhooks::deliveries))
+            .route("/v1/webhooks/{webhook}/deliveries/{id}", get(webhooks::delivery))
+            .route("/v1/webhooks/{webhook}/deliveries/{id}/resend", post(webhooks::resend))
+            .route("/v1/webhooks/{webhook}/test", post(webhooks::test))
             .route("/v1/sms", get(sms::list))
             .route("/v1/sms/try", post(sms::try_now))
             .route("/v1/sms/{id}", get(sms::one))

@@ -37,6 +37,9 @@ pub enum ApiError {
         "send a token of your tenant: `Authorization: Bearer zvt_…`; whoever runs this host makes one with `zvonar token`"
     )]
     NoToken,
+    /// Whoever sent it is not who he says.
+    #[error("{0}")]
+    Forbidden(String),
     /// The path names nothing.
     #[error("there is nothing at {0}; /openapi.json lists what there is")]
     NoPlace(String),
@@ -112,6 +115,7 @@ impl ApiError {
     fn kind(&self) -> (StatusCode, &'static str) {
         match self {
             Self::NoToken => (StatusCode::UNAUTHORIZED, "no-token"),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
             Self::NoPlace(_) => (StatusCode::NOT_FOUND, "no-such-place"),
             Self::NoMethod { .. } => (StatusCode::METHOD_NOT_ALLOWED, "no-such-method"),
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed"),
@@ -137,6 +141,8 @@ impl ApiError {
             Self::Store(why) => match why {
                 DialerError::NoProject(_) => (StatusCode::NOT_FOUND, "no-such-project"),
                 DialerError::NoLead(_) => (StatusCode::NOT_FOUND, "no-such-lead"),
+                DialerError::NoHook(_) => (StatusCode::NOT_FOUND, "no-such-webhook"),
+                DialerError::NoDelivery(_) => (StatusCode::NOT_FOUND, "no-such-delivery"),
                 DialerError::ProjectExists(_) => (StatusCode::CONFLICT, "project-exists"),
                 DialerError::EditConflict(_) => (StatusCode::CONFLICT, "edit-conflict"),
                 DialerError::TooManyActive { .. } => (StatusCode::CONFLICT, "too-many-active"),

@@ -24,6 +24,7 @@ mod attempts;
 mod auth;
 mod balance;
 mod blacklist;
+mod callbacks;
 mod card;
 mod desk;
 mod duty;
@@ -37,6 +38,7 @@ mod server;
 mod sms;
 mod token;
 mod views;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -55,6 +57,7 @@ pub use balance::BalanceInfo;
 pub use blacklist::{
     Blacklist, BlockedNumber, ChangedEntries, ConsentInfo, ConsentList, ConsentsToAdd, NumbersToBlock,
 };
+pub use callbacks::callbacks;
 pub use card::{CallResult, CardAttempt, CardCall, CardContact, CardInfo, NewCallResult};
 pub use desk::{Desk, LocalDesk, Office};
 pub use duty::{AtDesk, DeskInfo, InQueue, OnDuty, PhoneInfo};
@@ -77,6 +80,7 @@ pub use server::{Server, ServerError};
 pub use sms::{TextList, TextView, Tried};
 pub use token::{Token, TokenError, TokenHash};
 pub use views::{Deployed, ScenarioInfo, ScenarioList, VersionInfo, VersionList};
+pub use webhooks::{DeliveryInfo, DeliveryList, WebhookInfo, WebhookList, WebhookTest};
 
 /// How many answers full of records one tenant may be reading at once.
 const READERS: usize = 4;
@@ -141,7 +145,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         title = "Zvonar",
         version = "1",
         description = "Deploy scenarios into a running host, make projects and dial their leads, look after operators, read the records of calls. \
-                       Every request but /healthz and /openapi.json carries `Authorization: Bearer zvt_…`; the token \
+                       Every request but /healthz, /openapi.json and /v1/callbacks carries `Authorization: Bearer zvt_…`; the token \
                        names the tenant."
     ),
     paths(
@@ -187,6 +191,12 @@ pub fn document() -> utoipa::openapi::OpenApi {
         card::one,
         card::result,
         duty::now,
+        webhooks::list,
+        webhooks::deliveries,
+        webhooks::delivery,
+        webhooks::resend,
+        webhooks::test,
+        callbacks::smsc,
         sms::list,
         sms::one,
         sms::try_now,

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use zvonar_dialer::operators::Verdict;
 use zvonar_dialer::report::sheet;
-use zvonar_dialer::{AttemptStep, CallFilter, CallOrder, Day, Employees, ProjectLine, Scope, Tally, TextTally};
+use zvonar_dialer::{
+    AttemptStep, CallFilter, CallOrder, Day, Employees, ProjectLine, Scope, Tally, TextTally,
+};
 use zvonar_model::{Direction, PhoneNumber, ProjectId, Transfer};
 
 use crate::ApiError;

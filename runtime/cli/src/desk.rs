@@ -91,6 +91,11 @@ impl Desk {
         Ok(Self::Local { runtime, desk, token: token.reveal().to_owned() })
     }
 
+    /// Whether a host runs that does what it is told.
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self, Self::Remote(_))
+    }
+
     /// What is at a path.
     pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         self.send("GET", path, None)

@@ -213,20 +213,23 @@ pub(crate) async fn desks(
         let tables = Tables::new(store.clone(), Arc::clone(&prices[&tenant.id]), tenant.id.clone());
         let desk = &tenant.desk;
         let transfers = TransferRules {
-            trunk: desk.transfer_trunk.clone().or_else(|| config.trunks.first().map(|trunk| trunk.id.clone())),
+            trunk: desk
+                .transfer_trunk
+                .clone()
+                .or_else(|| config.trunks.first().map(|trunk| trunk.id.clone())),
             operators_may_call: desk.operators_may_call.clone(),
             at_once: desk.transfers_at_once,
             per_hour: desk.transfers_per_hour,
             ..TransferRules::default()
         };
-        let mut settings = DeskSettings { queue: desk.settings.clone(), transfers, ..DeskSettings::default() };
+        let mut settings =
+            DeskSettings { queue: desk.settings.clone(), transfers, ..DeskSettings::default() };
         if desk.sounds.is_some() {
             settings.queue.tell_every.get_or_insert(TOLD_EVERY);
         }
         if let Some(folder) = &tenant.desk.sounds {
-            settings.sounds = Sounds::load(folder).map_err(|faults| {
-                faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-            })?;
+            settings.sounds = Sounds::load(folder)
+                .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
             if settings.sounds.is_empty() {
                 return Err(format!(
                     "the folder {} of tenant {} holds none of the sounds that callers hear in the queue: put \

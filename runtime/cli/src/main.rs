@@ -1,5 +1,6 @@
 //! The `zvonar` binary: commands, configuration, wiring. The only place that names concrete engines.
 
+mod callbacks;
 mod client;
 mod commands;
 mod config;
@@ -12,6 +13,7 @@ mod retention;
 mod rows;
 mod seats;
 mod texts;
+mod webhooks;
 
 use std::process::ExitCode;
 
@@ -98,6 +100,9 @@ enum Command {
     /// Look after consents: who agreed to be called, and what for.
     #[command(subcommand)]
     Consent(commands::consent::Command),
+    /// Look after webhooks: what the tenant's own programs were told.
+    #[command(subcommand)]
+    Webhook(commands::webhook::Command),
     /// Look after the register of number ranges.
     #[command(subcommand)]
     Numbers(commands::numbers::Command),
@@ -159,6 +164,7 @@ fn main() -> ExitCode {
         Command::Rate(arguments) => commands::rate::run(arguments),
         Command::Blacklist(command) => commands::blacklist::run(command),
         Command::Consent(command) => commands::consent::run(command),
+        Command::Webhook(command) => commands::webhook::run(command),
         Command::Numbers(command) => commands::numbers::run(command),
         Command::Explain(command) => commands::explain::run(command),
         Command::Model(command) => commands::model::run(command),

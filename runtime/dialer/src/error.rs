@@ -89,6 +89,14 @@ pub enum DialerError {
     /// What somebody said about being called cannot be written down as it is.
     #[error("the consent is not taken: {0}")]
     BadConsent(String),
+    /// There is no such webhook.
+    #[error(
+        "there is no webhook `{0}`: the host lists those that it was started with (`zvonar webhook list`)"
+    )]
+    NoHook(String),
+    /// No letter of a webhook is kept for this event.
+    #[error("nothing is kept of the event `{0}` for this webhook: `zvonar webhook deliveries` lists what is")]
+    NoDelivery(String),
     /// Others kept changing the same thing.
     #[error("{0} kept changing under our hands: try again")]
     Contended(Key),

@@ -318,7 +318,12 @@ impl Foreman {
             // They are missed when their turn comes, and counted less.
             Step::Removed { project, .. } => (project, Vec::new()),
             // Nobody is called sooner or later for these.
-            Step::Attempt(_) | Step::Text(_) | Step::Tagged { .. } | Step::Found { .. } => return Ok(()),
+            Step::Attempt(_)
+            | Step::Tagged { .. }
+            | Step::Found { .. }
+            | Step::State(_)
+            | Step::Text(_)
+            | Step::Judged(_) => return Ok(()),
         };
         if let Some(run) = self.runs.get(&project) {
             run.desk.tell(|news| {
@@ -398,9 +403,11 @@ impl Foreman {
     }
 }
 
-/// Whether a step is one of people who changed a list: all others are attempts, and have their ids for keys.
+/// Whether a step is one of people who changed a list: attempts have their ids for keys, and what happens to projects and
+/// to messages moves no lead.
 fn is_of_lists(token: &str) -> bool {
-    token.contains('=')
+    // The token is encoded: `=` stands for itself only as the beginning of a code.
+    token.split_once('=').is_some_and(|(what, _)| !matches!(what, "state" | "text" | "judged"))
 }
 
 impl Changes {

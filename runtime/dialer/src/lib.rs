@@ -29,6 +29,7 @@ mod fees;
 mod forecast;
 mod foreman;
 mod grant;
+pub mod hooks;
 mod hours;
 mod leads;
 mod lease;
@@ -45,6 +46,7 @@ pub mod report;
 mod run;
 mod stats;
 mod tables;
+mod texting;
 mod texts;
 mod turnstile;
 mod verify;
@@ -79,12 +81,12 @@ pub use run::Stop;
 pub use stats::StatFault;
 pub use tables::{
     AttemptStep, BalanceRow, Blocked, Deployment, DialRules, Edit, Epoch, Intent, Lead, Project, Release,
-    Scope, Stage, Standing, StatusCounts, Step, Tables, Tally, TenantKeys, TextTally,
-    Withdrawn,
+    Scope, Stage, Standing, StateStep, StatusCounts, Step, Tables, Tally, TenantKeys, TextTally, Withdrawn,
 };
+pub use texting::{Heard, TextNews};
 pub use texts::{
-    CallTexts, DecidedTexts, Fate, OutboxState, Post, PostBox, Text, TextDecision, TextId, TextInfo, TextOffice,
-    TextPage, TextRules, TextStatus, TextStep, Texts, Whose,
+    CallTexts, DecidedTexts, Fate, OutboxState, Post, PostBox, Text, TextDecision, TextId, TextInfo,
+    TextOffice, TextPage, TextRules, TextStatus, TextStep, Texts, Whose,
 };
 pub use verify::{BookFault, Verified};
 pub use why::{Hold, NumberStory, PLANNED, Plan, Planned, Why};

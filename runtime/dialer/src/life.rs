@@ -4,6 +4,8 @@
 //! projects are active than may be, however many are started at once and wherever. The quota has a key of its own, which
 //! every start and every end of being active changes by compare-and-set; edits and new leads leave it alone.
 //!
+//! Whoever changes a status writes its step into the journal in the same commit: a tenant's own programs are told of it.
+//!
 //! An edit names the version that its author saw. Leads that are added meanwhile, starts and pauses are no edits.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +18,7 @@ use zvonar_store::{Commit, Write};
 use crate::error::EditConflict;
 use crate::hours::Hours;
 use crate::projects::{MAX_TEXT, cut};
-use crate::tables::{DialRules, Edit, Project, Quota, Read, TRIES, Tables, encode};
+use crate::tables::{DialRules, Edit, Project, Quota, Read, StateStep, Step, TRIES, Tables, encode};
 use crate::{DialerError, NewProject, Result};
 
 /// How many edits a project remembers, so that whoever comes second can be told what happened.
@@ -219,6 +221,7 @@ impl Tables {
             let mut writes =
                 vec![Write::replace(self.keys.project(&next.project), read.revision, encode(&next))];
             writes.extend(self.quota_write(quota, |active| active.remove(&next.project)));
+            writes.extend(self.state_write(&read.row, &next, read.revision));
             if let Commit::Done(_) = self.commit(writes, 0).await? {
                 return Ok(true);
             }
@@ -276,11 +279,27 @@ impl Tables {
             } else if row.status.is_active() && !next.status.is_active() {
                 writes.extend(self.quota_write(quota, |active| active.remove(project)));
             }
+            writes.extend(self.state_write(&row, &next, revision));
             if let Commit::Done(_) = self.commit(writes, 0).await? {
                 return Ok(next);
             }
         }
         Err(DialerError::Contended(self.keys.project(project)))
+    }
+
+    /// The step that a project went over to another status, if it did. `revision`: of its row before.
+    fn state_write(&self, before: &Project, after: &Project, revision: u64) -> Option<Write> {
+        let step = || {
+            Step::State(Box::new(StateStep {
+                project: after.project.clone(),
+                title: after.title.clone(),
+                before: before.status.clone(),
+                after: after.status.clone(),
+                at: after.since,
+            }))
+        };
+        let key = self.keys.changed_step("state", &after.project, revision);
+        (before.status != after.status).then(|| Write::create(key, encode(&step())))
     }
 
     /// The refusal with its names. `None`: a place has come free meanwhile.

@@ -1,4 +1,4 @@
-//! One question over HTTP or HTTPS, on a connection of its own.
+//! One question over HTTP or HTTPS, on a connection of its own: to gateways of text messages, and to webhooks.
 //!
 //! What matters here is whether a question that failed may have been heard: [`HttpError::NotSent`] is said only as long
 //! as not a byte of it has left.
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper::{Request, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -23,7 +24,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 /// The longest answer that is read.
 const LONGEST_ANSWER: usize = 256 << 10;
 
-/// Where a gateway listens.
+/// Where somebody listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Base {
     secure: bool,
@@ -40,29 +41,47 @@ pub enum AddressFault {
     /// Anybody on the way could read the password.
     #[error("`{0}` is not encrypted: write https://; http:// is only for this machine itself (127.0.0.1)")]
     Open(String),
+    /// Nothing can be sent there.
+    #[error(
+        "this is no address of a webhook: write it as https://example.org/path, without a name and password and without `#`"
+    )]
+    NoUrl,
 }
 
 impl Base {
     /// `https://` and a name, or `http://` and this very machine; with or without a port.
     pub(crate) fn parse(text: &str) -> Result<Self, AddressFault> {
         let strange = || AddressFault::Strange(text.to_owned());
-        let uri: Uri = text.trim().parse().map_err(|_| strange())?;
+        let (base, path) = Self::split(text).ok_or_else(strange)?;
+        if path != "/" {
+            return Err(strange());
+        }
+        let here = base.host == "localhost" || base.host.parse::<IpAddr>().is_ok_and(|at| at.is_loopback());
+        if !base.secure && !here {
+            return Err(AddressFault::Open(text.to_owned()));
+        }
+        Ok(base)
+    }
+
+    /// Any address over HTTP or HTTPS: who listens, and the path with its query.
+    pub(crate) fn parse_url(text: &str) -> Result<(Self, String), AddressFault> {
+        Self::split(text).filter(|_| !text.contains('#')).ok_or(AddressFault::NoUrl)
+    }
+
+    fn split(text: &str) -> Option<(Self, String)> {
+        let uri: Uri = text.trim().parse().ok()?;
         let secure = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => false,
-            _ => return Err(strange()),
+            _ => return None,
         };
-        let host = uri.host().map(|host| host.trim_matches(['[', ']'])).filter(|host| !host.is_empty());
-        let host = host.ok_or_else(strange)?.to_owned();
-        let bare = uri.path() == "/" && uri.query().is_none();
-        if !bare || uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err(strange());
+        let host = uri.host().map(|host| host.trim_matches(['[', ']'])).filter(|host| !host.is_empty())?;
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return None;
         }
-        let here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-        if !secure && !here {
-            return Err(AddressFault::Open(text.to_owned()));
-        }
-        Ok(Self { secure, port: uri.port_u16().unwrap_or(if secure { 443 } else { 80 }), host })
+        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        Some((Self { secure, host: host.to_owned(), port }, path.to_owned()))
     }
 
     pub(crate) fn is_secure(&self) -> bool {
@@ -142,6 +161,27 @@ pub(crate) enum HttpError {
     NoAnswer(String),
 }
 
+/// What is posted.
+pub(crate) struct Post<'a> {
+    /// The path, with its query.
+    pub(crate) path: &'a str,
+    /// Headers besides those that every question has.
+    pub(crate) headers: &'a [(&'static str, String)],
+    /// The body.
+    pub(crate) body: Bytes,
+    /// How much of the answer is wanted.
+    pub(crate) wanted: Wanted,
+}
+
+/// How much of an answer is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// All of it: half of one is no answer.
+    Whole,
+    /// The status; of the body as much as comes, up to so many bytes.
+    Status(usize),
+}
+
 /// Asks. Clones share what they trust.
 #[derive(Clone)]
 pub(crate) struct Http {
@@ -178,6 +218,13 @@ impl Http {
         path: &str,
         form: String,
     ) -> Result<(u16, Bytes), HttpError> {
+        let headers = [("Content-Type", "application/x-www-form-urlencoded".to_owned())];
+        let body = Bytes::from(form);
+        self.ask(base, Post { path, headers: &headers, body, wanted: Wanted::Whole }).await
+    }
+
+    /// Posts; the status, and as much of the answer as is wanted. A redirect is an answer like others: nobody follows it.
+    pub(crate) async fn ask(&self, base: &Base, post: Post<'_>) -> Result<(u16, Bytes), HttpError> {
         let not_sent = |why: String| HttpError::NotSent(format!("{base}: {why}"));
         let reach = async {
             let stream =
@@ -197,8 +244,8 @@ impl Http {
             .map_err(not_sent)?;
         let asked = async {
             match connection {
-                Connection::Open(stream) => exchange(base, path, form, stream).await,
-                Connection::Secure(stream) => exchange(base, path, form, *stream).await,
+                Connection::Open(stream) => exchange(base, post, stream).await,
+                Connection::Secure(stream) => exchange(base, post, *stream).await,
             }
         };
         match timeout(self.answer, asked).await {
@@ -213,24 +260,31 @@ enum Connection {
     Secure(Box<tokio_rustls::client::TlsStream<TcpStream>>),
 }
 
-async fn exchange<S>(base: &Base, path: &str, form: String, stream: S) -> Result<(u16, Bytes), String>
+async fn exchange<S>(base: &Base, post: Post<'_>, stream: S) -> Result<(u16, Bytes), String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|why| why.to_string())?;
-    let request = Request::post(path)
+    let mut request = Request::post(post.path)
         .header("Host", base.authority())
-        .header("Content-Type", "application/x-www-form-urlencoded")
         .header("User-Agent", concat!("zvonar/", env!("CARGO_PKG_VERSION")))
-        .header("Connection", "close")
-        .body(Full::new(Bytes::from(form)))
-        .map_err(|why| why.to_string())?;
+        .header("Connection", "close");
+    for (name, value) in post.headers {
+        request = request.header(*name, value);
+    }
+    let request = request.body(Full::new(post.body)).map_err(|why| why.to_string())?;
     let asked = async {
         let response = sender.send_request(request).await.map_err(|why| chain(&why))?;
         let status = response.status().as_u16();
-        let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
-        Ok((status, body.map_err(|why| chain(why.as_ref()))?.to_bytes()))
+        let body = match post.wanted {
+            Wanted::Whole => {
+                let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
+                body.map_err(|why| chain(why.as_ref()))?.to_bytes()
+            }
+            Wanted::Status(most) => beginning(response.into_body(), most).await,
+        };
+        Ok((status, body))
     };
     // The connection moves the bytes as long as somebody asks it to. Once it has ended, what it brought is still there.
     let moved = async {
@@ -241,6 +295,26 @@ where
         answer = asked => answer,
         () = moved => Err("the connection has ended".into()),
     }
+}
+
+/// How long the body of an answer is waited for whose status is known, and is what was wanted.
+const TAIL: Duration = Duration::from_secs(1);
+
+/// As much of a body as comes soon.
+async fn beginning(mut body: Incoming, most: usize) -> Bytes {
+    let mut begun = Vec::new();
+    let read = async {
+        while begun.len() < most
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            if let Ok(data) = frame.into_data() {
+                begun.extend_from_slice(&data[..data.len().min(most - begun.len())]);
+            }
+        }
+    };
+    // Late or broken, it changes nothing.
+    let _ = timeout(TAIL, read).await;
+    begun.into()
 }
 
 /// An error with what caused it: hyper says only «connection error» itself.
@@ -282,6 +356,26 @@ mod tests {
                 (Err(why), Err(word)) => assert!(why.contains(word), "{text}: {why}"),
                 (found, _) => panic!("{text}: {found:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn a_webhook_may_be_anywhere_but_carries_no_password() {
+        for (text, expected) in [
+            ("https://example.org/hooks/zvonar?a=1", Some(("example.org", "/hooks/zvonar?a=1"))),
+            ("http://10.0.0.7:8000", Some(("10.0.0.7:8000", "/"))),
+            ("http://[::1]:8000/x", Some(("[::1]:8000", "/x"))),
+            ("https://me:word@example.org/", None),
+            ("https://example.org/#part", None),
+            ("ftp://example.org/", None),
+            ("example.org/x", None),
+            ("/x", None),
+            ("https:///x", None),
+            ("https://example.org/a b", None),
+            ("", None),
+        ] {
+            let read = Base::parse_url(text).ok().map(|(base, path)| (base.to_string(), path));
+            assert_eq!(read, expected.map(|(base, path)| (base.to_owned(), path.to_owned())), "{text}");
         }
     }
 

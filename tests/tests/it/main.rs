@@ -29,3 +29,4 @@ mod sms_killed;
 mod tenants;
 mod torture;
 mod transfers;
+mod webhooks;

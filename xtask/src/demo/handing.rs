@@ -128,7 +128,7 @@ impl Stand {
         let sent = self.process.stdout();
         let text = |sent: &Value, name: &str| sent[name].as_str().unwrap_or_default().to_owned();
         let sent = sent.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        Ok(sent.map(|sent| (text(&sent, "to"), text(&sent, "text"))).collect())
+        Ok(sent.map(|sent| (text(&sent, "phone"), text(&sent, "text"))).collect())
     }
 }
 
@@ -228,11 +228,14 @@ pub(super) fn show(
     let mut faults = Vec::new();
     for lead in leads {
         let want = &CALLERS.iter().find(|(phone, _)| *phone == lead.phone).expect("it is a list of them").1;
-        let row = super::row(report, lead)?;
-        if let Err(why) = check(row, want) {
+        // Whoever left before he was taken is called a second time, by the project for missed callers.
+        super::row(report, lead)?;
+        let rows = report.of_lead(lead);
+        if let Err(why) = check(rows[0], want) {
             faults.push(format!("{}: {why}", lead.id));
         }
-        lines.push(line(row, want));
+        lines.push(line(rows[0], &wanted(want)));
+        lines.extend(rows[1..].iter().map(|row| line(row, "(перезвонили)")));
     }
     lines.push(sums(report, leads));
     if !json {
@@ -257,7 +260,7 @@ pub(super) fn show(
     if !is_called_back(config, missed)? {
         faults.push(format!("{} is not in the project {CALL_BACK}", missed.id));
     } else if !json {
-        println!("{} не дождался и добавлен в проект «{CALL_BACK}»\n", missed.id);
+        println!("{} не дождался, добавлен в проект «{CALL_BACK}», и ему перезвонили\n", missed.id);
     }
     if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
 }
@@ -309,14 +312,17 @@ fn talked(row: &Row, seconds: f64) -> Result<(), String> {
     }
 }
 
-fn line(row: &Row, want: &Want) -> [String; 10] {
-    let wanted = match want {
+fn wanted(want: &Want) -> String {
+    match want {
         Want::Operator(_) => "оператора (1)".to_owned(),
         Want::InWords(_) => "оператора (словами)".to_owned(),
         Want::NotForLong => "оператора, не дождался".to_owned(),
         Want::External => format!("{EXTERNAL} (3)"),
         Want::Text => "SMS (4)".to_owned(),
-    };
+    }
+}
+
+fn line(row: &Row, wanted: &str) -> [String; 10] {
     let name = |transfer: &TransferRow| match transfer.operator.as_deref() {
         Some(id) => {
             OPERATORS.iter().find(|(known, ..)| *known == id).map_or(id, |(_, name, _)| *name).to_owned()
@@ -326,7 +332,7 @@ fn line(row: &Row, want: &Want) -> [String; 10] {
     };
     [
         row.lead.clone().unwrap_or_default(),
-        wanted,
+        wanted.to_owned(),
         row.result.clone(),
         row.transfers.first().map_or_else(|| "–".into(), name),
         row.robot_s.to_string(),
@@ -372,5 +378,5 @@ fn is_called_back(config: &Path, missed: &Lead) -> Result<bool, String> {
     let listed = Process::spawn("zvonar lead list", &mut command)?.succeed(LIMIT)?;
     Ok(listed
         .lines()
-        .any(|line| serde_json::from_str::<Value>(line).is_ok_and(|lead| lead["lead"].is_string())))
+        .any(|line| serde_json::from_str::<Value>(line).is_ok_and(|lead| lead["id"] == missed.id.as_str())))
 }

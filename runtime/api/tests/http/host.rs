@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use serde_json::Value;
@@ -12,12 +13,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use zvonar_api::{Server, Token, TokenHash, router};
+use zvonar_api::{Server, Token, TokenHash, callbacks, router};
 use zvonar_desk::{Presence, Status};
 use zvonar_dialer::conversation::Scene;
 use zvonar_dialer::deployments::{Deployments, TenantSetup, Use};
 use zvonar_dialer::operators::{DeskControl, DeskView, Staff, StoredDesk, Waiting, WhatHeDoes};
-use zvonar_dialer::{Grant, Tables};
+use zvonar_dialer::{DialerError, Grant, Heard, Tables, TextNews};
+use zvonar_gateways::smsc::{Callback, Secret};
 use zvonar_ledger::PriceList;
 use zvonar_model::{OperatorId, ScenarioName, TenantId, UnixMillis};
 use zvonar_scenario::{Engine, EngineConfig, Package, Registry, archive};
@@ -71,6 +73,29 @@ pub(crate) fn archive_of(name: &str, version: u32) -> Vec<u8> {
     archive::pack(&write_package(folder.path(), &manifest(name, version), &component(version))).unwrap()
 }
 
+/// Keeps the text messages of tenant `a`, of which there is one, number 7; and what it was told of it.
+#[derive(Default)]
+pub(crate) struct Texts {
+    pub(crate) told: Mutex<Vec<String>>,
+    /// The store is out of order.
+    pub(crate) broken: AtomicBool,
+}
+
+#[async_trait::async_trait]
+impl TextNews for Texts {
+    fn secret(&self, of: &TenantId) -> Option<Secret> {
+        (*of == tenant("a")).then(|| Secret::new("слово").unwrap())
+    }
+
+    async fn news(&self, _: &TenantId, news: &Callback) -> zvonar_dialer::Result<Heard> {
+        if self.broken.load(Ordering::Relaxed) {
+            return Err(DialerError::Bug("the disk is full".into()));
+        }
+        self.told.lock().unwrap().push(news.key());
+        Ok(if news.id.get() == 7 { Heard::Taken } else { Heard::Unknown })
+    }
+}
+
 /// A running host.
 pub(crate) struct Host {
     pub(crate) address: SocketAddr,
@@ -79,6 +104,7 @@ pub(crate) struct Host {
     pub(crate) store: SharedStore,
     /// What goes on at the desk of `a`.
     pub(crate) going_on: GoingOn,
+    pub(crate) texts: Arc<Texts>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     _folder: TempDir,
@@ -138,13 +164,15 @@ impl Host {
             let staff = Staff::new(tables(&store, id), 3, "zvonar", desk, [7; 32]);
             (tenant(id), staff)
         });
+        let texts = Arc::new(Texts::default());
         let routes = router(deployments.clone(), &staff.into(), tokens, Arc::new(|| NOW));
+        let routes = routes.merge(callbacks(texts.clone(), Arc::new(|| NOW)));
         let keeper = {
             let (deployments, stopped) = (deployments.clone(), stopped.clone());
             tokio::spawn(async move { deployments.keep(stopped).await })
         };
         let tasks = vec![tokio::spawn(server.serve(routes, stopped)), keeper];
-        Self { address, scenes, deployments, store, going_on, stop, tasks, _folder: folder }
+        Self { address, scenes, deployments, store, going_on, texts, stop, tasks, _folder: folder }
     }
 
     pub(crate) async fn fresh() -> Self {

@@ -8,3 +8,4 @@ mod operators;
 mod records;
 mod refusals;
 mod sms;
+mod webhooks;

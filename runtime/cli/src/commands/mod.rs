@@ -35,6 +35,7 @@ pub(crate) mod test;
 pub(crate) mod token;
 pub(crate) mod versions;
 pub(crate) mod watch;
+pub(crate) mod webhook;
 
 /// What stops a command: a sentence for the person who called it.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;

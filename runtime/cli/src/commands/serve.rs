@@ -25,10 +25,11 @@ use zvonar_store::SharedStore;
 use zvonar_switch::{Doorway, IncomingCall, PhoneBook, Switch, clock};
 
 use super::Failure;
+use crate::callbacks::News;
 use crate::config::Config;
 use crate::operators::Operators;
 use crate::texts::Offices;
-use crate::{host, listening, retention, seats};
+use crate::{host, listening, retention, seats, webhooks};
 
 /// What `zvonar serve` takes.
 #[derive(Debug, clap::Args)]
@@ -72,7 +73,9 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     let packages = host::open_packages(&config)?;
     let lists = host::read_lists(&config)?;
     let policies = host::policies(&config)?;
+    let mut webhooks = webhooks::setups(&config)?;
     let offices = Offices::open(&config, &policies)?;
+    let news = Arc::new(News::new(&config, offices.texts()));
     let store = host::open_store(&config.node.data)?;
     let listening = match &config.speech {
         None => None,
@@ -146,6 +149,11 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
         let (config, all_over) = (Arc::clone(&host.config), over.subscribe());
         tokio::spawn(async move { retention::keep(&config, all_over).await })
     };
+    let told = host
+        .dialers
+        .iter()
+        .map(|(tenant, dialer)| (dialer.tables(tenant), webhooks.remove(tenant).unwrap_or_default()));
+    let told = tokio::spawn(webhooks::keep(told.collect(), over.subscribe()));
     let seats = {
         let (host, all_over) = (Arc::clone(&host), over.subscribe());
         tokio::spawn(async move { seats::keep(&host.dialers, all_over).await })
@@ -159,6 +167,7 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
             host.tokens(),
             Arc::new(clock::wall),
         );
+        let router = router.merge(zvonar_api::callbacks(news, Arc::new(clock::wall)));
         tokio::spawn(server.serve(router, stopped.clone()))
     });
     eprintln!("listening on {}", switch.local_addr());
@@ -181,6 +190,7 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     }
     joined(keeper.await, "the keeper of the versions");
     joined(retention.await, "the removal of old answers");
+    joined(told.await, "the webhooks");
     joined(seats.await, "the subscription fee");
     drop((deployments, host, caller));
     joined(teller.await, "the progress");

@@ -3,9 +3,10 @@
 mod desk;
 mod reader;
 mod rules;
-mod texts;
 #[cfg(test)]
 mod tests;
+mod texts;
+mod webhooks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -26,6 +27,7 @@ use zvonar_scenario::Limits;
 pub(crate) use desk::{Phones, TenantDesk};
 use reader::{Faults, Section};
 pub(crate) use texts::Sms;
+pub(crate) use webhooks::Webhook;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -139,6 +141,8 @@ pub(crate) struct Tenant {
     pub(crate) tokens: Vec<TokenHash>,
     /// Its queue of callers who wait for operators.
     pub(crate) desk: TenantDesk,
+    /// Which of its own programs are told what happens.
+    pub(crate) webhooks: Vec<Webhook>,
 }
 
 /// Where calls leave to.
@@ -422,6 +426,7 @@ fn tenants(sections: Vec<Section<'_>>, faults: &Faults, folder: &Path) -> Vec<Te
         let grant = grant(section.section("limits"));
         let given = section.has("desk");
         let desk = TenantDesk { given, ..desk::desk(section.section("desk"), folder) };
+        let webhooks = webhooks::webhooks(&mut section, folder);
         // Faults are written down, so what is missing by them starts nothing.
         let sms = section.has("sms").then(|| texts::sms(section.section("sms"), folder)).flatten();
         let prepaid = prepaid(&section);
@@ -443,7 +448,18 @@ fn tenants(sections: Vec<Section<'_>>, faults: &Faults, folder: &Path) -> Vec<Te
                 let place = section.place();
                 faults.add(&place, format!("`{id}` stands here a second time; names must differ"));
             }
-            tenants.push(Tenant { id, tariff, prepaid, grant, caps, answers_days, sms, tokens, desk });
+            tenants.push(Tenant {
+                id,
+                tariff,
+                prepaid,
+                grant,
+                caps,
+                answers_days,
+                sms,
+                tokens,
+                desk,
+                webhooks,
+            });
         }
         section.finish();
     }

@@ -205,6 +205,53 @@ fn the_desk_and_the_telephones_are_read_and_every_fault_is_told() {
 }
 
 #[test]
+fn webhooks_are_read_with_their_secrets_and_what_they_cannot_be_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("crm.secret"), "the secret of the hook\n").expect("a file");
+    let path = folder.path().join("zvonar.toml");
+    let with = |lines: &str| {
+        let hook = format!("id = \"demo\"\n[[tenant.webhook]]\nname = \"crm\"\n{lines}");
+        Config::parse(&path, &GOOD.replace("id = \"demo\"", &hook))
+    };
+    let url = "url = \"https://example.org/zvonar?key=1\"";
+    let config = with(&format!(
+        "{url}\nsecret_file = \"crm.secret\"\nold_secret = \"the secret of before\"\nevents = [\"call_result\"]\nat_once = 1"
+    ));
+    let config = config.expect("it is good");
+    let [webhook] = &config.tenants[0].webhooks[..] else { panic!("{config:?}") };
+    assert_eq!((webhook.hook.shown_url.as_str(), webhook.hook.at_once), ("https://example.org/zvonar", 1));
+    assert_eq!((webhook.hook.events.len(), webhook.endpoint.secrets.len()), (1, 2));
+    assert!(!format!("{config:?}").contains("secret of"), "no secret is printed");
+    let config = with(&format!("{url}\nsecret = \"the secret of the hook\"")).expect("it is good");
+    assert_eq!(config.tenants[0].webhooks[0].hook.events.len(), 5, "all events");
+
+    let secret = "secret = \"the secret of the hook\"";
+    for (lines, says) in [
+        (format!("{url}\n"), "webhook.secret: a webhook signs what it sends"),
+        (format!("{url}\nsecret = \"short\""), "at least 16 characters"),
+        (format!("{url}\nsecret = \"\""), "the secret is empty"),
+        (format!("{url}\nsecret_file = \"none\""), "webhook.secret_file: the file cannot be read"),
+        (format!("{url}\n{secret}\nsecret_file = \"crm.secret\""), "do not go together"),
+        (format!("{url}\n{secret}\nauthorities = \"none\""), "webhook.authorities: the file cannot be read"),
+        (format!("url = \"example.org\"\n{secret}"), "webhook.url: this is no address of a webhook"),
+        (format!("url = \"https://me:pass@example.org/\"\n{secret}"), "without a name and password"),
+        (secret.to_owned(), "webhook.url is missing"),
+        (
+            format!("{url}\n{secret}\nevents = [\"call_over\"]"),
+            "there is no event of this name; there are call_finished",
+        ),
+        (
+            format!("{url}\n{secret}\n[[tenant.webhook]]\nname = \"crm\"\n{url}\n{secret}"),
+            "stands here a second time",
+        ),
+    ] {
+        let faults = with(&lines).map(|_| ()).expect_err("it has a fault");
+        assert!(faults.len() == 1 && faults[0].contains(says), "{lines}: {faults:?}");
+        assert!(!faults[0].contains("me:pass"), "{faults:?}");
+    }
+}
+
+#[test]
 fn an_account_at_smsc_is_named_in_one_way_and_its_secrets_may_lie_elsewhere() {
     let with = |lines: &str| GOOD.replace("[[trunk]]", &format!("[tenant.sms]\n{lines}\n[[trunk]]"));
     let faults = |lines: &str| {

@@ -41,10 +41,12 @@ fn a_telephone_that_is_picked_up_and_stays_silent_counts_as_one_that_was_not_tak
             (12, "a wants sales"),
             (13, "olga takes a"),
             (14, "b wants sales"),
+            (30, "operator vera sales"),
         ]),
         "1s ring ivan for a | 2s connect a ivan | 12s ring olga for a | 13s connect a olga | 22s ring ivan for b",
     );
-    let twice = two(&[(1, "a wants sales"), (2, "ivan takes a"), (12, "a hears-nobody"), (13, "a hears-nobody")]);
+    let twice =
+        two(&[(1, "a wants sales"), (2, "ivan takes a"), (12, "a hears-nobody"), (13, "a hears-nobody")]);
     let ivan = stored(settings(), &twice, "ivan");
     assert_eq!((ivan.misses, ivan.last_talk), (1, None), "that was no talk, and is told once");
 }

@@ -6,8 +6,8 @@ use zvonar_call::{Ended, Side};
 use zvonar_model::{MediaReport, Millis, Outcome, SystemResult, TalkEnd};
 use zvonar_switch::clock;
 
-use super::observed::Observed;
 use super::line::Finished;
+use super::observed::Observed;
 
 /// How long it has been.
 pub(super) fn since(then: Instant) -> Millis {

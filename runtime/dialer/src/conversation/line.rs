@@ -25,8 +25,8 @@ use zvonar_switch::{Call, CallEvent, Closed, MediaEvent, clock};
 
 use super::SpeechCounts;
 use super::answers::Answers;
-use super::observed::{Observed, left_sound};
 use super::hearing::{Ear, Hearing, Noticed, Said};
+use super::observed::{Observed, left_sound};
 use super::prompts::Clips;
 use super::transfer::{Handing, On};
 

@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use zvonar_media::amd::MachineSettings;
 use zvonar_model::{
-    AttemptId, Direction, LeadId, MediaReport, Outcome, Phases, PhoneNumber, ProjectId,
-    RecognisedAnswer, ScenarioName, SystemResult, TalkEnd, TenantId, Trace, Transfer, TrunkId,
+    AttemptId, Direction, LeadId, MediaReport, Outcome, Phases, PhoneNumber, ProjectId, RecognisedAnswer,
+    ScenarioName, SystemResult, TalkEnd, TenantId, Trace, Transfer, TrunkId,
 };
 use zvonar_scenario::LeadCard;
 use zvonar_scenario::ports::{About, Line, NoSms, Part, Ports};

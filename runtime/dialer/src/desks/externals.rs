@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn calls_to_external_numbers_are_bounded_at_a_time_and_in_an_hour() {
-        let externals = Externals::new(&TransferRules { at_once: 2, per_hour: 3, ..TransferRules::default() });
+        let externals =
+            Externals::new(&TransferRules { at_once: 2, per_hour: 3, ..TransferRules::default() });
         let at = |seconds: i64| UnixMillis(seconds * 1_000);
         let first = externals.take(at(0)).unwrap();
         let _second = externals.take(at(1)).unwrap();

@@ -240,13 +240,7 @@ impl<L: Send + 'static> Desks<L> {
         let (end, ended) = oneshot::channel();
         let guest = Guest { news, end, caller, beside, group: group.clone() };
         let since = since.unwrap_or_else(|| handle.office.now());
-        let caller = zvonar_desk::Caller {
-            call,
-            project,
-            group,
-            since,
-            longest_wait: longest_wait.into(),
-        };
+        let caller = zvonar_desk::Caller { call, project, group, since, longest_wait: longest_wait.into() };
         handle.ask(Ask::Wait { caller, guest }).await?;
         Ok(Waiting::new(place, heard, ended))
     }

@@ -106,8 +106,7 @@ impl<L: Send + 'static> Worker<L> {
         }
         let operators = found.iter().map(|(row, presence)| (row.operator.clone(), presence.clone()));
         let operators: Vec<(Operator, Option<Presence>)> = operators.collect();
-        *lock(&office.people) =
-            found.into_iter().map(|(row, _)| (row.operator.id.clone(), row)).collect();
+        *lock(&office.people) = found.into_iter().map(|(row, _)| (row.operator.id.clone(), row)).collect();
         let talks = lock(&office.talks).values().map(|now| now.talk.clone()).collect();
         let found = Found { operators, talks, callers: Vec::new() };
         let desk = Desk::restored(office.now(), office.settings.queue.clone(), found);
@@ -331,7 +330,8 @@ impl<L: Send + 'static> Worker<L> {
                 (why.id(), Err(Miss::Unreachable))
             }
         };
-        let Some(place) = self.ringing.iter().find(|(_, ring)| ring.task == task).map(|(place, _)| place.clone())
+        let Some(place) =
+            self.ringing.iter().find(|(_, ring)| ring.task == task).map(|(place, _)| place.clone())
         else {
             // It was to be silent by then: what was picked up is dropped, and hangs up.
             return;
@@ -444,7 +444,11 @@ impl<L: Send + 'static> Worker<L> {
                 Doing::Talking { call, since, .. } => {
                     let rings = self.ringing.contains_key(&(call.clone(), seat.operator.id.clone()));
                     let caller = caller(call);
-                    if rings { WhatHeDoes::Rings { caller } } else { WhatHeDoes::Talks { caller, since: *since } }
+                    if rings {
+                        WhatHeDoes::Rings { caller }
+                    } else {
+                        WhatHeDoes::Talks { caller, since: *since }
+                    }
                 }
             },
             phones: self.phones.registered(&self.office.tenant, &seat.operator.id),

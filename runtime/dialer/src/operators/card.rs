@@ -1,7 +1,7 @@
 //! «Прозвон»: what an operator sees when a caller is handed to him, and what he says came of it.
 //!
 //! What he says is a row of its own beside the attempt's record: a record is written once, and the scenario's result stays
-//! as it is.
+//! as it is. It writes a step into the journal, for webhooks to tell.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use zvonar_model::{AttemptId, AttemptRecord, OperatorId, ScenarioName, UnixMilli
 use zvonar_store::{Commit, Write};
 
 use crate::projects::MAX_TEXT;
-use crate::tables::{Intent, Read, Row, TRIES, Tables, encode};
+use crate::tables::{Intent, Read, Row, Step, TRIES, Tables, encode};
 use crate::{DialerError, Result};
 
 /// The longest comment, in bytes.
@@ -122,12 +122,16 @@ impl Tables {
         }
         let key = self.keys.verdict(&verdict.attempt);
         for _ in 0..TRIES {
-            let write = match self.get::<Verdict>(&key).await? {
+            let (before, write) = match self.get::<Verdict>(&key).await? {
                 Some(Read { row, .. }) if row == *verdict => return Ok(()),
-                Some(Read { revision, .. }) => Write::replace(key.clone(), revision, encode(verdict)),
-                None => Write::create(key.clone(), encode(verdict)),
+                Some(Read { revision, .. }) => {
+                    (revision, Write::replace(key.clone(), revision, encode(verdict)))
+                }
+                None => (0, Write::create(key.clone(), encode(verdict))),
             };
-            if let Commit::Done(_) = self.commit(vec![write], 0).await? {
+            let step = Step::Judged(Box::new(verdict.clone()));
+            let told = Write::create(self.keys.judged_step(&verdict.attempt, before), encode(&step));
+            if let Commit::Done(_) = self.commit(vec![write, told], 0).await? {
                 return Ok(());
             }
         }

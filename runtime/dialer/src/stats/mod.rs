@@ -159,7 +159,7 @@ impl<'a> Parts<'a> {
                 change.move_one(*moved);
                 (Some(project), None)
             }
-            Step::Tagged { .. } | Step::Text(_) => (None, None),
+            Step::Tagged { .. } | Step::Text(_) | Step::State(_) | Step::Judged(_) => (None, None),
             Step::Found { project, leads } => {
                 leads.iter().for_each(|lead| change.add(lead.status, 1));
                 (Some(project), None)

@@ -7,6 +7,7 @@ use zvonar_store::{Key, Shard};
 
 use super::stats::Scope;
 use crate::Day;
+use crate::hooks::HookName;
 use crate::texts::TextId;
 
 /// The keys of one tenant.
@@ -32,6 +33,11 @@ use crate::texts::TextId;
 /// | `<tenant>.balance.total` | the fold of the charges |
 /// | `<tenant>.payment.<id>` | a payment of a prepaid tenant |
 /// | `<tenant>.balance.paid` | the fold of the payments |
+/// | `<tenant>.hook.at.<hook>` | a webhook |
+/// | `<tenant>.hook.cursor.<hook>` | how far the steps are folded for it |
+/// | `<tenant>.hook.queue.<hook>.<event>` | what it is to be told, in the order of the revisions |
+/// | `<tenant>.hook.try.<hook>.<event>` | how often that was not taken |
+/// | `<tenant>.hook.done.<hook>.<event>` | what it was told; `lost`: what was given up |
 /// | `<tenant>.fee.<month>=<operator>` | the subscription fee of an operator's place |
 /// | `<tenant>.balance.fees` | the fold of the fees |
 /// | `<tenant>.sms.<attempt>=<n>` | the n-th text message of an attempt: what was decided; the journal of them |
@@ -160,6 +166,11 @@ impl TenantKeys {
         self.steps().then(&format!("{what}={project}={revision}"))
     }
 
+    /// The step that an operator gave a call a result. `revision`: that of the result's row before it; 0 for the first.
+    pub fn judged_step(&self, attempt: &AttemptId, revision: u64) -> Key {
+        self.steps().then(&format!("judged={attempt}={revision}"))
+    }
+
     /// How far the steps are folded.
     pub(crate) fn fold(&self) -> Key {
         self.root.then("fold").then("steps")
@@ -243,6 +254,36 @@ impl TenantKeys {
 
     pub(crate) fn balance(&self) -> Key {
         self.root.then("balance").then("total")
+    }
+
+    /// The hooks that the tenant has.
+    pub(crate) fn hooks(&self) -> Key {
+        self.root.then("hook").then("at")
+    }
+
+    pub(crate) fn hook(&self, hook: &HookName) -> Key {
+        self.hooks().then(hook.as_str())
+    }
+
+    pub(crate) fn hook_cursor(&self, hook: &HookName) -> Key {
+        self.root.then("hook").then("cursor").then(hook.as_str())
+    }
+
+    /// A hook's letters that wait, a journal by their events' ids; so are the three below.
+    pub(crate) fn hook_queue(&self, hook: &HookName) -> Key {
+        self.root.then("hook").then("queue").then(hook.as_str())
+    }
+
+    pub(crate) fn hook_tries(&self, hook: &HookName) -> Key {
+        self.root.then("hook").then("try").then(hook.as_str())
+    }
+
+    pub(crate) fn hook_done(&self, hook: &HookName) -> Key {
+        self.root.then("hook").then("done").then(hook.as_str())
+    }
+
+    pub(crate) fn hook_lost(&self, hook: &HookName) -> Key {
+        self.root.then("hook").then("lost").then(hook.as_str())
     }
 
     /// The journal of text messages that were decided.

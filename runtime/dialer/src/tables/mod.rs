@@ -21,7 +21,7 @@ pub use rows::{BalanceRow, Blocked, DialRules, Edit, Epoch, Intent, Lead, Projec
 pub(crate) use rows::{ConsentRow, Glance, LeaseRow, PaidRow, Payment, PersonRow, Quota, Row};
 pub(crate) use stats::{Fill, MAX_RESULT, OTHER_RESULTS, StatCursor, StatRow};
 pub use stats::{Scope, StatusCounts, Tally, TextTally};
-pub use steps::{AttemptStep, Standing, Step};
+pub use steps::{AttemptStep, Standing, StateStep, Step};
 
 use crate::{DialerError, Policy, Result};
 

@@ -1,12 +1,13 @@
-//! The journal of what happened to leads. Counts and reports are folded from it, so they need not look through all leads
-//! and never read the traces of calls.
+//! The journal of what happened to leads, and of what else a tenant's own programs are told of. Counts and reports are
+//! folded from it, so they need not look through all leads and never read the traces of calls; what webhooks tell is
+//! folded from it too.
 
 use std::fmt;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
-use zvonar_campaign::LeadStatus;
+use zvonar_campaign::{LeadStatus, ProjectStatus};
 use zvonar_ledger::Charge;
 use zvonar_model::{
     AttemptId, AttemptRecord, Direction, Kopecks, LeadId, OperatorId, PhoneNumber, ProjectId, ScenarioRef,
@@ -14,9 +15,10 @@ use zvonar_model::{
 };
 
 use super::{Lead, Row};
+use crate::operators::Verdict;
 use crate::texts::TextStep;
 
-/// Something that happened to leads: written in the commit that made it so, never edited.
+/// Something that happened, mostly to leads: written in the commit that made it so, never edited.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum Step {
@@ -61,6 +63,10 @@ pub enum Step {
         /// Who, and where each stood.
         leads: Vec<Standing>,
     },
+    /// A project went over to another status.
+    State(Box<StateStep>),
+    /// An operator gave a call a result of his own; the scenario's stays as it is.
+    Judged(Box<Verdict>),
 }
 
 impl<'de> Deserialize<'de> for Step {
@@ -82,6 +88,8 @@ impl<'de> Deserialize<'de> for Step {
             Tagged,
             Text,
             Found,
+            State,
+            Judged,
         }
 
         #[derive(Deserialize)]
@@ -136,6 +144,8 @@ impl<'de> Deserialize<'de> for Step {
                         let Many { project, leads } = Many::deserialize(rest)?;
                         Step::Found { project, leads }
                     }
+                    Kind::State => Step::State(Box::new(StateStep::deserialize(rest)?)),
+                    Kind::Judged => Step::Judged(Box::new(Verdict::deserialize(rest)?)),
                 })
             }
         }
@@ -159,8 +169,24 @@ impl Standing {
     }
 }
 
+/// A project went over to another status: written in the commit that made it so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateStep {
+    /// Which project.
+    pub project: ProjectId,
+    /// What people call it.
+    pub title: String,
+    /// Where it stood.
+    pub before: ProjectStatus,
+    /// Where it stands since then.
+    pub after: ProjectStatus,
+    /// When.
+    pub at: UnixMillis,
+}
+
 impl Row for Step {
-    const VERSION: u16 = 1;
+    /// 2: steps that are not of leads. A program that does not know them says so.
+    const VERSION: u16 = 2;
 }
 
 /// A finished attempt as reports show it: the record without what only an inquiry into one call needs.
@@ -282,6 +308,20 @@ mod tests {
             moved: Some((LeadStatus::New, LeadStatus::Again)),
         };
         let moved = (LeadStatus::Unreached, LeadStatus::New);
+        let state = StateStep {
+            project: project.clone(),
+            title: "Весна".into(),
+            before: ProjectStatus::Active,
+            after: ProjectStatus::Error { why: "no trunk".into() },
+            at: UnixMillis(3),
+        };
+        let judged = Verdict {
+            attempt: AttemptId::new("a1").unwrap(),
+            operator: zvonar_model::OperatorId::new("petrova").unwrap(),
+            result: "Продано".into(),
+            comment: String::new(),
+            at: UnixMillis(5),
+        };
         for (step, begins) in [
             (
                 Step::Added { project: project.clone(), leads: vec![lead.clone()] },
@@ -293,8 +333,10 @@ mod tests {
                 r#"{"is":"removed","project":"spring","leads":[{"lead":"anna","status":"again"}]}"#,
             ),
             (Step::Edited { project: project.clone(), lead: lead.clone(), moved }, r#"{"is":"edited","#),
-            (Step::Tagged { project: project.clone(), leads: vec![lead] }, r#"{"is":"tagged","#),
-            (Step::Found { project, leads: vec![standing] }, r#"{"is":"found","#),
+            (Step::Tagged { project: project.clone(), leads: vec![lead.clone()] }, r#"{"is":"tagged","#),
+            (Step::Found { project: project.clone(), leads: vec![standing] }, r#"{"is":"found","#),
+            (Step::State(Box::new(state)), r#"{"is":"state","project":"spring""#),
+            (Step::Judged(Box::new(judged)), r#"{"is":"judged","attempt":"a1""#),
         ] {
             let text = serde_json::to_string(&step).unwrap();
             assert!(text.starts_with(begins), "{text}");

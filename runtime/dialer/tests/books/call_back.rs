@@ -41,7 +41,8 @@ async fn who_left_the_queue_is_in_the_call_back_project_with_his_whole_card() {
     dialer.run(&tenant(), &project(), None, never()).await.unwrap();
     let report = tables.report(&back()).await.unwrap();
     assert_eq!((report.totals.leads, report.totals.new), (3, 3));
-    let (there, here) = (tables.lead(&back(), &lead(1)).await.unwrap(), tables.lead(&project(), &lead(1)).await.unwrap());
+    let (there, here) =
+        (tables.lead(&back(), &lead(1)).await.unwrap(), tables.lead(&project(), &lead(1)).await.unwrap());
     let (there, here) = (there.unwrap(), here.unwrap());
     assert_eq!((there.numbers, there.fields, there.tags), (here.numbers, here.fields, here.tags));
     assert_eq!((there.progress.state, here.progress.state), (LeadState::New, LeadState::Reached));

@@ -119,7 +119,8 @@ impl Office {
     }
 
     async fn with(operators: &[(&str, Manner)], settings: zvonar_desk::Settings) -> Self {
-        let (store, exchange): (SharedStore, _) = (Arc::new(MemoryStore::new()), Arc::new(Exchange::default()));
+        let (store, exchange): (SharedStore, _) =
+            (Arc::new(MemoryStore::new()), Arc::new(Exchange::default()));
         let office = open(&store, &exchange, settings).await;
         for (name, manner) in operators {
             exchange.manners.lock().unwrap().insert((*name).into(), *manner);
@@ -176,10 +177,22 @@ async fn who_is_rung_does_with_the_call_what_he_does_and_the_caller_is_told() {
     for (operators, told, rang) in [
         (&[("anna", Manner::Takes(3))][..], "talks to anna", "anna"),
         // Declined by one, taken by the other.
-        (&[("anna", Manner::Misses(1, Declined)), ("boris", Manner::Takes(3))], "talks to boris", "anna boris"),
-        (&[("anna", Manner::Misses(0, Unreachable)), ("boris", Manner::Takes(3))], "talks to boris", "anna boris"),
+        (
+            &[("anna", Manner::Misses(1, Declined)), ("boris", Manner::Takes(3))],
+            "talks to boris",
+            "anna boris",
+        ),
+        (
+            &[("anna", Manner::Misses(0, Unreachable)), ("boris", Manner::Takes(3))],
+            "talks to boris",
+            "anna boris",
+        ),
         // Rings for the 20 s of the settings, though the telephone itself would ring on.
-        (&[("anna", Manner::Misses(90, NoAnswer)), ("boris", Manner::Takes(3))], "talks to boris", "anna boris"),
+        (
+            &[("anna", Manner::Misses(90, NoAnswer)), ("boris", Manner::Takes(3))],
+            "talks to boris",
+            "anna boris",
+        ),
         // Engaged: asked again after a rest of ten seconds, and again, until the caller has waited long enough.
         (
             &[("anna", Manner::Misses(9, Busy))],
@@ -219,7 +232,8 @@ async fn two_who_become_free_at_once_take_the_two_who_wait_longest() {
     }
     assert_eq!(office.desks.waiting(&tenant(), &project()), 3, "the project's run hears of them");
     let seen = office.desks.view(&tenant()).await.unwrap();
-    let places: Vec<_> = seen.queue.iter().map(|one| (one.caller.attempt.to_string(), one.position)).collect();
+    let places: Vec<_> =
+        seen.queue.iter().map(|one| (one.caller.attempt.to_string(), one.position)).collect();
     assert_eq!(places, [("a".into(), 1), ("b".into(), 2), ("c".into(), 3)]);
     for name in ["anna", "boris"] {
         office.desks.status(&tenant(), &id(name), Status::Available).await.unwrap();
@@ -345,7 +359,8 @@ async fn a_restart_in_the_middle_finds_the_operators_as_they_were_and_nobody_in_
         before.tables.add_operator(&row, USUAL_OPERATORS).await.unwrap();
         before.desks.operator_changed(&tenant(), &id(name)).await.unwrap();
     }
-    for (name, status) in [("anna", Status::Available), ("boris", Status::Available), ("vera", Status::Break)] {
+    for (name, status) in [("anna", Status::Available), ("boris", Status::Available), ("vera", Status::Break)]
+    {
         before.desks.status(&tenant(), &id(name), status).await.unwrap();
     }
     let (_, talk) = end(before.wait("a").await).await;
@@ -362,8 +377,11 @@ async fn a_restart_in_the_middle_finds_the_operators_as_they_were_and_nobody_in_
 
     let after = open(&store, &exchange, settings).await;
     let seen = after.desks.view(&tenant()).await.unwrap();
-    let there: Vec<_> =
-        seen.operators.iter().map(|one| (one.operator.to_string(), one.presence.status, one.doing.clone())).collect();
+    let there: Vec<_> = seen
+        .operators
+        .iter()
+        .map(|one| (one.operator.to_string(), one.presence.status, one.doing.clone()))
+        .collect();
     let idle = WhatHeDoes::Idle;
     assert_eq!(
         there,
@@ -474,7 +492,8 @@ async fn a_busy_day_leaves_nobody_without_an_end() {
             ("vera", Manner::Misses(dice.random_range(0..25), Miss::Declined)),
             ("gleb", Manner::Misses(dice.random_range(0..5), Miss::Busy)),
         ];
-        let settings = zvonar_desk::Settings { most_callers: 8, wrap_up: Millis(5_000), ..Default::default() };
+        let settings =
+            zvonar_desk::Settings { most_callers: 8, wrap_up: Millis(5_000), ..Default::default() };
         let office = Arc::new(Office::with(&manners, settings).await);
         let mut talks = tokio::task::JoinSet::new();
         for number in 0..60 {
@@ -485,7 +504,11 @@ async fn a_busy_day_leaves_nobody_without_an_end() {
                 let ended = tokio::time::timeout(Duration::from_secs(patience), end(waiting)).await;
                 if let Ok((_, Some((place, leg)))) = ended {
                     sleep(Duration::from_secs(length)).await;
-                    if length % 7 == 0 { place.silent().await } else { drop(place) }
+                    if length % 7 == 0 {
+                        place.silent().await
+                    } else {
+                        drop(place)
+                    }
                     drop(leg);
                 }
             });

@@ -15,12 +15,14 @@ use zvonar_dialer::operators::{CallerView, DeskControl, OperatorRow, USUAL_OPERA
 use zvonar_dialer::{Tables, WallClock};
 use zvonar_ledger::PriceList;
 use zvonar_model::{
-    AttemptId, Millis, OperatorId, Phases, PhoneNumber, ProjectId, SystemResult, Transfer, TrunkId, UnixMillis,
+    AttemptId, Millis, OperatorId, Phases, PhoneNumber, ProjectId, SystemResult, Transfer, TrunkId,
+    UnixMillis,
 };
 use zvonar_scenario::ports::{Destination, LineError, TransferEnd, TransferOptions};
 use zvonar_store::MemoryStore;
 use zvonar_switch::{
-    Call, CallEvent, Doorway, IncomingCall, MediaConfig, Network, Switch, SwitchConfig, Target, TrunkConfig, clock,
+    Call, CallEvent, Doorway, IncomingCall, MediaConfig, Network, Switch, SwitchConfig, Target, TrunkConfig,
+    clock,
 };
 
 use crate::world::{new_project, tenant};
@@ -145,7 +147,8 @@ impl World {
         }
         let board = Switchboard { desks: desks.clone(), switch: ours.clone(), consultations: Arc::default() };
         let number = PhoneNumber::parse("+79160000001").unwrap();
-        let caller = CallerView { number: Some(number.clone()), ..CallerView::of(AttemptId::new("a").unwrap()) };
+        let caller =
+            CallerView { number: Some(number.clone()), ..CallerView::of(AttemptId::new("a").unwrap()) };
         let handing = Handing::new(board, tenant(), caller, Some(trunk()), vec![number]);
         Self { ours, our_door, call, person, far, tables, desks, handing, started }
     }

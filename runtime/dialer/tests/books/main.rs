@@ -10,6 +10,7 @@ mod dialling;
 mod fees;
 mod foreman;
 mod handing;
+mod hooks;
 mod killed;
 mod leads;
 mod life;

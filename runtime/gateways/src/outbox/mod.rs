@@ -40,7 +40,7 @@ const PAUSES: [Duration; 4] = [
 ];
 
 /// The pause after so many tries, from 0.
-fn pause(tries: u32) -> Duration {
+pub(crate) fn pause(tries: u32) -> Duration {
     PAUSES[(tries as usize).min(PAUSES.len() - 1)]
 }
 

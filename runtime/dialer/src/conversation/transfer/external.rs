@@ -86,7 +86,8 @@ impl Handing {
             tracing::warn!(%tenant, call = %self.caller.attempt, %why, "an external number was not called");
             why
         };
-        let parsed = PhoneNumber::parse(number).map_err(|why| refused(format!("this is no number: {why}")))?;
+        let parsed =
+            PhoneNumber::parse(number).map_err(|why| refused(format!("this is no number: {why}")))?;
         office.tables.policy.register.check(&parsed).map_err(|why| refused(outside_the_plan(&why)))?;
         if self.parties.contains(&parsed) {
             return Err(refused(format!("{parsed} is in this call already: a call is not handed to itself")));

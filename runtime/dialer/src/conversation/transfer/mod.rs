@@ -20,7 +20,9 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep_until;
 use zvonar_desk::{GivenUp, Group, Miss};
 use zvonar_media::{PlayId, Prompt, tones};
-use zvonar_model::{AttemptId, OperatorId, PhoneNumber, ProjectId, SystemResult, TenantId, Transfer, TrunkId};
+use zvonar_model::{
+    AttemptId, OperatorId, PhoneNumber, ProjectId, SystemResult, TenantId, Transfer, TrunkId,
+};
 use zvonar_scenario::ports::{Destination, LineError, TransferEnd, TransferOptions};
 use zvonar_switch::{Call, CallEvent, MediaEvent, Switch, clock};
 
@@ -275,8 +277,7 @@ impl Handing {
             self.sheet.talk(on.at(picked_up), part);
             self.sheet.transfer(part).operator = Some(operator.clone());
             let (place, operator) = (Some(place), Some(operator));
-            let with =
-                With { leg, place, operator, _external: None, held: false, part, since: picked_up };
+            let with = With { leg, place, operator, _external: None, held: false, part, since: picked_up };
             match self.talk(on, with, options).await? {
                 Talked::Over => return Ok(TransferEnd::Talked(self.sheet.talked_since(first))),
                 Talked::Back { part: again, anew } => {
@@ -356,7 +357,8 @@ impl Handing {
     fn nobody(&mut self, part: usize, why: GivenUp, last: Option<Miss>) -> TransferEnd {
         let (end, missed, result) = match (why, last) {
             (GivenUp::NoSuchOperator, _) => {
-                let why = "the tenant has no operator who takes such callers: make one, or name another group";
+                let why =
+                    "the tenant has no operator who takes such callers: make one, or name another group";
                 return self.failed(part, why.into());
             }
             (GivenUp::QueueFull, _) => (TransferEnd::Nobody, "Очередь заполнена", None),
@@ -426,7 +428,10 @@ impl Handing {
                 CallEvent::Media(MediaEvent::SilentWire { .. }) if !with.held => {
                     let young = clock::now().saturating_duration_since(with.since) < silent_start;
                     let With { leg, place, operator, part, .. } = with;
-                    tracing::warn!(?operator, "a telephone that was picked up has gone silent: it is hung up");
+                    tracing::warn!(
+                        ?operator,
+                        "a telephone that was picked up has gone silent: it is hung up"
+                    );
                     leg.hang_up().await;
                     match place {
                         Some(place) if young => {

@@ -137,8 +137,7 @@ impl Handing {
             let (desks, tenant, caller) = (desks.clone(), self.tenant.clone(), self.caller.clone());
             let (whom, place) = (operator.clone(), Some(on.call.media().place()));
             let rings = async move { desks.hand(&tenant, key, whom, caller, place).await }.boxed();
-            let transfer =
-                Transfer { to_operator: true, operator: Some(operator), ..Transfer::default() };
+            let transfer = Transfer { to_operator: true, operator: Some(operator), ..Transfer::default() };
             return Ok(Whom::Rings(Ringing::Operator(rings), transfer, None));
         }
         let number = PhoneNumber::parse(&request.to_user)

@@ -19,7 +19,12 @@ pub(super) enum Ringing {
     /// An operator's.
     Operator(BoxFuture<'static, Result<(Place<Call>, Call), Miss>>),
     /// An external one, for which a line is wanted.
-    Line { line: BoxFuture<'static, Result<Reservation, DialError>>, switch: Switch, number: PhoneNumber, far: String },
+    Line {
+        line: BoxFuture<'static, Result<Reservation, DialError>>,
+        switch: Switch,
+        number: PhoneNumber,
+        far: String,
+    },
     /// An external one, dialled.
     Dialled { leg: Box<Call>, far: String },
     /// It has come to an end.
@@ -84,7 +89,8 @@ impl Ringing {
                     return Rang::Missed { end, missed: how.title().into(), code };
                 }
                 Event::Line(Ok(line)) => {
-                    let Self::Line { switch, number, far, .. } = std::mem::replace(&mut self, Self::Over) else {
+                    let Self::Line { switch, number, far, .. } = std::mem::replace(&mut self, Self::Over)
+                    else {
                         continue;
                     };
                     let ring = until.saturating_duration_since(clock::now());
