@@ -1,6 +1,9 @@
 //! Audio as numbers: loudness, pitch, WAV in and out, A-law.
 
-use std::{f64::consts::TAU, path::Path};
+use std::{f64::consts::TAU, path::Path, time::Duration};
+
+/// What is shorter than this is no tone that somebody speaks by.
+pub const LEAST_TONE: Duration = Duration::from_millis(250);
 
 /// A mono or multi-channel recording, samples from -1 to 1.
 #[derive(Debug, Clone)]
@@ -39,6 +42,26 @@ impl Recording {
     /// The loudest of the channels at one pitch, see [`tone_level`]; over the whole length.
     pub fn tone_level(&self, hz: f64) -> f64 {
         self.channels.iter().map(|samples| tone_level(samples, self.sample_rate_hz, hz)).fold(0.0, f64::max)
+    }
+
+    /// Which of these tones are heard in it one after the other, each for [`LEAST_TONE`] or longer; of two voices at once the
+    /// louder. What is no tone of them, silence too, is passed over.
+    pub fn tones_in_turn(&self, of: &[f64]) -> Vec<f64> {
+        let window = (self.sample_rate_hz / 20).max(1) as usize;
+        let samples: &[f32] = self.channels.first().map_or(&[], Vec::as_slice);
+        let mut turns: Vec<f64> = Vec::new();
+        let (mut stands, mut length) = (None, 0);
+        for part in samples.chunks_exact(window) {
+            let level = |hz: &f64| tone_level(part, self.sample_rate_hz, *hz);
+            let loudest = of.iter().copied().max_by(|a, b| level(a).total_cmp(&level(b)));
+            let tone = loudest.filter(|hz| level(hz) > 0.02 && level(hz) > 0.7 * rms(part));
+            length = if tone == stands { length + 1 } else { 1 };
+            stands = tone;
+            if length * 50 >= LEAST_TONE.as_millis() && tone != turns.last().copied() {
+                turns.extend(tone);
+            }
+        }
+        turns
     }
 
     /// The loudest 100 ms of any channel, see [`rms`].
@@ -124,6 +147,17 @@ mod tests {
         assert!((tone_level(&samples, 8000, 400.0) - 0.3535).abs() < 0.01);
         assert!(tone_level(&samples, 8000, 1000.0) < 0.01);
         assert!((rms(&samples) - 0.3535).abs() < 0.01);
+    }
+
+    #[test]
+    fn tones_are_told_in_turn_whatever_lies_between_them() {
+        let parts =
+            [(400.0, 0.5, 0.2), (900.0, 0.1, 0.2), (700.0, 0.5, 0.0), (900.0, 1.0, 0.1), (400.0, 0.4, 0.2)];
+        let samples =
+            parts.iter().flat_map(|(hz, seconds, level)| tone(*hz, *seconds, *level, 8000)).collect();
+        let recording = Recording { sample_rate_hz: 8000, channels: vec![samples] };
+        assert_eq!(recording.tones_in_turn(&[400.0, 700.0, 900.0]), [400.0, 900.0, 400.0]);
+        assert_eq!(recording.tones_in_turn(&[700.0]), [] as [f64; 0]);
     }
 
     #[test]

@@ -120,11 +120,16 @@ pub fn address() -> Option<IpAddr> {
 impl Baresip {
     /// Starts one that is called directly, and waits until it answers. `Ok(None)`: see [`address`].
     pub fn start(folder: &Path) -> Result<Option<Self>, String> {
+        Self::start_as(&folder.join("baresip"), "uas", (VOICE_HZ, 60.0))
+    }
+
+    /// The same for this user, whose voice is a tone of so many hertz and seconds; then it hangs up. It can call as well.
+    pub fn start_as(home: &Path, user: &str, voice: (f64, f64)) -> Result<Option<Self>, String> {
         let Some(installed) = Installed::find() else { return Ok(None) };
         let ip = installed.ip;
         let sip = UdpSocket::bind((ip, 0)).and_then(|s| s.local_addr()).map_err(|e| format!("{ip}: {e}"))?;
-        let account = format!("<sip:uas@{sip}>;regint=0;answermode=auto;audio_codecs=PCMA/8000/1\n");
-        let baresip = installed.start(&folder.join("baresip"), sip, &account, (VOICE_HZ, 60.0))?;
+        let account = format!("<sip:{user}@{sip}>;regint=0;answermode=auto;audio_codecs=PCMA/8000/1\n");
+        let baresip = installed.start(home, sip, &account, voice)?;
         if Prober::new_on(ip).options(sip, Duration::from_secs(5)).is_none() {
             return Err(format!("baresip does not answer on {sip}\n{}", baresip.process.output()));
         }
@@ -150,6 +155,37 @@ impl Baresip {
     /// Waits until a call stands.
     pub fn wait_for_call(&mut self, limit: Duration) -> Result<(), String> {
         self.process.wait_for_line("Call established", limit).map(|_| ())
+    }
+
+    /// Waits until a call has ended.
+    pub fn wait_for_end(&mut self, limit: Duration) -> Result<(), String> {
+        self.process.wait_for_line("terminated (duration", limit).map(|_| ())
+    }
+
+    /// Waits until so many calls have stood, those that are over included.
+    pub fn wait_for_calls(&mut self, count: usize, limit: Duration) -> Result<(), String> {
+        let stood = || self.process.stdout().matches("Call established").count() >= count;
+        if clock::within(limit, stood) {
+            Ok(())
+        } else {
+            Err(format!("not {count} calls within {limit:?}\n{}", self.process.output()))
+        }
+    }
+
+    /// Waits until it has understood that the far end pressed this key.
+    pub fn wait_for_key(&mut self, key: char, limit: Duration) -> Result<(), String> {
+        self.process.wait_for_line(&format!("received event: '{key}'"), limit).map(|_| ())
+    }
+
+    /// All that it has said of itself so far, for error messages.
+    pub fn output(&self) -> String {
+        self.process.output()
+    }
+
+    /// Stops it in the middle of whatever it does, as a telephone whose battery is empty: it is there and says nothing.
+    pub fn freeze(&self) {
+        // SAFETY: the process is ours and lives until it is dropped, so the id is its own.
+        unsafe { libc::kill(self.process.id() as libc::pid_t, libc::SIGSTOP) };
     }
 
     /// Presses a key in the call that stands.
@@ -186,6 +222,12 @@ impl Baresip {
             .collect();
         files.sort();
         Ok(files)
+    }
+
+    /// Ends it, its calls before, and gives what it heard in each of them, in their order.
+    pub fn finish_all(mut self) -> Result<Vec<Recording>, String> {
+        self.process.terminate(Duration::from_secs(10))?;
+        self.heard()?.iter().map(|file| Recording::read(file)).collect()
     }
 
     /// Ends it and gives what it heard in its last call.

@@ -192,6 +192,15 @@ pub struct TransferRow {
     pub connected: bool,
     /// How it was missed.
     pub missed: Option<String>,
+    /// The external number, masked.
+    #[serde(default)]
+    pub number: Option<String>,
+    /// Started seconds of waiting.
+    #[serde(default)]
+    pub wait_s: u64,
+    /// Started seconds of talk.
+    #[serde(default)]
+    pub talk_s: u64,
 }
 
 /// One spoken answer of a [`Row`].

@@ -9,10 +9,12 @@
 pub mod audio;
 pub mod baresip;
 pub mod callgen;
+pub mod capture;
 pub mod clock;
 pub mod host;
 pub mod http;
 pub mod machine;
+pub mod office;
 pub mod package;
 pub mod pcap;
 pub mod phone;

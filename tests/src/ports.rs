@@ -12,14 +12,11 @@ use std::{
 /// by the sockets of everybody else.
 const MEDIA_PORTS: std::ops::Range<u16> = 10_000..32_000;
 
-/// A port of 127.0.0.1 on which nobody listens at this moment.
+/// A port on which nobody listens at this moment, on the loopback or on any other address of this machine.
 ///
 /// It is free, not reserved: whoever needs it takes it soon.
 pub fn free_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0")
-        .and_then(|socket| socket.local_addr())
-        .expect("a free UDP port on the loopback")
-        .port()
+    UdpSocket::bind("0.0.0.0:0").and_then(|socket| socket.local_addr()).expect("a free UDP port").port()
 }
 
 /// A TCP port of 127.0.0.1 on which nobody listens at this moment.
@@ -49,7 +46,7 @@ pub fn media_range(count: u16) -> (u16, u16) {
         // A range that was given may not be in use yet, and another count wraps at another place.
         let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
         let overlaps = given.iter().any(|(a, b)| first <= *b && *a <= last);
-        if !overlaps && (first..=last).step_by(2).all(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok()) {
+        if !overlaps && (first..=last).step_by(2).all(|port| UdpSocket::bind(("0.0.0.0", port)).is_ok()) {
             if given.len() >= REMEMBERED {
                 given.remove(0);
             }

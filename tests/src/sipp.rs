@@ -29,6 +29,52 @@ impl Sipp {
         values: &[(&str, &str)],
         raw_sockets: bool,
     ) -> Result<Option<Self>, String> {
+        let address = SocketAddr::from(([127, 0, 0, 1], ports::free_port()));
+        Self::answer_at(address, folder, name, values, raw_sockets)
+    }
+
+    /// The same at an address of the caller's choice.
+    pub fn answer_at(
+        address: SocketAddr,
+        folder: &Path,
+        name: &str,
+        values: &[(&str, &str)],
+        raw_sockets: bool,
+    ) -> Result<Option<Self>, String> {
+        let Some(mut sipp) = Self::start(address, None, folder, name, values, raw_sockets)? else {
+            return Ok(None);
+        };
+        // SIPp says nothing of use when it listens, but then nobody else can have the port.
+        let taken = clock::within(Duration::from_secs(10), || {
+            !sipp.process.is_running() || std::net::UdpSocket::bind(address).is_err()
+        });
+        if !taken || !sipp.process.is_running() {
+            return Err(format!("sipp does not listen on {address}\n{}", sipp.process.output()));
+        }
+        Ok(Some(sipp))
+    }
+
+    /// Calls `remote` once, or asks it for something else, as `tests/data/sipp/NAME.xml` says. `Ok(None)`: as
+    /// [`answer`](Self::answer).
+    pub fn call(
+        address: SocketAddr,
+        remote: SocketAddr,
+        folder: &Path,
+        name: &str,
+        values: &[(&str, &str)],
+        raw_sockets: bool,
+    ) -> Result<Option<Self>, String> {
+        Self::start(address, Some(remote), folder, name, values, raw_sockets)
+    }
+
+    fn start(
+        address: SocketAddr,
+        remote: Option<SocketAddr>,
+        folder: &Path,
+        name: &str,
+        values: &[(&str, &str)],
+        raw_sockets: bool,
+    ) -> Result<Option<Self>, String> {
         let Some(program) = machine::program("sipp") else {
             machine::skip("SIPp is not installed (Debian: sip-tester)");
             return Ok(None);
@@ -49,34 +95,31 @@ impl Sipp {
             xml = xml.replace(&format!("{{{key}}}"), value);
         }
         let scenario = folder.join(format!("{name}.xml"));
-        fs::write(&scenario, xml).map_err(|error| format!("{}: {error}", scenario.display()))?;
+        fs::create_dir_all(folder)
+            .and_then(|()| fs::write(&scenario, xml))
+            .map_err(|error| format!("{}: {error}", scenario.display()))?;
         let messages = folder.join(format!("{name}.messages.log"));
-        let address = SocketAddr::from(([127, 0, 0, 1], ports::free_port()));
+        let ip = address.ip().to_string();
         command
             .current_dir(folder)
             .arg("-sf")
             .arg(&scenario)
-            .args(["-i", "127.0.0.1", "-p", &address.port().to_string(), "-m", "1", "-nostdin"])
-            .args(["-mp", &ports::media_range(20).0.to_string()])
+            .args(["-i", &ip, "-p", &address.port().to_string(), "-m", "1", "-nostdin"])
+            .args(["-mi", &ip, "-mp", &ports::media_range(20).0.to_string()])
             .args(["-timeout", "60s", "-timeout_error", "-trace_msg", "-message_file"])
             .arg(&messages)
             .args(["-trace_err", "-error_file"])
-            .arg(folder.join(format!("{name}.errors.log")));
-        let mut process = Process::spawn("sipp", &mut command)?;
-        // SIPp says nothing of use when it listens, but then nobody else can have the port.
-        let taken = clock::within(Duration::from_secs(10), || {
-            !process.is_running() || std::net::UdpSocket::bind(address).is_err()
-        });
-        if !taken || !process.is_running() {
-            return Err(format!("sipp does not listen on {address}\n{}", process.output()));
-        }
+            .arg(folder.join(format!("{name}.errors.log")))
+            .args(remote.map(|remote| remote.to_string()));
+        let process = Process::spawn("sipp", &mut command)?;
         Ok(Some(Self { process, address, messages }))
     }
 
     /// Waits for its end. Gives every SIP message that it saw, as in its log, if its scenario went to the end.
     pub fn finish(mut self, limit: Duration) -> Result<String, String> {
-        let status = self.process.wait(limit)?;
+        let ended = self.process.wait(limit);
         let messages = self.messages();
+        let status = ended.map_err(|why| format!("{why}\n{messages}"))?;
         if status.success() {
             Ok(messages)
         } else {

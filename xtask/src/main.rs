@@ -30,7 +30,7 @@ const HELP: &str = "\
                               --no-speech: nobody speaks, and no recogniser is compiled
                               --no-operators: nobody is handed on, and no telephones are installed
   test [FILTER]               everything that must be true: peers, guests, unit and end-to-end tests
-  setup                       install what the tests need (SIPp and baresip from Debian)
+  setup                       install what the tests need (SIPp, baresip and tshark from Debian)
   guests                      build the example scenarios, in every language whose tools can be had
   bench [ivr|hold|idle|ramp|all] [--quick]
                               calls per second, calls at once, memory of a call, beside the floor program

@@ -11,9 +11,12 @@ use crate::{
     shell::{self, cargo, cargo_command, step},
 };
 
-/// The far ends that the end-to-end tests call.
-pub(crate) const PEERS: &[Package] =
-    &[Package { name: "sip-tester", program: "sipp" }, Package { name: "baresip-core", program: "baresip" }];
+/// The far ends that the end-to-end tests call, and a judge of what crosses the wire.
+pub(crate) const PEERS: &[Package] = &[
+    Package { name: "sip-tester", program: "sipp" },
+    Package { name: "baresip-core", program: "baresip" },
+    Package { name: "tshark", program: "tshark" },
+];
 
 /// Everything that must be true. What a FILTER leaves out is still compiled.
 ///

@@ -28,4 +28,5 @@ mod sms;
 mod sms_killed;
 mod tenants;
 mod torture;
+mod transfers;
 mod webhooks;

@@ -377,13 +377,15 @@ impl Handing {
             }
         };
         self.sheet.transfer(part).missed = Some(missed.into());
-        self.result = result.or(self.result);
+        // «Соединён» would be read as a talk with whom he wanted.
+        self.result = result.or(self.result).or(Some(SystemResult::NoResult));
         end
     }
 
     /// The end of a transfer that could not be made.
     fn failed(&mut self, part: usize, why: String) -> TransferEnd {
         self.sheet.transfer(part).missed = Some(why.clone());
+        self.result = self.result.or(Some(SystemResult::NoResult));
         TransferEnd::Failed(why)
     }
 
