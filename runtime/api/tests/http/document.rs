@@ -16,7 +16,7 @@ async fn every_path_of_the_document_is_served() {
     host.of("a").post("/v1/scenarios", archive_of("menu", 1)).await.good();
     let document = host.anonymous().get("/openapi.json").await.good();
     let Value::Object(paths) = &document["paths"] else { panic!("no paths: {document}") };
-    assert_eq!(paths.len(), 41);
+    assert_eq!(paths.len(), 42);
     for (path, methods) in paths {
         for method in methods.as_object().unwrap().keys().filter(|method| *method != "parameters") {
             let concrete = path.replace("{name}", "menu").replace("{id}", "0");
