@@ -58,7 +58,7 @@ fn a_typed_key_is_answered_and_the_call_is_summed_up() {
         "robot     confirm, goodbye",
         "result   Записаться (set by the scenario)",
         "Робот: 23 с по 0,04 ₽, от ответа до конца звонка = 0,92 ₽",
-        "6 of 200 calls to the host",
+        "7 of 200 calls to the host",
     ];
     let mut rest = said.as_str();
     for line in lines {

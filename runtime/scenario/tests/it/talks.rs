@@ -84,6 +84,7 @@ async fn the_trace_holds_every_call_with_its_answer_and_stays_small() {
             r#"{"at_ms":0,"call":"settings.get","given":"repeats","got":"1"}"#,
             r#"{"at_ms":0,"took_ms":1500,"call":"line.ask","given":{"keys":{"between":0,"first":10000,"max":1},"prompt":["menu"]},"got":{"keys":"1"}}"#,
             r#"{"at_ms":1500,"call":"outcome.set-result","given":"Записаться"}"#,
+            r#"{"at_ms":1500,"call":"settings.get","given":"sms-text","got":""}"#,
             r#"{"at_ms":1500,"took_ms":4000,"call":"line.play","given":["confirm","goodbye"]}"#,
             r#"{"at_ms":5500,"call":"line.hangup"}"#,
         ]
