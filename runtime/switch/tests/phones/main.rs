@@ -434,7 +434,7 @@ async fn a_phone_hands_its_call_on_and_hears_how_it_goes() {
     assert_eq!(anna.response("REFER").await.code(), 400);
 
     let target = (Name::ReferTo, "<sip:102@zvonar>".to_owned());
-    anna.request(&mut talk, "REFER", &[target.clone()], "", "").await;
+    anna.request(&mut talk, "REFER", std::slice::from_ref(&target), "", "").await;
     let CallEvent::Refer(request) = event(&mut call).await else { panic!("no REFER was told") };
     assert_eq!((request.to_user.as_str(), request.replaces), ("102", None));
     call.answer_refer(false).await;

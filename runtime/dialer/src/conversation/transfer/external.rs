@@ -13,7 +13,7 @@ use super::{Handing, On, Talked, With};
 use crate::desks::ExternalCall;
 
 impl Handing {
-    pub(super) async fn to_number(
+    pub(super) async fn hand_to_number(
         &mut self,
         on: &mut On<'_>,
         part: usize,

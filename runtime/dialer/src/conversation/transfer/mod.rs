@@ -96,6 +96,10 @@ struct With {
 }
 
 /// What a wait for an operator came to.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one is made for each telephone that is picked up, and taken apart at once"
+)]
 enum Waited {
     Picked { operator: OperatorId, leg: Call, place: Place<Call> },
     Nobody(TransferEnd),
@@ -207,8 +211,10 @@ impl Handing {
         let project = self.call_back_project(options).await?;
         let first = self.sheet.begin(on.now(), Transfer::default());
         let end = match to {
-            Destination::Operator(group) => self.to_operator(&mut on, first, group.as_deref(), options).await,
-            Destination::Number(number) => self.to_number(&mut on, first, number, options).await,
+            Destination::Operator(group) => {
+                self.hand_to_operator(&mut on, first, group.as_deref(), options).await
+            }
+            Destination::Number(number) => self.hand_to_number(&mut on, first, number, options).await,
         };
         self.sheet.stop(on.now());
         on.silence();
@@ -237,7 +243,7 @@ impl Handing {
         }
     }
 
-    async fn to_operator(
+    async fn hand_to_operator(
         &mut self,
         on: &mut On<'_>,
         mut part: usize,

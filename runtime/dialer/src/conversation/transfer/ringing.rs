@@ -32,6 +32,10 @@ pub(super) enum Ringing {
 }
 
 /// What came of it.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one is made for each telephone that is picked up, and taken apart at once"
+)]
 pub(super) enum Rang {
     /// Somebody has picked up.
     Picked { leg: Call, place: Option<Place<Call>>, at: Instant },

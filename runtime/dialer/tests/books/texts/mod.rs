@@ -287,7 +287,8 @@ pub(crate) fn facts(world: &World, case: &str) -> u64 {
         }
         assert!(taken.keys().all(|number| numbers.contains(number)), "{case}: a message that nobody decided");
         // What was decided in calls that came to their end is there, each once.
-        for (attempt, decisions) in world.said.lock().unwrap().iter() {
+        let said = world.said.lock().unwrap().clone();
+        for (attempt, decisions) in &said {
             let Some(record) = tables.record(attempt).await.unwrap() else { continue };
             let stored = tables.texts_of(attempt).await.unwrap();
             let told: Vec<_> = record.sms.iter().map(|sms| sms.id.clone()).collect();
