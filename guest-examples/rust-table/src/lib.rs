@@ -49,7 +49,7 @@ fn talk() -> Result<(), Stop> {
             return Err(Stop::Words(faults.join("; ")));
         }
     };
-    let mut talk = Talk { table: &table, speech: true };
+    let mut talk = Talk { table: &table, speech: true, first: true };
     let mut prompt = clips(&setting("prompt"));
     for _ in 0..=setting("repeats").parse::<u32>().unwrap_or(1) {
         match talk.ask(&prompt)? {
@@ -67,12 +67,15 @@ struct Talk<'a> {
     table: &'a Table,
     /// Whether the host is still to be asked for speech.
     speech: bool,
+    /// Nothing was asked yet: the «алло» of whoever picks up is no answer, and does not stop the prompt.
+    first: bool,
 }
 
 impl<'a> Talk<'a> {
     /// Asks; the answer is the row that was chosen. `None`: none.
     fn ask(&mut self, prompt: &[Part]) -> Result<Option<&'a Row>, Stop> {
-        let answer = match line::ask(&self.question(prompt)) {
+        let answer = line::ask(&self.question(prompt));
+        let answer = match answer {
             // No recogniser here, or none that is free: keys will do.
             Err(LineError::Refused(_)) | Ok(Answer::RecogniserBusy)
                 if self.listens() && self.table.keys() > 0 =>
@@ -82,6 +85,7 @@ impl<'a> Talk<'a> {
             }
             answer => answer?,
         };
+        self.first = false;
         Ok(match answer {
             Answer::Keys(keys) => self.table.by_key(&keys),
             Answer::Speech(heard) => heard
@@ -117,7 +121,7 @@ impl<'a> Talk<'a> {
                 longest: 10_000,
             }),
             key_interrupts: true,
-            voice_interrupts: true,
+            voice_interrupts: !self.first,
         }
     }
 }

@@ -294,6 +294,10 @@ fn check(row: &Row, want: &Want) -> Result<(), String> {
             }
         }
     }
+    let spoke = matches!(want, Want::InWords(_));
+    if (row.recognition_kopecks > 0) != spoke {
+        return Err(format!("charged {} kopecks for words, and spoke: {spoke}", row.recognition_kopecks));
+    }
     let external = if matches!(want, Want::External) { EXTERNAL_S * row.talk_s as i64 } else { 0 };
     let due = ROBOT_S * row.robot_s as i64 + external + row.recognition_kopecks + row.sms_kopecks;
     if row.kopecks != due {
