@@ -5,7 +5,8 @@ use std::time::Duration;
 use zvonar_tests::{
     audio::Recording,
     baresip::Baresip,
-    capture, machine,
+    capture::{self, Capture},
+    machine,
     office::{DESK, GOODBYE_HZ, MUSIC_HZ, Office},
 };
 
@@ -32,6 +33,31 @@ fn caller(office: &Office, name: &str) -> Baresip {
 /// Long enough for a tone to be one.
 fn talk() {
     std::thread::sleep(Duration::from_millis(1200));
+}
+
+/// A caller who talks with Anna.
+struct Talk {
+    office: Office,
+    capture: Option<Capture>,
+    anna: Baresip,
+    caller: Baresip,
+}
+
+impl Talk {
+    /// `None`: real telephones do not work here, which has been said aloud.
+    fn begun() -> Option<Self> {
+        let mut office = Office::new().unwrap()?;
+        office.route("1 | | transfer: sales", &[]);
+        office.operator("anna", "sales").unwrap();
+        let capture = watch(&office);
+        office.open(&[]).unwrap();
+        let mut anna = office.telephone("anna", "anna", (ANNA_HZ, LONG_S)).unwrap();
+        office.available("anna").unwrap();
+        let caller = caller(&office, "caller");
+        anna.wait_for_call(LIMIT).unwrap();
+        talk();
+        Some(Self { office, capture, anna, caller })
+    }
 }
 
 /// What was heard of the only call.
@@ -96,16 +122,7 @@ fn both_hear_each_other_keys_pass_a_hold_is_music_and_the_wire_shows_no_fault() 
 #[test]
 fn a_caller_who_hangs_up_ends_his_operators_call() {
     let _machine = machine::shared();
-    let Some(mut office) = Office::new().unwrap() else { return };
-    office.route("1 | | transfer: sales", &[]);
-    office.operator("anna", "sales").unwrap();
-    let capture = watch(&office);
-    office.open(&[]).unwrap();
-    let mut anna = office.telephone("anna", "anna", (ANNA_HZ, LONG_S)).unwrap();
-    office.available("anna").unwrap();
-    let mut caller = caller(&office, "caller");
-    anna.wait_for_call(LIMIT).unwrap();
-    talk();
+    let Some(Talk { mut office, capture, mut anna, mut caller }) = Talk::begun() else { return };
     caller.tell("hangup", "").unwrap();
     caller.wait_for_end(LIMIT).unwrap();
     anna.wait_for_end(Duration::from_secs(3)).unwrap();
@@ -247,16 +264,7 @@ fn a_caller_and_an_external_number_hear_each_other_and_keys_pass() {
 fn an_operator_hands_nobody_on_to_a_number_that_no_one_has_allowed() {
     const NUMBER: &str = "+74951234522";
     let _machine = machine::shared();
-    let Some(mut office) = Office::new().unwrap() else { return };
-    office.route("1 | | transfer: sales", &[]);
-    office.operator("anna", "sales").unwrap();
-    let capture = watch(&office);
-    office.open(&[]).unwrap();
-    let mut anna = office.telephone("anna", "anna", (ANNA_HZ, LONG_S)).unwrap();
-    office.available("anna").unwrap();
-    let mut caller = caller(&office, "caller");
-    anna.wait_for_call(LIMIT).unwrap();
-    talk();
+    let Some(Talk { mut office, capture, mut anna, mut caller }) = Talk::begun() else { return };
     // Somebody who gets at a telephone could have the tenant pay for his talks.
     anna.tell("transfer", &office.uri(NUMBER)).unwrap();
     office.wait_for_line("operators may not hand callers on").unwrap();
