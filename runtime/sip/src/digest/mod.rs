@@ -11,7 +11,7 @@ mod verifier;
 
 pub use challenge::{Algorithm, Challenge, Hash, MAX_ECHO, Qop};
 pub use credentials::{Answer, Credentials};
-pub use verifier::{Claim, Verdict, Verifier, hmac_sha256};
+pub use verifier::{Claim, Verdict, Verifier};
 
 #[cfg(test)]
 mod tests;

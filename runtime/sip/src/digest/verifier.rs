@@ -18,7 +18,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sha2::{Digest as _, Sha256};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
 
 use super::{Hash, MAX_ECHO};
 use crate::message::text::{list, quote, unquote};
@@ -257,34 +259,16 @@ impl Verifier {
             IpAddr::V4(ip) => ip.to_ipv6_mapped(),
             IpAddr::V6(ip) => ip,
         };
-        let mac = hmac_sha256(&self.key, &[text, &source.octets()]);
-        mac[..16].try_into().expect("sixteen bytes of thirty-two")
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("a key of any length will do");
+        mac.update(text);
+        mac.update(&source.octets());
+        mac.finalize().into_bytes()[..16].try_into().expect("sixteen bytes of thirty-two")
     }
-}
-
-/// HMAC (RFC 2104) with SHA-256, over the parts one after another.
-pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let mut block = [0; 64];
-    if key.len() > block.len() {
-        block[..32].copy_from_slice(&Sha256::digest(key));
-    } else {
-        block[..key.len()].copy_from_slice(key);
-    }
-    let mut inner = Sha256::new();
-    inner.update(block.map(|byte| byte ^ 0x36));
-    for part in parts {
-        inner.update(part);
-    }
-    let mut outer = Sha256::new();
-    outer.update(block.map(|byte| byte ^ 0x5c));
-    outer.update(inner.finalize());
-    outer.finalize().into()
 }
 
 /// Compares without telling by the time it takes where the two differ.
 fn is_same(a: &[u8], b: &[u8]) -> bool {
-    let differs = a.iter().zip(b).fold(0, |differs, (a, b)| std::hint::black_box(differs | (a ^ b)));
-    differs == 0 && a.len() == b.len()
+    a.ct_eq(b).into()
 }
 
 #[cfg(test)]
