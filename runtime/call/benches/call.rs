@@ -43,7 +43,7 @@ impl Pair {
                         Output::Event { event, .. } => {
                             black_box(event);
                         }
-                        Output::Registered { .. } | Output::ShutOut { .. } => {}
+                        Output::Registered { .. } | Output::Guessing { .. } => {}
                     }
                 }
             }
@@ -63,6 +63,7 @@ impl Pair {
             local_media: "10.0.0.1:40000".parse().expect("an address"),
             codecs: Vec::new(),
             is_phone: false,
+            is_leg: false,
             ring: Duration::from_secs(30),
             headers: Vec::new(),
         };

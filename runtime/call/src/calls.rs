@@ -6,10 +6,10 @@ use std::{
     time::Instant,
 };
 
+mod call;
 mod phones;
 
 use bytes::Bytes;
-use zvonar_media::MediaPlan;
 use zvonar_sip::{
     Flow,
     agent::{Agent, AgentConfig, AgentEvent, AgentOutput, Invite, SessionId},
@@ -22,27 +22,30 @@ use crate::{
     leg::{Action, Input, Leg},
     negotiation::Negotiation,
 };
-use phones::{Caller, Phones};
+use call::{Call, Kind};
+use phones::{Caller, Phones, Sender};
 
 /// All calls of one host: see the crate's doc for how to drive it.
 ///
 /// # Invariants
 ///
 /// * Every call that `dial` returned or `Incoming` named has one `Ended`, and nothing after it.
-/// * All queues are empty when [`Calls::poll_output`] said `None`; calls and transactions never exceed their caps.
+/// * All queues are empty when [`Calls::poll_output`] said `None`; callers, legs and transactions never exceed their caps.
 pub struct Calls {
     config: CallsConfig,
     agent: Agent,
     calls: HashMap<CallId, Call>,
     by_session: HashMap<SessionId, CallId>,
+    /// Of `calls`, those that are legs.
+    legs: usize,
     /// When a leg wants to be woken: one entry each at most.
     deadlines: BTreeSet<(Instant, CallId)>,
     outputs: VecDeque<Output>,
     next: u64,
     /// `None`: nobody may register here.
     phones: Option<Phones>,
-    /// What is handled now came from somebody whom the configuration does not let in.
-    is_guest: bool,
+    /// Whose message is handled now.
+    sender: Sender,
 }
 
 /// What the driver has to do.
@@ -69,33 +72,14 @@ pub enum Output {
         /// A phone came or went; else one that is known stays for longer, or moved.
         came_or_went: bool,
     },
-    /// Too many wrong passwords came from an address: nothing is heard from there for a while.
-    ShutOut {
+    /// Too many wrong passwords came from an address.
+    Guessing {
         /// Whose.
         address: IpAddr,
+        /// Nothing more is heard from there for a while, but for the phones that are registered there. Whom the
+        /// configuration lets in is heard whatever he says.
+        is_shut_out: bool,
     },
-}
-
-/// One call: the machine, and what its messages are made of.
-struct Call {
-    leg: Leg,
-    session: SessionId,
-    due: Option<Instant>,
-    negotiation: Negotiation,
-    /// Where our sound comes in, once that is known.
-    local: Option<SocketAddr>,
-    /// What was agreed last.
-    plan: Option<MediaPlan>,
-    /// The offer of an inbound INVITE.
-    offer: Option<Bytes>,
-    /// The answer to it: made once, for 183 and 200 alike.
-    answer: Option<String>,
-    /// Our 2xx had an offer: the ACK brings the answer.
-    awaits_answer: bool,
-    /// The code of the 2xx.
-    code: u16,
-    /// The far end is a phone of ours, at this address.
-    phone: Option<IpAddr>,
 }
 
 impl Calls {
@@ -108,16 +92,17 @@ impl Calls {
             advertise: config.advertise.clone(),
             serves_phones: config.phones.is_some(),
             // A call that ended may wait for the answer to its BYE while the next one has begun.
-            max_sessions: config.max_calls.saturating_mul(2),
+            max_sessions: config.max_calls.saturating_add(config.max_legs).saturating_mul(2),
             max_transactions: config.max_transactions,
             timing: config.timing,
         };
         Self {
             agent: Agent::new(agent, seed),
             phones: config.phones.clone().map(Phones::new),
-            is_guest: false,
+            sender: Sender::LetIn,
             config,
             calls: HashMap::new(),
+            legs: 0,
             by_session: HashMap::new(),
             deadlines: BTreeSet::new(),
             outputs: VecDeque::new(),
@@ -154,7 +139,8 @@ impl Calls {
         if let Some(reason) = refused {
             return Err(Ended::Refused { code: 400, reason: reason.into(), by: Side::Near });
         }
-        if self.calls.len() >= self.config.max_calls {
+        let kind = if dial.is_leg || dial.is_phone { Kind::Leg } else { Kind::Caller };
+        if !self.has_room_for(kind) {
             return Err(Ended::TooManyCalls);
         }
         let seed = self.agent.random();
@@ -176,7 +162,7 @@ impl Calls {
         };
         let session = self.agent.invite(now, invite).map_err(|_| Ended::TooManyCalls)?;
         let leg = Leg::outbound(now, dial.ring, self.config.timing.transaction());
-        self.insert(call, session, leg, negotiation, Some(dial.local_media), None);
+        self.insert(call, kind, session, leg, negotiation, (Some(dial.local_media), None));
         if dial.is_phone {
             self.mark_phone(now, call, dial.flow.remote.ip());
         }
@@ -260,14 +246,21 @@ impl Calls {
         CallId(self.next)
     }
 
+    fn has_room_for(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Caller => self.calls.len() - self.legs < self.config.max_calls,
+            Kind::Leg => self.legs < self.config.max_legs,
+        }
+    }
+
     fn insert(
         &mut self,
         call: CallId,
+        kind: Kind,
         session: SessionId,
         leg: Leg,
         negotiation: Negotiation,
-        local: Option<SocketAddr>,
-        offer: Option<Bytes>,
+        (local, offer): (Option<SocketAddr>, Option<Bytes>),
     ) {
         let due = leg.poll_timeout();
         if let Some(due) = due {
@@ -285,7 +278,9 @@ impl Calls {
             awaits_answer: false,
             code: 200,
             phone: None,
+            kind,
         };
+        self.legs += usize::from(kind == Kind::Leg);
         self.calls.insert(call, entry);
         self.by_session.insert(session, call);
     }
@@ -317,16 +312,13 @@ impl Calls {
                 AgentOutput::Send { flow, bytes } => self.outputs.push_back(Output::Send { flow, bytes }),
                 AgentOutput::Event { session, event } => self.agent_event(now, session, event),
                 AgentOutput::Register { flow, request } => self.register(now, flow, &request),
+                AgentOutput::Invite { flow, request } => self.invited(now, flow, &request),
                 AgentOutput::Probed { probe, is_there } => self.probed(now, probe, is_there),
             }
         }
     }
 
     fn agent_event(&mut self, now: Instant, session: SessionId, event: AgentEvent) {
-        if let AgentEvent::Invited { flow, invite } = event {
-            self.invited(now, session, flow, &invite);
-            return;
-        }
         let Some(call) = self.by_session.get(&session).copied() else {
             // The call is over and only its BYE is still under way.
             match event {
@@ -337,7 +329,6 @@ impl Calls {
             return;
         };
         match event {
-            AgentEvent::Invited { .. } => {}
             AgentEvent::Progress { code, sdp } => self.progressed(call, code, sdp),
             AgentEvent::Accepted { code, sdp } => self.accepted(now, call, code, sdp),
             AgentEvent::Refused { code, reason } => self.input(now, call, Input::Refused { code, reason }),
@@ -356,20 +347,15 @@ impl Calls {
         }
     }
 
-    fn invited(&mut self, now: Instant, session: SessionId, flow: Flow, invite: &Message) {
-        let account = match self.identify(now, session, flow, invite) {
-            Caller::Trusted => None,
-            Caller::Phone(user) => Some(user),
+    fn invited(&mut self, now: Instant, flow: Flow, invite: &Message) {
+        // First who it is: whoever is asked for a proof leaves nothing behind.
+        let (account, kind) = match self.identify(now, flow, invite) {
+            Caller::Trusted => (None, Kind::Caller),
+            Caller::Phone(user) => (Some(user), Kind::Leg),
             Caller::Asked => return,
         };
-        let replaces = match account.as_ref().map_or(Ok(None), |_| Self::replaced(invite)) {
-            Ok(replaces) => replaces,
-            Err(code) => {
-                self.agent.reject(now, session, code, "");
-                return;
-            }
-        };
-        if self.calls.len() >= self.config.max_calls {
+        let Some(session) = self.agent.admit(now, flow, invite) else { return };
+        if !self.has_room_for(kind) {
             self.agent.reject(now, session, 503, "");
             return;
         }
@@ -382,9 +368,9 @@ impl Calls {
         }
         let call = self.new_call_id();
         let is_phone = account.is_some();
-        let incoming = Incoming { account, replaces, ..incoming(flow, invite, offer.is_some()) };
+        let incoming = Incoming { account, ..incoming(flow, invite, offer.is_some()) };
         let leg = Leg::inbound(now, self.config.timing.transaction());
-        self.insert(call, session, leg, negotiation, None, offer);
+        self.insert(call, kind, session, leg, negotiation, (None, offer));
         if is_phone {
             self.agent.keep_to_flow(session);
             self.mark_phone(now, call, flow.remote.ip());
@@ -540,6 +526,7 @@ impl Calls {
 
     fn remove(&mut self, now: Instant, call: CallId) {
         if let Some(entry) = self.calls.remove(&call) {
+            self.legs -= usize::from(entry.kind == Kind::Leg);
             if let (Some(address), Some(phones)) = (entry.phone, &mut self.phones) {
                 phones.call_ended(now, address);
             }
@@ -548,31 +535,6 @@ impl Calls {
                 self.deadlines.remove(&(due, call));
             }
         }
-    }
-}
-
-impl Call {
-    /// Our answer to the offer of an INVITE: the same every time.
-    fn make_answer(
-        &mut self,
-        local: SocketAddr,
-    ) -> Result<(String, MediaPlan), crate::negotiation::NoCommonCodec> {
-        if let (Some(answer), Some(plan)) = (&self.answer, &self.plan) {
-            return Ok((answer.clone(), plan.clone()));
-        }
-        let offer = self.offer.clone().unwrap_or_default();
-        let (answer, plan) = self.negotiation.answer(&offer, local)?;
-        self.local = Some(local);
-        self.answer = Some(answer.clone());
-        self.plan = Some(plan.clone());
-        Ok((answer, plan))
-    }
-
-    /// Takes the answer to an offer of ours.
-    fn take_answer(&mut self, sdp: &Bytes) -> Option<MediaPlan> {
-        let plan = self.negotiation.take_answer(sdp, self.local?).ok()?;
-        self.plan = Some(plan.clone());
-        Some(plan)
     }
 }
 
@@ -591,6 +553,5 @@ fn incoming(flow: Flow, invite: &Message, has_offer: bool) -> Incoming {
         call_id: invite.call_id().to_owned(),
         has_offer,
         account: None,
-        replaces: None,
     }
 }

@@ -27,6 +27,9 @@ pub struct Dial {
     /// The callee is a phone that is registered here: all messages of the call go by `flow`, whatever it says of itself,
     /// and it may hand the call on.
     pub is_phone: bool,
+    /// The callee is somebody whom a caller is handed to: the call counts for [`crate::CallsConfig::max_legs`], as those to
+    /// phones of ours do.
+    pub is_leg: bool,
     /// Headers to add to the INVITE as they are. Line breaks in them are replaced by spaces.
     pub headers: Vec<(String, String)>,
 }

@@ -7,6 +7,10 @@ use zvonar_sip::Timing;
 
 use crate::PhoneBook;
 
+/// The legs that one caller may need at once: as many phones as an account may have ring for him (see
+/// [`crate::PhoneSettings::contacts`]), while he still talks to whoever hands him on.
+pub const LEGS_PER_CALLER: usize = 6;
+
 /// Settings of [`crate::Calls`].
 #[derive(Debug, Clone)]
 pub struct CallsConfig {
@@ -19,8 +23,12 @@ pub struct CallsConfig {
     pub advertise: Option<String>,
     /// What we speak when we are called, the preferred first. A call with none of them is answered 488.
     pub codecs: Vec<Codec>,
-    /// How many calls there may be at once, both ways. More INVITEs are answered 503 with `Retry-After`.
+    /// How many callers there may be at once: people who call us, and people whom campaigns call. More INVITEs are
+    /// answered 503 with `Retry-After`.
     pub max_calls: usize,
+    /// How many other legs there may be at once: phones of ours that ring, talk or call, and whomever else callers are
+    /// handed to. They have room of their own, since a full house is when callers wait for them.
+    pub max_legs: usize,
     /// How many transactions there may be at once. More requests are answered 503, statelessly.
     pub max_transactions: usize,
     /// The clock constants of SIP.
@@ -52,7 +60,8 @@ impl Default for CallsConfig {
             advertise: None,
             codecs: Codec::ALL.to_vec(),
             max_calls: 10_000,
-            max_transactions: 60_000,
+            max_legs: 10_000 * LEGS_PER_CALLER,
+            max_transactions: 120_000,
             timing: Timing::default(),
             phones: None,
         }

@@ -73,7 +73,8 @@ pub(crate) enum Judged {
     /// Who it is, and the revision of his secret.
     Proved { user: String, revision: u64 },
     /// Ask for a proof with these headers (401).
-    Ask { headers: Vec<(Name, String)>, shuts_out: bool },
+    /// `is_guessing`: too many wrong passwords came from there by now; told once until they are forgotten.
+    Ask { headers: Vec<(Name, String)>, is_guessing: bool },
 }
 
 impl Doorman {
@@ -87,13 +88,21 @@ impl Doorman {
         Claim::find(request.headers(Name::Authorization), self.verifier.realm()).is_some()
     }
 
-    pub(crate) fn judge(&mut self, now: Instant, flow: Flow, request: &Message) -> Judged {
+    /// Judges who sent a request. Whoever may not claim to be the user that he says he is, is asked again, unjudged: he does
+    /// not learn whether his password was right.
+    pub(crate) fn judge(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        request: &Message,
+        may_claim: impl FnOnce(&str) -> bool,
+    ) -> Judged {
         let source = flow.remote.ip();
         let claim = Claim::find(request.headers(Name::Authorization), self.verifier.realm());
         if let Some(claim) = &claim {
             self.answered(now, flow.remote, claim.hash());
         }
-        let verdict = claim.as_ref().map(|claim| {
+        let verdict = claim.as_ref().filter(|claim| may_claim(claim.user())).map(|claim| {
             let digest = self.book.digest(claim.user(), claim.hash());
             let (method, uri) = (request.method().text(), request.uri());
             self.verifier.check(now, source, claim, method, uri, digest.as_deref())
@@ -103,12 +112,12 @@ impl Doorman {
         {
             return Judged::Proved { user: claim.user().to_owned(), revision };
         }
-        let shuts_out = verdict == Some(Verdict::Wrong) && self.failed(now, source);
+        let is_guessing = verdict == Some(Verdict::Wrong) && self.failed(now, source);
         let md5_alone = self.knows_md5_alone(now, flow.remote, request, claim.is_none());
         let [sha256, md5] = self.verifier.challenge(now, source, verdict == Some(Verdict::Stale));
         let asked = if md5_alone { vec![md5] } else { vec![sha256, md5] };
         let headers = asked.into_iter().map(|value| (Name::WwwAuthenticate, value)).collect();
-        Judged::Ask { headers, shuts_out }
+        Judged::Ask { headers, is_guessing }
     }
 
     /// A phone answered our question by this algorithm.
@@ -166,7 +175,7 @@ impl Doorman {
         }
         let failures =
             self.failures.entry(source).or_insert(Failures { count: 0, since: now, shut_until: None });
-        if now >= failures.since + window {
+        if now >= failures.shut_until.unwrap_or(failures.since + window) {
             *failures = Failures { count: 0, since: now, shut_until: None };
         }
         failures.count += 1;
@@ -223,7 +232,7 @@ mod tests {
 
         /// Which algorithms somebody is asked by.
         fn ask(&mut self, from: u32, cseq: u32, agent: &str) -> Vec<String> {
-            match self.doorman.judge(self.now, flow(from), &request(cseq, agent, None)) {
+            match self.doorman.judge(self.now, flow(from), &request(cseq, agent, None), |_| true) {
                 Judged::Ask { headers, .. } => headers.into_iter().map(|(_, value)| value).collect(),
                 proved => panic!("{proved:?}"),
             }
@@ -236,7 +245,7 @@ mod tests {
             let credentials = Credentials { username: "anna".into(), password: password.into() };
             let value =
                 Answer::new(challenge, "c".into()).header(&credentials, "REGISTER", "sip:zvonar", b"");
-            self.doorman.judge(self.now, flow(from), &request(2, "x", Some(&value)))
+            self.doorman.judge(self.now, flow(from), &request(2, "x", Some(&value)), |_| true)
         }
 
         fn is_shut(&self, from: u32) -> bool {
@@ -248,7 +257,7 @@ mod tests {
     fn who_guesses_is_shut_out_once_and_for_a_while() {
         let mut door = Door::new();
         let guess = |door: &mut Door| match door.try_password(1, "wrong") {
-            Judged::Ask { shuts_out, .. } => shuts_out,
+            Judged::Ask { is_guessing, .. } => is_guessing,
             proved => panic!("{proved:?}"),
         };
         assert_eq!([guess(&mut door), guess(&mut door)], [false, false]);
@@ -259,6 +268,21 @@ mod tests {
         assert!(!door.is_shut(1));
         assert!(!guess(&mut door), "and counted anew");
         assert_eq!(door.try_password(1, "right"), Judged::Proved { user: "anna".into(), revision: 1 });
+    }
+
+    /// The time was counted from the first wrong password, though it lasts from the last: one more try let him in again.
+    #[test]
+    fn who_guesses_on_is_not_let_in_before_his_time_is_up() {
+        let mut door = Door::new();
+        for secs in [0, 0, 599] {
+            door.now += Duration::from_secs(secs);
+            door.try_password(1, "wrong");
+        }
+        door.now += Duration::from_secs(2);
+        door.try_password(1, "wrong");
+        assert!(door.is_shut(1));
+        door.now += Duration::from_secs(598);
+        assert!(!door.is_shut(1));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use zvonar_media::MediaPlan;
 use zvonar_sip::{Flow, dialog::DialogId};
 
-use crate::{ReferRequest, Replaces};
+use crate::ReferRequest;
 
 /// One call of one [`crate::Calls`]: never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -84,8 +84,6 @@ pub struct Incoming {
     /// The account whose phone this is, proved; `None`: it came from a carrier, or from somebody else whom the
     /// configuration lets in.
     pub account: Option<String>,
-    /// A call of the same phone, or of a colleague's, that this one is to take the place of. From phones only.
-    pub replaces: Option<Replaces>,
 }
 
 /// Which end did it.
@@ -134,7 +132,7 @@ pub enum Ended {
     /// Outbound: the far end answered without a codec that we offered. The call was acknowledged and closed. Inbound with
     /// our offer in the 200: the same for the answer in the ACK.
     NoCommonCodec,
-    /// [`crate::CallsConfig::max_calls`] is reached: no INVITE left.
+    /// [`crate::CallsConfig::max_calls`], or `max_legs`, is reached: no INVITE left.
     TooManyCalls,
 }
 

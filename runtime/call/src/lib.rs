@@ -17,7 +17,7 @@ mod registrar;
 
 pub use calls::{Calls, Output};
 pub use command::{Command, Dial, Identity};
-pub use config::{CallsConfig, PhonesConfig};
+pub use config::{CallsConfig, LEGS_PER_CALLER, PhonesConfig};
 pub use event::{CallId, Ended, Event, Incoming, Side};
 pub use phone_book::{PhoneAccount, PhoneBook, PhoneSecret, PhoneSettings};
 pub use refer::{ReferRequest, Replaces};

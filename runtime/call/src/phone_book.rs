@@ -10,6 +10,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 use zvonar_sip::digest::Hash;
 
+use crate::Contact;
+
 /// What a password leaves behind: H(user:realm:password). The password itself is never stored. `Debug` hides it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PhoneSecret {
@@ -58,7 +60,7 @@ pub struct PhoneSettings {
     /// Wrong passwords from one address within `shut_out`, after which nothing more is heard from there for as long. Some
     /// phones try the same one a dozen times in a row.
     pub failures: u32,
-    /// How long that lasts. Phones of that address that are registered already are not touched.
+    /// How long that lasts. Phones that are registered there already go on, each as the account that it is registered for.
     pub shut_out: Duration,
 }
 
@@ -76,8 +78,9 @@ impl Default for PhoneSettings {
     }
 }
 
-/// All accounts of one realm. Whatever is set or removed counts from the next request on; phones of an account that was
-/// removed, or whose password was changed, can be neither rung nor heard any more.
+/// All accounts of one realm. Whatever is set or removed counts at once: phones of an account that was removed, or that
+/// registered with a password that was changed since, are not rung any more, and their next request needs the new one. A
+/// talk goes on to its end.
 #[derive(Debug)]
 pub struct PhoneBook {
     realm: String,
@@ -139,6 +142,11 @@ impl PhoneBook {
     /// Whether there is an account of this name.
     pub fn knows(&self, user: &str) -> bool {
         self.lock().by_user.contains_key(user)
+    }
+
+    /// Whether a phone of this account registered with the secret that the account has now.
+    pub fn is_current(&self, user: &str, contact: &Contact) -> bool {
+        self.revision(user) == Some(contact.revision)
     }
 
     /// The digest that a proof is held against.

@@ -8,6 +8,10 @@
 //! * A REGISTER is carried out as a whole or not at all.
 //! * Requests to a phone go where its last REGISTER came from, whatever its `Contact` says: that passes address
 //!   translators, and nobody can aim our calls at a third party.
+//! * The same phone is one contact, and two phones are two: by `+sip.instance` where both say it, else by the URI, of which
+//!   a private address means something only behind the address that the REGISTER came from. A phone that comes from
+//!   another one (its address translator was given a new address) is known by its Call-ID; one that was also started again
+//!   is there twice until the old contact answers no questions.
 //! * An account has at most as many contacts as the settings say; with one more the oldest goes.
 
 use std::{
@@ -42,6 +46,8 @@ pub struct Contact {
     pub user_agent: String,
     /// When the registration ends, if it is not renewed.
     pub until: Instant,
+    /// Of the account's secret when it registered: see [`crate::PhoneBook::is_current`].
+    pub(crate) revision: u64,
 }
 
 /// A registration, for as long as it lasts.
@@ -50,9 +56,6 @@ pub(crate) type BindingId = u64;
 #[derive(Debug)]
 struct Binding {
     user: String,
-    /// Of the account's secret at the time.
-    revision: u64,
-    key: String,
     /// `+sip.instance` (RFC 5626): the same phone, though it has another address.
     instance: Option<String>,
     contact: Contact,
@@ -108,7 +111,6 @@ pub(crate) struct Registrar {
 /// One value of `Contact`, understood.
 struct Wanted {
     uri: String,
-    key: String,
     instance: Option<String>,
     expires: Duration,
 }
@@ -134,7 +136,21 @@ impl Registrar {
         flow: Flow,
         request: &Message,
     ) -> Reply {
-        self.drop_outdated(user, revision);
+        let are_outdated_gone = self.drop_outdated(user, revision);
+        let mut reply = self.carry_out(now, (user, revision), flow, request);
+        if are_outdated_gone {
+            reply.change = Change::CameOrWent;
+        }
+        reply
+    }
+
+    fn carry_out(
+        &mut self,
+        now: Instant,
+        (user, revision): (&str, u64),
+        flow: Flow,
+        request: &Message,
+    ) -> Reply {
         let is_for_another = request
             .header(Name::To)
             .and_then(NameAddr::parse)
@@ -182,7 +198,8 @@ impl Registrar {
         for value in listed {
             wanted.push(self.understand(request, value)?);
         }
-        let known: Vec<Option<BindingId>> = wanted.iter().map(|wanted| self.find(user, wanted)).collect();
+        let known: Vec<Option<BindingId>> =
+            wanted.iter().map(|wanted| self.find(user, flow, request, wanted)).collect();
         if known.iter().flatten().any(|binding| self.is_late(*binding, request)) {
             return Err(refuse(500, "an older REGISTER came after a newer one: send it again"));
         }
@@ -191,7 +208,7 @@ impl Registrar {
             // Listed twice: the second may have meant what the first has just removed or made.
             let known = known
                 .filter(|binding| self.bindings.contains_key(binding))
-                .or_else(|| self.find(user, &wanted));
+                .or_else(|| self.find(user, flow, request, &wanted));
             let is_going = wanted.expires.is_zero();
             match known {
                 Some(binding) => self.drop_binding(binding),
@@ -222,7 +239,7 @@ impl Registrar {
             refuse(400, "each Contact has to be one sip: address, without headers, of 512 letters at most")
         };
         let parsed = NameAddr::parse(value).ok_or_else(unsound)?;
-        let uri = Uri::parse(parsed.uri)
+        Uri::parse(parsed.uri)
             .filter(|uri| uri.scheme.eq_ignore_ascii_case("sip") && uri.headers.is_none())
             .filter(|_| parsed.uri.len() <= MAX_URI)
             .ok_or_else(unsound)?;
@@ -238,22 +255,28 @@ impl Registrar {
                 change: Change::Nothing,
             });
         }
-        let port = uri.port.unwrap_or(5060);
         Ok(Wanted {
-            key: format!("{}@{}:{port}", uri.user(), uri.host.to_ascii_lowercase()),
             instance: parsed.param("+sip.instance").filter(|text| text.len() <= MAX_URI).map(str::to_owned),
             uri: parsed.uri.to_owned(),
             expires: expires.min(self.settings.longest),
         })
     }
 
-    fn find(&self, user: &str, wanted: &Wanted) -> Option<BindingId> {
+    /// The registration of the phone that this REGISTER is of.
+    fn find(&self, user: &str, flow: Flow, request: &Message, wanted: &Wanted) -> Option<BindingId> {
+        let uri = Uri::parse(&wanted.uri)?;
         self.by_user.get(user)?.iter().copied().find(|binding| {
             let binding = &self.bindings[binding];
-            match (&binding.instance, &wanted.instance) {
-                (Some(ours), Some(theirs)) => ours == theirs,
-                _ => binding.key == wanted.key,
+            if let (Some(ours), Some(theirs)) = (&binding.instance, &wanted.instance) {
+                return ours == theirs;
             }
+            let is_same_uri = Uri::parse(&binding.contact.uri).is_some_and(|ours| ours.is_same(&uri));
+            let is_same_house = || {
+                uri.ip().is_some_and(is_public)
+                    || binding.contact.flow.remote.ip() == flow.remote.ip()
+                    || binding.call_id == request.call_id()
+            };
+            is_same_uri && is_same_house()
         })
     }
 
@@ -277,14 +300,13 @@ impl Registrar {
         let probe_at = now + self.settings.keep_alive;
         let binding = Binding {
             user: user.to_owned(),
-            revision,
-            key: wanted.key,
             instance: wanted.instance,
             contact: Contact {
                 uri: wanted.uri,
                 flow,
                 user_agent: request.header(Name::UserAgent).unwrap_or("").chars().take(MAX_AGENT).collect(),
                 until,
+                revision,
             },
             call_id: request.call_id().to_owned(),
             cseq: request.cseq(),
@@ -313,21 +335,20 @@ impl Registrar {
         }
     }
 
-    /// The password was changed since: whoever registered with the old one is gone.
-    fn drop_outdated(&mut self, user: &str, revision: u64) {
-        let all = self.by_user.get(user).cloned().unwrap_or_default();
-        for binding in all {
-            if self.bindings[&binding].revision != revision {
-                self.drop_binding(binding);
-            }
-        }
+    /// The password was changed since: whoever registered with the old one is gone. `false`: nobody had.
+    fn drop_outdated(&mut self, user: &str, revision: u64) -> bool {
+        let all = self.by_user.get(user).map_or(&[][..], Vec::as_slice).iter().copied();
+        let outdated: Vec<_> =
+            all.filter(|binding| self.bindings[binding].contact.revision != revision).collect();
+        outdated.iter().for_each(|binding| self.drop_binding(*binding));
+        !outdated.is_empty()
     }
 
     /// What is due now; to be asked until it says `None`. `revision` tells whether an account is still the same.
     pub(crate) fn next_due(&mut self, now: Instant, revision: impl Fn(&str) -> Option<u64>) -> Option<Due> {
         let (_, id) = self.due.first().filter(|(at, _)| *at <= now).copied()?;
         let binding = &self.bindings[&id];
-        if now >= binding.contact.until || revision(&binding.user) != Some(binding.revision) {
+        if now >= binding.contact.until || revision(&binding.user) != Some(binding.contact.revision) {
             let user = binding.user.clone();
             self.drop_binding(id);
             return Some(Due::Expired { user });
@@ -384,9 +405,29 @@ impl Registrar {
         self.ports.contains_key(&source)
     }
 
+    /// With which revision of his secret a user has a phone registered from exactly here; `None`: he has none here.
+    pub(crate) fn revision_at(&self, source: SocketAddr, user: &str) -> Option<u64> {
+        let contacts = self.by_user.get(user)?.iter().map(|binding| &self.bindings[binding].contact);
+        contacts.filter(|contact| contact.flow.remote == source).map(|contact| contact.revision).max()
+    }
+
     /// Registrations in all.
     pub(crate) fn len(&self) -> usize {
         self.bindings.len()
+    }
+}
+
+/// Whether an address means the same machine to everybody. Of names nobody knows.
+fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(ip) => {
+            let is_shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64; // RFC 6598
+            !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || is_shared)
+        }
+        IpAddr::V6(ip) => {
+            let is_inside = ip.is_unique_local() || ip.is_unicast_link_local();
+            !(is_inside || ip.is_loopback() || ip.is_unspecified())
+        }
     }
 }
 

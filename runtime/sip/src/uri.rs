@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::message::text::{escape_user, param, unescape};
+use crate::message::text::{escape_user, param, params, unescape};
 
 /// A URI, split. Everything but `sip:` and `sips:` stays opaque.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,10 +83,34 @@ impl<'a> Uri<'a> {
         Some(unescape(value))
     }
 
+    /// Whether two URIs mean the same (RFC 3261 §19.1.4), except that a port that is left out is the usual one of `sip:`:
+    /// the same phone writes it now and leaves it out then.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let user = |uri: &Self| uri.user_info.map(unescape);
+        self.scheme.eq_ignore_ascii_case(other.scheme)
+            && user(self) == user(other)
+            && self.host.eq_ignore_ascii_case(other.host)
+            && self.port.unwrap_or(5060) == other.port.unwrap_or(5060)
+            && agree(self.params, other.params)
+            && agree(other.params, self.params)
+            && self.headers == other.headers
+    }
+
     /// The host, if it is an address.
     pub fn ip(&self) -> Option<IpAddr> {
         parse_ip(self.host)
     }
+}
+
+/// Parameters that make another URI of it by being there; of others only those count that both have.
+const TELLING: [&str; 5] = ["transport", "user", "ttl", "method", "maddr"];
+
+/// Whether no parameter of one URI speaks against another.
+fn agree(ours: &str, theirs: &str) -> bool {
+    params(ours).all(|(name, value)| match param(theirs, name) {
+        Some(their) => unescape(value.unwrap_or("")).eq_ignore_ascii_case(&unescape(their)),
+        None => !TELLING.iter().any(|telling| telling.eq_ignore_ascii_case(name)),
+    })
 }
 
 fn is_sip(scheme: &str) -> bool {
@@ -157,6 +181,26 @@ mod tests {
         assert_eq!((uri.header("x"), Uri::parse("sip:b@h").unwrap().header("Replaces")), (None, None));
         let uri = Uri::parse("soap.beep://192.0.2.103:3002").unwrap();
         assert!(!uri.is_sip());
+    }
+
+    /// The examples of RFC 3261 §19.1.4, but for the port.
+    #[test]
+    fn uris_mean_the_same_where_the_standard_says() {
+        for (one, other, expected) in [
+            ("sip:%61lice@atlanta.com;transport=TCP", "sip:alice@AtlanTa.CoM;Transport=tcp", true),
+            ("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5", true),
+            ("sip:carol@chicago.com;security=on", "sip:carol@chicago.com;newparam=5", true),
+            ("sip:carol@chicago.com", "sip:carol@chicago.com:5060", true),
+            ("SIP:ALICE@AtLanTa.CoM;Transport=udp", "sip:alice@AtLanTa.CoM;Transport=UDP", false),
+            ("sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=udp", false),
+            ("sip:bob@biloxi.com;rinstance=1", "sip:bob@biloxi.com;rinstance=2", false),
+            ("sip:bob@biloxi.com", "sip:bob@biloxi.com:6000", false),
+            ("sip:carol@chicago.com", "sip:carol@chicago.com?Subject=next", false),
+            ("sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4", false),
+        ] {
+            let [one, other] = [one, other].map(|text| Uri::parse(text).unwrap());
+            assert_eq!((one.is_same(&other), other.is_same(&one)), (expected, expected), "{one:?} {other:?}");
+        }
     }
 
     #[test]

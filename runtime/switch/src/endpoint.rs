@@ -219,9 +219,14 @@ impl Endpoint {
                     }
                     self.roster.write(user, contacts, came_or_went);
                 }
-                Output::ShutOut { address } => tracing::warn!(
+                Output::Guessing { address, is_shut_out: true } => tracing::warn!(
                     %address,
                     "too many wrong passwords of telephones: nothing is heard from there for a while"
+                ),
+                Output::Guessing { address, is_shut_out: false } => tracing::warn!(
+                    %address,
+                    "too many wrong passwords of telephones from a network of [sip] allow, which is heard all the same: \
+                     see who guesses there"
                 ),
             }
         }

@@ -44,11 +44,10 @@ impl Roster {
     }
 
     fn read(&self, user: &str) -> Vec<Contact> {
-        if !self.knows(user) {
-            return Vec::new();
-        }
+        let Some(book) = &self.book else { return Vec::new() };
         let all = self.contacts.read().expect("no holder of this lock panics");
-        all.get(user).cloned().unwrap_or_default()
+        let contacts = all.get(user).map_or(&[][..], Vec::as_slice).iter();
+        contacts.filter(|contact| book.is_current(user, contact)).cloned().collect()
     }
 
     fn knows(&self, user: &str) -> bool {
@@ -125,7 +124,7 @@ impl RingEnd {
                 _ => Self::Unreachable(format!("the phone said {code} {reason}")),
             },
             Ended::RangOut => Self::NoAnswer,
-            Ended::Unreachable => Self::Unreachable("the phone does not answer".into()),
+            Ended::Unreachable => unanswered(),
             Ended::NoCommonCodec => Self::Unreachable("the phone speaks no codec of ours (G.711)".into()),
             Ended::TooManyCalls => Self::Unreachable("this host has as many calls as it may have".into()),
             Ended::CanceledByUs
@@ -142,11 +141,16 @@ impl RingEnd {
     }
 }
 
-/// A phone that is there says that it rings at once. After so long without a word of any of them there is nobody: four
+/// A phone that is there says that it rings at once. One that has not said a word after so long is not rung any more: four
 /// INVITEs went unanswered, and a caller waits.
 const REACHED_WITHIN: Duration = Duration::from_secs(6);
 /// How long phones may take to confirm that they stopped ringing, before they count as stopped anyway.
 const STOPPED_WITHIN: Duration = Duration::from_secs(2);
+
+/// What it means that a phone said nothing.
+fn unanswered() -> RingEnd {
+    RingEnd::Unreachable("the phone does not answer".into())
+}
 
 /// Phones that ring. Dropped, they stop.
 #[derive(Debug)]
@@ -156,8 +160,8 @@ pub struct Ringing {
     has_rung: bool,
     /// The most telling end so far.
     end: RingEnd,
-    /// When it counts as silent, if none rings until then.
-    reached_by: Instant,
+    /// When those that have said nothing are given up on; `None`: that is done.
+    reached_by: Option<Instant>,
     /// When it counts as rung out, whatever the phones say.
     stopped_by: Instant,
     is_over: bool,
@@ -165,7 +169,14 @@ pub struct Ringing {
 
 /// One phone of those that ring.
 #[derive(Debug)]
-enum Leg {
+struct Leg {
+    state: LegState,
+    /// It has answered our INVITE with anything: it is there.
+    is_there: bool,
+}
+
+#[derive(Debug)]
+enum LegState {
     /// Its INVITE waits for a place in the endpoint's queue.
     Waiting(Box<Dial>, (MediaPort, MediaEvents)),
     /// Its INVITE is with the endpoint.
@@ -226,9 +237,10 @@ impl Switch {
                 codecs: Codec::ALL.to_vec(),
                 ring,
                 is_phone: true,
+                is_leg: true,
                 headers: Vec::new(),
             };
-            legs.push(Leg::Waiting(Box::new(dial), sound));
+            legs.push(Leg { state: LegState::Waiting(Box::new(dial), sound), is_there: false });
         }
         let end = RingEnd::Unreachable("no phone could be reached".into());
         let now = clock::now();
@@ -237,7 +249,7 @@ impl Switch {
             legs,
             has_rung: false,
             end,
-            reached_by: now + REACHED_WITHIN,
+            reached_by: Some(now + REACHED_WITHIN),
             stopped_by: now + ring + STOPPED_WITHIN,
             is_over: false,
         };
@@ -257,21 +269,22 @@ impl Ringing {
         if self.is_over {
             std::future::pending::<()>().await;
         }
-        while self.legs.iter().any(|leg| matches!(leg, Leg::Waiting(..))) {
+        while self.legs.iter().any(|leg| matches!(leg.state, LegState::Waiting(..))) {
             let shared = Arc::clone(&self.shared);
             let Ok(permit) = shared.requests().reserve().await else { break };
             self.ask_next(permit);
         }
         loop {
-            let by = if self.has_rung { self.stopped_by } else { self.reached_by.min(self.stopped_by) };
+            let by = self.reached_by.map_or(self.stopped_by, |by| by.min(self.stopped_by));
             let said = tokio::select! {
                 biased;
                 said = self.leg_event() => said,
                 () = sleep_until(by.into()) => {
-                    let end = match self.has_rung {
-                        true => RingEnd::NoAnswer,
-                        false => RingEnd::Unreachable("the phone does not answer".into()),
-                    };
+                    self.give_up_on_silent();
+                    if by < self.stopped_by {
+                        continue; // for those that ring, or for nobody
+                    }
+                    let end = if self.has_rung { RingEnd::NoAnswer } else { unanswered() };
                     self.end = self.end.clone().max(end);
                     None
                 }
@@ -282,14 +295,16 @@ impl Ringing {
                 return RingEvent::Ended(self.end.clone());
             };
             match event {
-                Some(CallEvent::Progress { code: 180.., .. }) if !self.has_rung => {
-                    self.has_rung = true;
-                    return RingEvent::Rings;
+                Some(CallEvent::Progress { code, .. }) => {
+                    self.legs[index].is_there = true;
+                    if code >= 180 && !std::mem::replace(&mut self.has_rung, true) {
+                        return RingEvent::Rings;
+                    }
                 }
                 Some(CallEvent::Answered { .. }) => {
                     self.is_over = true;
                     // The others are dropped: they are cancelled, or closed if they answered meanwhile.
-                    if let Leg::Placed(call) = self.legs.swap_remove(index) {
+                    if let LegState::Placed(call) = self.legs.swap_remove(index).state {
                         self.legs.clear();
                         return RingEvent::Answered(*call);
                     }
@@ -301,28 +316,37 @@ impl Ringing {
                     {
                         self.end = now;
                     }
-                    self.legs[index] = Leg::Over;
+                    self.legs[index].state = LegState::Over;
                     if RingEnd::is_for_all(&how) {
                         self.legs.clear();
                     }
                 }
                 // The endpoint has stopped.
-                None => self.legs[index] = Leg::Over,
+                None => self.legs[index].state = LegState::Over,
                 Some(_) => {}
+            }
+        }
+    }
+
+    /// Phones that have not said a word are not there. Dropped, they are cancelled, or closed if they pick up after all.
+    fn give_up_on_silent(&mut self) {
+        self.reached_by = None;
+        for leg in self.legs.iter_mut().filter(|leg| !leg.is_there) {
+            if !matches!(std::mem::replace(&mut leg.state, LegState::Over), LegState::Over) {
+                self.end = self.end.clone().max(unanswered());
             }
         }
     }
 
     /// Gives one waiting INVITE to the endpoint; `false`: none waits.
     fn ask_next(&mut self, permit: mpsc::Permit<'_, Request>) -> bool {
-        let Some(leg) = self.legs.iter_mut().find(|leg| matches!(leg, Leg::Waiting(..))) else {
-            return false;
-        };
+        let waits = |leg: &&mut Leg| matches!(leg.state, LegState::Waiting(..));
+        let Some(Leg { state, .. }) = self.legs.iter_mut().find(waits) else { return false };
         let (reply, placed) = oneshot::channel();
         let (ends, events, ended) = ends();
-        if let Leg::Waiting(dial, sound) = std::mem::replace(leg, Leg::Over) {
+        if let LegState::Waiting(dial, sound) = std::mem::replace(state, LegState::Over) {
             permit.send(Request::Dial { dial, ends, reply });
-            *leg = Leg::Asked(Asked { reply: placed, events, ended, sound });
+            *state = LegState::Asked(Asked { reply: placed, events, ended, sound });
         }
         true
     }
@@ -331,23 +355,23 @@ impl Ringing {
     async fn leg_event(&mut self) -> Option<(usize, Option<CallEvent>)> {
         poll_fn(|context| {
             let mut is_any_left = false;
-            for (index, leg) in self.legs.iter_mut().enumerate() {
-                if let Leg::Asked(asked) = leg {
+            for (index, Leg { state, .. }) in self.legs.iter_mut().enumerate() {
+                if let LegState::Asked(asked) = state {
                     match pin!(&mut asked.reply).poll(context) {
                         Poll::Pending => is_any_left = true,
                         Poll::Ready(Err(_)) => return Poll::Ready(Some((index, None))),
                         Poll::Ready(Ok(placed)) => {
-                            if let Leg::Asked(Asked { events, ended, sound, .. }) =
-                                std::mem::replace(leg, Leg::Over)
+                            if let LegState::Asked(Asked { events, ended, sound, .. }) =
+                                std::mem::replace(state, LegState::Over)
                             {
                                 let shared = Arc::clone(&self.shared);
                                 let call = Call::new(placed.take(), shared, (events, ended), sound, None);
-                                *leg = Leg::Placed(Box::new(call));
+                                *state = LegState::Placed(Box::new(call));
                             }
                         }
                     }
                 }
-                if let Leg::Placed(call) = leg {
+                if let LegState::Placed(call) = state {
                     is_any_left = true;
                     if let Poll::Ready(event) = pin!(call.next()).poll(context) {
                         return Poll::Ready(Some((index, Some(event))));

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A network: an address and how many of its leading bits count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,11 +46,21 @@ impl From<IpAddr> for Network {
 }
 
 /// Sources that are remembered at once; past that the idle ones are forgotten, and if none is idle, strangers to the
-/// table are refused. Reached only where a wide network was allowed.
+/// table are refused. Reached only where a wide network was allowed, or by forged addresses.
 const SOURCES: usize = 10_000;
+
+/// How often a full table is looked through for idle sources, at most: a datagram must not cost more than its reading.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// A source that has sent nothing for so long is idle: its bucket is full again.
+const IDLE: Duration = Duration::from_secs(2);
 
 /// Datagrams a second of an address from which nobody is registered: enough for an office that comes back to life.
 const STRANGERS: u32 = 20;
+
+/// The same of all such addresses together. Addresses are easily forged, and each of these datagrams is answered: whoever
+/// is named in them hears no more from us than this, and what is left over costs next to nothing. A few thousand
+/// telephones that come back at once, each with two requests, are all there within the minute: they try again.
+const ALL_STRANGERS: u32 = 200;
 
 /// The gate before the parser.
 #[derive(Debug)]
@@ -60,8 +70,10 @@ pub struct Screen {
     /// Phones that are registered. Apart from the others, so that a flood of addresses that nobody knows takes no place
     /// of theirs.
     guests: Buckets,
-    /// Whoever wants to register.
+    /// Whoever wants to register: one by one, and all together.
     strangers: Buckets,
+    /// `None`: none has come yet.
+    all_strangers: Option<Bucket>,
     refused: u64,
 }
 
@@ -70,6 +82,8 @@ pub struct Screen {
 struct Buckets {
     per_second: f64,
     sources: HashMap<IpAddr, Bucket>,
+    /// When the idle ones were last looked for.
+    swept: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -86,6 +100,7 @@ impl Screen {
             sources: Buckets::new(per_second),
             guests: Buckets::new(per_second),
             strangers: Buckets::new(per_second.min(STRANGERS)),
+            all_strangers: None,
             refused: 0,
         }
     }
@@ -105,8 +120,15 @@ impl Screen {
     /// The same for somebody whom the configuration does not let in: a phone that is registered (`is_known`), or one that
     /// wants to be.
     pub fn admits_guest(&mut self, now: Instant, source: IpAddr, is_known: bool) -> bool {
-        let buckets = if is_known { &mut self.guests } else { &mut self.strangers };
-        let admitted = buckets.take_token(now, source);
+        let admitted = if is_known {
+            self.guests.take_token(now, source)
+        } else {
+            let rate = f64::from(ALL_STRANGERS);
+            let all = self.all_strangers.get_or_insert(Bucket { tokens: rate, filled: now });
+            // What none is left for takes no place in the table; and whoever sends more than he may takes nothing of what
+            // is for all.
+            all.has_token(now, rate) && self.strangers.take_token(now, source) && all.take_token(now, rate)
+        };
         self.refused += u64::from(!admitted);
         admitted
     }
@@ -124,26 +146,44 @@ impl Screen {
 
 impl Buckets {
     fn new(per_second: u32) -> Self {
-        Self { per_second: per_second.into(), sources: HashMap::new() }
+        Self { per_second: per_second.into(), sources: HashMap::new(), swept: None }
     }
 
     fn take_token(&mut self, now: Instant, source: IpAddr) -> bool {
         let rate = self.per_second;
         if self.sources.len() >= SOURCES && !self.sources.contains_key(&source) {
-            self.sources.retain(|_, bucket| now.saturating_duration_since(bucket.filled).as_secs() < 2);
+            self.sweep(now);
             if self.sources.len() >= SOURCES {
                 return false;
             }
         }
-        let bucket = self.sources.entry(source).or_insert(Bucket { tokens: rate, filled: now });
-        let passed = now.saturating_duration_since(bucket.filled).as_secs_f64();
-        bucket.tokens = (bucket.tokens + passed * rate).min(rate);
-        bucket.filled = now;
-        let enough = bucket.tokens >= 1.0;
-        if enough {
-            bucket.tokens -= 1.0;
+        self.sources.entry(source).or_insert(Bucket { tokens: rate, filled: now }).take_token(now, rate)
+    }
+
+    fn sweep(&mut self, now: Instant) {
+        if self.swept.is_some_and(|swept| now.saturating_duration_since(swept) < SWEEP_EVERY) {
+            return;
         }
-        enough
+        self.swept = Some(now);
+        self.sources.retain(|_, bucket| now.saturating_duration_since(bucket.filled) < IDLE);
+    }
+}
+
+impl Bucket {
+    /// Whether a token is left, of which so many come a second, with a second's worth as burst.
+    fn has_token(&mut self, now: Instant, rate: f64) -> bool {
+        let passed = now.saturating_duration_since(self.filled).as_secs_f64();
+        self.tokens = (self.tokens + passed * rate).min(rate);
+        self.filled = now;
+        self.tokens >= 1.0
+    }
+
+    fn take_token(&mut self, now: Instant, rate: f64) -> bool {
+        let is_enough = self.has_token(now, rate);
+        if is_enough {
+            self.tokens -= 1.0;
+        }
+        is_enough
     }
 }
 
@@ -200,5 +240,42 @@ mod tests {
             screen.admits(start + Duration::from_secs(3), "9.9.9.9".parse().unwrap()),
             "the idle ones make room"
         );
+    }
+
+    /// Each datagram of a flood looked through the whole table, so that a few thousand a second took all of the task.
+    #[test]
+    fn a_flood_looks_for_idle_sources_once_a_second_at_most() {
+        let start = crate::clock::now();
+        let mut screen = Screen::new(vec![network("0.0.0.0/0")], 10);
+        let mut flood = |at_ms: u64| {
+            for i in 0..3 * SOURCES as u32 {
+                screen.admits(start + Duration::from_millis(at_ms), IpAddr::from((i + 1).to_be_bytes()));
+            }
+            screen.sources.swept.map(|swept| swept - start)
+        };
+        assert_eq!(flood(0), Some(Duration::ZERO));
+        assert_eq!(flood(999), Some(Duration::ZERO));
+        assert_eq!(flood(1000), Some(Duration::from_secs(1)));
+    }
+
+    /// Forged addresses are new each time, so that nobody was ever over his own rate: each was answered.
+    #[test]
+    fn all_strangers_together_are_held_to_a_rate_and_one_of_them_takes_no_more_than_his_own() {
+        let start = crate::clock::now();
+        let mut screen = Screen::new(Vec::new(), 2000);
+        let one = "9.9.9.9".parse().unwrap();
+        let alone = (0..1000).filter(|_| screen.admits_guest(start, one, false)).count();
+        assert_eq!(alone, STRANGERS as usize);
+        let mut forged = |at: Instant| {
+            let sources = (0..3 * SOURCES as u32).map(|i| IpAddr::from((i + 1).to_be_bytes()));
+            sources.filter(|source| screen.admits_guest(at, *source, false)).count()
+        };
+        assert_eq!(forged(start), (ALL_STRANGERS - STRANGERS) as usize, "what one was refused was not lost");
+        assert_eq!(forged(start + Duration::from_secs(1)), ALL_STRANGERS as usize);
+        assert!(
+            screen.strangers.sources.len() <= 2 * ALL_STRANGERS as usize,
+            "and the rest is not remembered"
+        );
+        assert!(screen.admits_guest(start, one, true), "phones that are registered go on");
     }
 }

@@ -10,7 +10,8 @@ use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use zvonar_call::{
-    Calls, CallsConfig, Credentials, Dial, Flow, Identity, PhoneBook, PhonesConfig, Transport,
+    Calls, CallsConfig, Credentials, Dial, Flow, Identity, LEGS_PER_CALLER, PhoneBook, PhonesConfig,
+    Transport,
 };
 use zvonar_media::Codec;
 use zvonar_model::{PhoneNumber, TrunkId};
@@ -37,7 +38,8 @@ pub struct SwitchConfig {
     pub trunks: Vec<TrunkConfig>,
     /// The sound.
     pub media: MediaConfig,
-    /// Calls at once, both ways; the next caller hears 503.
+    /// Callers at once: people who call us, and people whom campaigns call; the next one hears 503. Telephones of ours
+    /// and whomever else callers are handed to do not count: there may be [`LEGS_PER_CALLER`] for each caller.
     pub calls: usize,
     /// The accounts of telephones that may register; `None`: nobody may.
     pub phones: Option<Arc<PhoneBook>>,
@@ -95,6 +97,8 @@ pub struct Reservation {
     trunk: TrunkId,
     line: Line,
     sound: (MediaPort, MediaEvents),
+    /// It is for whom a caller is handed to.
+    is_leg: bool,
 }
 
 #[derive(Debug)]
@@ -151,7 +155,9 @@ impl Switch {
         let calls = CallsConfig {
             advertise: config.advertise.map(|address| SocketAddr::new(address, local.port()).to_string()),
             max_calls: config.calls,
-            max_transactions: config.calls.saturating_mul(6).max(1_000),
+            max_legs: config.calls.saturating_mul(LEGS_PER_CALLER),
+            // Six for a caller and as many for whom he talks to: what a call leaves is remembered for half a minute.
+            max_transactions: config.calls.saturating_mul(12).max(1_000),
             phones: config.phones.clone().map(|book| PhonesConfig { book, key: rand::random() }),
             ..CallsConfig::default()
         };
@@ -200,10 +206,11 @@ impl Switch {
     pub async fn reserve(&self, trunk: &TrunkId) -> Result<Reservation, DialError> {
         let line = self.trunk(trunk)?.line().await;
         let sound = self.shared.media.open()?;
-        Ok(Reservation { trunk: trunk.clone(), line, sound })
+        Ok(Reservation { trunk: trunk.clone(), line, sound, is_leg: false })
     }
 
-    /// The same for a call that shall be bridged with another: `beside` is that one's [`MediaPort::place`].
+    /// The same for a call to somebody whom a caller is handed to, which shall be bridged with the caller's: `beside` is
+    /// that one's [`MediaPort::place`]. It does not count for [`SwitchConfig::calls`].
     pub async fn reserve_beside(
         &self,
         trunk: &TrunkId,
@@ -211,7 +218,7 @@ impl Switch {
     ) -> Result<Reservation, DialError> {
         let line = self.trunk(trunk)?.line().await;
         let sound = self.shared.media.open_in(beside)?;
-        Ok(Reservation { trunk: trunk.clone(), line, sound })
+        Ok(Reservation { trunk: trunk.clone(), line, sound, is_leg: true })
     }
 
     /// Places a call: the INVITE leaves at once. `ring`: how long it may ring.
@@ -221,7 +228,7 @@ impl Switch {
         target: Target,
         ring: Duration,
     ) -> Result<Call, DialError> {
-        let Reservation { trunk, line, sound: (port, sounds) } = reserved;
+        let Reservation { trunk, line, sound: (port, sounds), is_leg } = reserved;
         let trunk = self.trunk(&trunk)?;
         let address = trunk.config.address;
         let to_uri = match target {
@@ -239,6 +246,7 @@ impl Switch {
             codecs: Codec::ALL.to_vec(),
             ring,
             is_phone: false,
+            is_leg,
             headers: Vec::new(),
         };
         let (ends, events, ended) = ends();

@@ -16,7 +16,7 @@ use zvonar_sip::{
 
 use super::{Calls, Output};
 use crate::{
-    CallId, Contact, Event, PhoneBook, PhonesConfig, ReferRequest, Replaces,
+    CallId, Contact, Event, PhoneBook, PhonesConfig, ReferRequest,
     doorman::{Doorman, Judged},
     registrar::{BindingId, Change, Due, Registrar},
 };
@@ -38,6 +38,18 @@ pub(super) struct Phones {
 struct Talker {
     calls: usize,
     until: Instant,
+}
+
+/// Who a message came from, as far as its address tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sender {
+    /// Whom the configuration lets in.
+    LetIn,
+    /// Anybody else: he has to prove who he is.
+    Guest,
+    /// A guest from where too many wrong passwords came. A phone is registered exactly there, and nobody but its account
+    /// is judged.
+    ShutOut,
 }
 
 /// Who sent an INVITE.
@@ -70,6 +82,16 @@ impl Phones {
         self.registrar.has_source(source)
     }
 
+    /// Judges who sent a request. While an address is shut out, phones that are registered there go on; but none of them
+    /// may try the password of another account, or go on trying a new one of its own.
+    fn judge(&mut self, now: Instant, sender: Sender, flow: Flow, request: &Message) -> Judged {
+        let (book, registrar) = (&self.book, &self.registrar);
+        self.doorman.judge(now, flow, request, |user| {
+            let registered = registrar.revision_at(flow.remote, user);
+            sender != Sender::ShutOut || (registered.is_some() && registered == book.revision(user))
+        })
+    }
+
     pub(super) fn call_began(&mut self, now: Instant, source: IpAddr) {
         self.talkers.retain(|_, talker| talker.calls > 0 || now < talker.until);
         self.talkers.entry(source).or_insert(Talker { calls: 0, until: now }).calls += 1;
@@ -92,9 +114,9 @@ impl Calls {
         if is_shut_out && !phones.has_source(flow.remote) {
             return;
         }
-        self.is_guest = true;
+        self.sender = if is_shut_out { Sender::ShutOut } else { Sender::Guest };
         self.handle_bytes(now, flow, bytes);
-        self.is_guest = false;
+        self.sender = Sender::LetIn;
     }
 
     /// Whether somebody whom the configuration does not let in may be heard: a phone that is registered, or in a call, or
@@ -135,10 +157,9 @@ impl Calls {
 
     pub(super) fn register(&mut self, now: Instant, flow: Flow, request: &Message) {
         let Some(phones) = &mut self.phones else { return };
-        match phones.doorman.judge(now, flow, request) {
-            Judged::Ask { headers, shuts_out } => {
-                self.agent.answer_and_forget(flow, request, 401, &headers);
-                self.tell_shut_out(flow, shuts_out);
+        match phones.judge(now, self.sender, flow, request) {
+            Judged::Ask { headers, is_guessing } => {
+                self.ask(flow, request, &headers, is_guessing);
             }
             Judged::Proved { user, revision } => {
                 let reply = phones.registrar.register(now, (&user, revision), flow, request);
@@ -151,54 +172,37 @@ impl Calls {
         }
     }
 
-    fn tell_shut_out(&mut self, flow: Flow, shuts_out: bool) {
-        // Whom the configuration lets in is heard whatever he says.
-        if shuts_out && self.is_guest {
-            self.outputs.push_back(Output::ShutOut { address: flow.remote.ip() });
+    /// Asks for a proof, and remembers nothing of it.
+    fn ask(&mut self, flow: Flow, request: &Message, headers: &[(Name, String)], is_guessing: bool) {
+        self.agent.answer_and_forget(flow, request, 401, headers);
+        if is_guessing {
+            let (address, is_shut_out) = (flow.remote.ip(), self.sender != Sender::LetIn);
+            self.outputs.push_back(Output::Guessing { address, is_shut_out });
         }
     }
 
     /// Who sent an INVITE. Whoever is not let in by the configuration has to prove it, and so has everybody who calls
     /// from where a phone is registered, says that he can, or goes by the name of an account.
-    pub(super) fn identify(
-        &mut self,
-        now: Instant,
-        session: SessionId,
-        flow: Flow,
-        invite: &Message,
-    ) -> Caller {
-        let is_guest = self.is_guest;
+    pub(super) fn identify(&mut self, now: Instant, flow: Flow, invite: &Message) -> Caller {
+        let sender = self.sender;
         let Some(phones) = &mut self.phones else { return Caller::Trusted };
         let says_account = || {
             let uri = invite.from().and_then(|from| Uri::parse(from.uri));
             uri.is_some_and(|uri| phones.book.knows(&uri.user()))
         };
-        let is_to_prove =
-            is_guest || phones.has_source(flow.remote) || phones.doorman.has_claim(invite) || says_account();
+        let is_to_prove = sender != Sender::LetIn
+            || phones.has_source(flow.remote)
+            || phones.doorman.has_claim(invite)
+            || says_account();
         if !is_to_prove {
             return Caller::Trusted;
         }
-        match phones.doorman.judge(now, flow, invite) {
+        match phones.judge(now, sender, flow, invite) {
             Judged::Proved { user, .. } => Caller::Phone(user),
-            Judged::Ask { headers, shuts_out } => {
-                self.agent.reject_with(now, session, 401, &headers);
-                self.tell_shut_out(flow, shuts_out);
+            Judged::Ask { headers, is_guessing } => {
+                self.ask(flow, invite, &headers, is_guessing);
                 Caller::Asked
             }
-        }
-    }
-
-    /// The call that a phone's INVITE wants to take the place of.
-    pub(super) fn replaced(invite: &Message) -> Result<Option<Replaces>, u16> {
-        let mut values = invite.headers(Name::Replaces);
-        match (values.next(), values.next()) {
-            (None, _) => Ok(None),
-            (Some(value), None) => match Replaces::parse(value) {
-                Some(replaces) => Ok(Some(replaces)),
-                None if value.to_ascii_lowercase().contains("early-only") => Err(481),
-                None => Err(400),
-            },
-            (Some(_), Some(_)) => Err(400),
         }
     }
 

@@ -51,6 +51,16 @@ impl Office {
         format!("{} {:?} {}", reply.code, reply.change, said.join(", ")).trim().to_owned()
     }
 
+    /// The same of a phone elsewhere, in an office that is an address of its own; gives how many phones there are then.
+    fn register_from(&mut self, address: &str, call_id: &str, lines: &str) -> usize {
+        self.cseq += 1;
+        let flow = Flow { remote: address.parse().unwrap(), ..flow(1) };
+        let request = message(self.cseq, call_id, &format!("{lines}\r\n"));
+        assert_eq!(self.registrar.register(self.now, ANNA, flow, &request).code, 200);
+        self.check_counts();
+        self.registrar.len()
+    }
+
     fn pass(&mut self, secs: u64) {
         self.now += Duration::from_secs(secs);
     }
@@ -207,6 +217,38 @@ fn a_phone_with_a_name_of_its_own_is_the_same_at_another_address() {
     assert_eq!(office.registrar.len(), 3);
 }
 
+/// Two phones with the same address at home and in the office were one: whichever registered last was rung alone.
+#[test]
+fn two_phones_that_call_themselves_alike_are_two() {
+    let mut office = Office::new();
+    let contact = "Contact: <sip:anna@192.168.1.10:5060>";
+    assert_eq!(office.register_from("198.51.100.7:1024", "desk", contact), 1);
+    assert_eq!(office.register_from("203.0.113.9:1024", "home", contact), 2);
+    assert_eq!(
+        office.register_from("203.0.113.9:2048", "home", contact),
+        2,
+        "another port of the same house"
+    );
+    assert_eq!(office.register_from("203.0.113.9:2048", "again", contact), 2, "it was started again");
+    assert_eq!(office.register_from("203.0.113.77:1024", "again", contact), 2, "its house has a new address");
+    assert_eq!(office.registrar.contacts("anna")[1].flow.remote, "203.0.113.77:1024".parse().unwrap());
+    // What follows the address tells phones apart too; a public address is the same wherever it comes from.
+    let mut office = Office::new();
+    for (n, (uri, expected)) in [
+        ("sip:anna@192.0.2.44;rinstance=1", 1),
+        ("sip:anna@192.0.2.44;rinstance=2", 2),
+        ("sip:anna@192.0.2.44;rinstance=2;ob", 2),
+        ("sip:anna@192.0.2.44;rinstance=2;transport=tcp", 3),
+        ("sip:anna@192.0.2.44:5060;rinstance=1", 3),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (address, call_id) = (format!("203.0.113.{n}:5060"), format!("c{n}"));
+        assert_eq!(office.register_from(&address, &call_id, &format!("Contact: <{uri}>")), expected, "{uri}");
+    }
+}
+
 #[test]
 fn phones_are_asked_and_those_that_stay_silent_are_forgotten() {
     let mut office = Office::new();
@@ -249,6 +291,21 @@ fn with_another_password_the_phones_of_the_old_one_are_gone() {
     assert_eq!((reply.code, office.registrar.len()), (200, 1));
     office.pass(30);
     assert_eq!(office.registrar.next_due(office.now, |_| None), Some(Due::Expired { user: "anna".into() }));
+}
+
+/// A question with the new password once forgot the old one's telephones in silence: they were rung for ever after.
+#[test]
+fn that_the_phones_of_an_old_password_are_gone_is_told_whatever_the_request_was() {
+    for (lines, code) in
+        [("", 200), ("Contact: *\r\nExpires: 0\r\n", 200), ("Contact: <sip:c@h>\r\nExpires: 1\r\n", 423)]
+    {
+        let mut office = Office::new();
+        office.say(5061, "Contact: <sip:a@h>");
+        let request = message(50, "x", lines);
+        let reply = office.registrar.register(office.now, ("anna", 2), flow(5062), &request);
+        assert_eq!((reply.code, reply.change), (code, Change::CameOrWent), "{lines}");
+        office.check_counts();
+    }
 }
 
 /// Many requests at random: never more contacts than there may be, and all counts stay true.

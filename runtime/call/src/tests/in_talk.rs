@@ -259,6 +259,35 @@ fn over_the_cap_nobody_is_called_and_nobody_gets_through() {
     assert_eq!(table.calls.len(), 1);
 }
 
+/// With as many callers as the host may have, no operator's telephone could be rung: all of them waited for nothing.
+#[test]
+fn whom_callers_are_handed_to_have_room_of_their_own() {
+    let mut table = Table::with(CallsConfig { max_calls: 1, max_legs: 2, ..CallsConfig::default() });
+    let caller = table.dial();
+    let hand_on = |table: &mut Table, is_phone: bool| {
+        let dial = Dial { flow: table.flow, is_phone, is_leg: !is_phone, ..dial(Duration::from_secs(20)) };
+        let call = table.calls.dial(table.now, dial);
+        table.drain();
+        call
+    };
+    let (first, _second) = (hand_on(&mut table, true), hand_on(&mut table, false));
+    assert_eq!((table.told(), table.calls.len()), (vec![], 3));
+    hand_on(&mut table, true);
+    assert_eq!(table.told(), [Event::Ended(Ended::TooManyCalls)], "that room has an end too");
+    table.dial();
+    assert_eq!(table.told(), [Event::Ended(Ended::TooManyCalls)], "and is none for callers");
+    // Whoever goes makes room for his own kind.
+    for (gone, is_caller) in [(first, false), (caller, true)] {
+        table.command(gone, Command::Hangup);
+        table.now += Duration::from_secs(40);
+        table.calls.handle_timeout(table.now);
+        table.drain();
+        assert!(matches!(table.told()[..], [.., Event::Ended(_)]));
+        let _ = if is_caller { table.dial() } else { hand_on(&mut table, true) };
+        assert_eq!(table.told(), []);
+    }
+}
+
 #[test]
 fn an_address_that_is_no_uri_is_not_called() {
     let mut table = Table::new();

@@ -22,10 +22,17 @@ struct House {
     flow: Flow,
     book: Arc<PhoneBook>,
     answer: Option<Answer>,
+    cseq: u32,
     messages: Vec<Message>,
     events: Vec<Event>,
     /// Whether a phone came or went, as it was told.
     told: Vec<bool>,
+    /// Whether somebody who guesses passwords is shut out, as it was told.
+    guessing: Vec<bool>,
+    /// Whose phone speaks, and its password.
+    credentials: Credentials,
+    /// The configuration lets it in.
+    is_let_in: bool,
 }
 
 impl House {
@@ -33,7 +40,9 @@ impl House {
         #[expect(clippy::disallowed_methods, reason = "any instant does to count from")]
         let now = Instant::now();
         let book = Arc::new(PhoneBook::new("zvonar"));
-        book.set(PhoneAccount { user: "anna".into(), secret: PhoneSecret::of("anna", "zvonar", "right") });
+        for user in ["anna", "boris"] {
+            book.set(PhoneAccount { user: user.into(), secret: PhoneSecret::of(user, "zvonar", "right") });
+        }
         let phones = Some(PhonesConfig { book: Arc::clone(&book), key: [7; 32] });
         let flow = Flow {
             transport: Transport::Udp,
@@ -41,7 +50,20 @@ impl House {
             remote: "198.51.100.7:40123".parse().unwrap(),
         };
         let calls = Calls::new(CallsConfig { phones, ..CallsConfig::default() }, 1);
-        Self { calls, now, flow, book, answer: None, messages: vec![], events: vec![], told: vec![] }
+        Self {
+            calls,
+            now,
+            flow,
+            book,
+            answer: None,
+            cseq: 0,
+            messages: vec![],
+            events: vec![],
+            told: vec![],
+            guessing: vec![],
+            credentials: Credentials { username: "anna".into(), password: "right".into() },
+            is_let_in: false,
+        }
     }
 
     fn drain(&mut self) {
@@ -54,7 +76,7 @@ impl House {
                 }
                 Output::Event { event, .. } => self.events.push(event),
                 Output::Registered { came_or_went, .. } => self.told.push(came_or_went),
-                Output::ShutOut { address } => panic!("{address}"),
+                Output::Guessing { is_shut_out, .. } => self.guessing.push(is_shut_out),
             }
         }
     }
@@ -80,28 +102,44 @@ impl House {
     /// The phone's request, with a proof if it was asked for one; gives the code of the answer.
     fn say(&mut self, method: &str, cseq: u32, call_id: &str, extra: &str, body: &str) -> u16 {
         let uri = "sip:zvonar";
+        let user = self.credentials.username.clone();
         let mut writer = Writer::request(method, uri);
         writer
             .header(Name::Via, format_args!("SIP/2.0/UDP 10.0.0.9;rport;branch=z9hG4bK{call_id}{cseq}"))
-            .header(Name::From, "<sip:anna@zvonar>;tag=1")
-            .header(Name::To, "<sip:anna@zvonar>")
+            .header(Name::From, format_args!("<sip:{user}@zvonar>;tag=1"))
+            .header(Name::To, format_args!("<sip:{user}@zvonar>"))
             .header(Name::CallId, call_id)
             .header(Name::CSeq, format_args!("{cseq} {method}"))
-            .header(Name::Contact, format_args!("<sip:anna@10.0.0.9>{extra}"));
+            .header(Name::Contact, format_args!("<sip:{user}@10.0.0.9>{extra}"));
         if let Some(answer) = &mut self.answer {
-            let credentials = Credentials { username: "anna".into(), password: "right".into() };
-            writer.header(Name::Authorization, answer.header(&credentials, method, uri, b""));
+            writer.header(Name::Authorization, answer.header(&self.credentials, method, uri, b""));
         }
         let bytes = if body.is_empty() {
             writer.finish()
         } else {
             writer.finish_typed("application/sdp", body.as_bytes())
         };
-        if self.calls.admits(self.now, self.flow.remote.ip(), &bytes) {
+        if self.is_let_in {
+            self.calls.handle_bytes(self.now, self.flow, &bytes);
+        } else if self.calls.admits(self.now, self.flow.remote.ip(), &bytes) {
             self.calls.handle_guest_bytes(self.now, self.flow, &bytes);
         }
         self.drain();
         self.messages.last().map_or(0, Message::code)
+    }
+
+    /// Registers as somebody; gives the last answer. `None`: there was none.
+    fn register_as(&mut self, username: &str, password: &str) -> Option<u16> {
+        self.credentials = Credentials { username: username.into(), password: password.into() };
+        self.answer = None;
+        for _ in 0..2 {
+            self.messages.clear();
+            self.cseq += 1;
+            self.say("REGISTER", self.cseq, username, ";expires=300", "");
+            let challenge = Challenge::first(self.messages.last()?.headers(Name::WwwAuthenticate));
+            self.answer = challenge.map(|challenge| Answer::new(challenge, "c".into()));
+        }
+        Some(self.messages.last()?.code())
     }
 
     fn register(&mut self, cseq: u32, expires: u32) {
@@ -175,6 +213,61 @@ fn who_has_no_registration_any_more_is_heard_to_the_end_of_his_call() {
     house.pass(60, true);
     assert!(!house.calls.knows(house.now, source));
     assert_eq!(house.calls.remembered(), 0);
+}
+
+/// Whoever had one account could try the passwords of all the others, as often as he liked: he was never shut out, since
+/// his phone was registered.
+#[test]
+fn a_phone_that_is_registered_may_not_guess_the_passwords_of_others() {
+    let mut house = House::new();
+    assert_eq!(house.register_as("anna", "right"), Some(200));
+    for n in 1..=30 {
+        assert_eq!(house.register_as("boris", "wrong"), Some(401));
+        assert_eq!(house.guessing.len(), usize::from(n == 30));
+    }
+    assert_eq!(house.guessing, [true]);
+    assert_eq!(house.register_as("boris", "right"), Some(401), "not judged any more");
+    assert_eq!(house.register_as("anna", "right"), Some(200), "she goes on");
+    // With another password her phone is as unknown there as everybody's.
+    let secret = PhoneSecret::of("anna", "zvonar", "new");
+    house.book.set(PhoneAccount { user: "anna".into(), secret });
+    assert_eq!(house.register_as("anna", "new"), Some(401));
+    let registered = house.flow;
+    house.flow.remote.set_port(9);
+    assert_eq!(house.register_as("anna", "right"), None, "from anywhere else nothing is heard");
+    house.flow = registered;
+    house.now += Duration::from_secs(600);
+    assert_eq!(house.register_as("boris", "right"), Some(200), "his time is up");
+}
+
+/// From a network of the configuration passwords could be guessed, and nobody heard of it.
+#[test]
+fn who_is_let_in_and_guesses_is_told_of_and_heard() {
+    let mut house = House::new();
+    house.is_let_in = true;
+    for _ in 0..40 {
+        assert_eq!(house.register_as("boris", "wrong"), Some(401));
+    }
+    assert_eq!(house.guessing, [false], "once for all of them");
+    assert_eq!(house.register_as("boris", "right"), Some(200));
+    house.now += Duration::from_secs(600);
+    for _ in 0..30 {
+        house.register_as("boris", "wrong");
+    }
+    assert_eq!(house.guessing, [false, false]);
+}
+
+/// An INVITE without a proof was remembered for half a minute, and its refusal sent again and again.
+#[test]
+fn whoever_only_calls_without_a_proof_costs_nothing() {
+    let mut house = House::new();
+    house.register(1, 300);
+    house.answer = None;
+    let before = house.calls.remembered();
+    for n in 0..100 {
+        assert_eq!(house.say("INVITE", 1, &format!("call{n}"), "", ""), 401);
+    }
+    assert_eq!((house.calls.remembered(), house.calls.unconfirmed(), house.messages.len()), (before, 0, 100));
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn treatment(bytes: &[u8]) -> String {
         match output {
             Output::Event { event: Event::Incoming(_), .. } => seen.push("call".to_owned()),
             Output::Event { event, .. } => panic!("{event:?}"),
-            other @ (Output::Registered { .. } | Output::ShutOut { .. }) => panic!("{other:?}"),
+            other @ (Output::Registered { .. } | Output::Guessing { .. }) => panic!("{other:?}"),
             Output::Send { flow: to, bytes } => {
                 assert_eq!(to, flow, "answers go back where the request came from");
                 let line = bytes.strip_prefix(b"SIP/2.0 ").expect("a response");

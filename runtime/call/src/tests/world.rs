@@ -88,6 +88,7 @@ pub(super) fn dial(ring: Duration) -> Dial {
         local_media: media(CALLER),
         codecs: Vec::new(),
         is_phone: false,
+        is_leg: false,
         ring,
         headers: Vec::new(),
     }
@@ -136,7 +137,7 @@ impl World {
         while let Some(output) = self.hosts[host].poll_output() {
             match output {
                 Output::Send { flow, bytes } => self.send(host, flow, bytes),
-                other @ (Output::Registered { .. } | Output::ShutOut { .. }) => panic!("{other:?}"),
+                other @ (Output::Registered { .. } | Output::Guessing { .. }) => panic!("{other:?}"),
                 Output::Event { call, event } => {
                     if self.keeps_log {
                         let text = format!("{host}: {event:?}");

@@ -150,8 +150,8 @@ impl Staff {
         self.changed(operator, None).await
     }
 
-    /// Gives an operator's telephones this password, or one that is made for them. Those that are registered stay so until
-    /// they register anew.
+    /// Gives an operator's telephones this password, or one that is made for them. Those that registered with the old one
+    /// are not rung any more; a talk goes on.
     ///
     /// # Errors
     /// [`DialerError::NoOperator`]; [`DialerError::BadOperator`] for a password that is none.

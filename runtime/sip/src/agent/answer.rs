@@ -17,6 +17,11 @@ use crate::{
     uri::Uri,
 };
 
+/// What phones of ours are told that we support. A phone offers its owner to hand a call on into a talk with a colleague
+/// only if these calls say `replaces` (RFC 5589 §7; baresip looks at the first one). Both are calls with us, and we carry
+/// out such a REFER ourselves; so nobody has a reason to send us an INVITE with `Replaces`, and nobody else is told so.
+pub(super) const SUPPORTED_WITH_PHONES: &str = "replaces";
+
 /// Seconds after which a caller that found us full may try again.
 const RETRY_AFTER: u32 = 10;
 
@@ -42,10 +47,10 @@ impl Agent {
             }
             return;
         }
-        self.handle_out_of_dialog(now, flow, request, key);
+        self.handle_out_of_dialog(flow, request);
     }
 
-    fn handle_out_of_dialog(&mut self, now: Instant, flow: Flow, request: Message, key: Box<str>) {
+    fn handle_out_of_dialog(&mut self, flow: Flow, request: Message) {
         if request.header(Name::MaxForwards).is_some_and(|value| value.parse() == Ok(0)) {
             self.refuse(flow, &request, 483, "", |_| {});
             return;
@@ -54,7 +59,7 @@ impl Agent {
             return;
         }
         match request.method() {
-            Method::Invite => self.handle_invite(now, flow, request, key),
+            Method::Invite => self.handle_invite(flow, request),
             Method::Options => {
                 let allow = self.allow();
                 self.refuse(flow, &request, 200, "", |writer| {
@@ -89,11 +94,8 @@ impl Agent {
             self.refuse(flow, request, 416, "", |_| {});
             return false;
         }
-        // Of the extensions that anybody could require of us, we support but one, and that for phones.
-        let takes_replaces = self.config.serves_phones && *request.method() == Method::Invite;
-        let is_supported = |name: &&str| takes_replaces && name.eq_ignore_ascii_case("replaces");
-        let required: Vec<&str> =
-            request.values(Name::Require).filter(|name| !is_supported(name)).take(20).collect();
+        // We have none of the extensions that anybody could require of us in a request.
+        let required: Vec<&str> = request.values(Name::Require).take(20).collect();
         if !required.is_empty() {
             let required = required.join(", ");
             self.refuse(flow, request, 420, "", |writer| {
@@ -125,24 +127,37 @@ impl Agent {
         true
     }
 
-    fn handle_invite(&mut self, now: Instant, flow: Flow, invite: Message, key: Box<str>) {
-        if self.servers.is_merged(&merge_key(&invite)) {
-            self.refuse(flow, &invite, 482, "Loop Detected", |_| {});
+    fn handle_invite(&mut self, flow: Flow, invite: Message) {
+        // No call of ours can be taken over from outside: whoever hands a call on to another of ours asks for it by
+        // REFER. Taken for a new call, it would be one that nobody meant.
+        if invite.header(Name::Replaces).is_some() {
+            self.refuse(flow, &invite, 481, "", |_| {});
             return;
+        }
+        let request = Box::new(invite);
+        self.outputs.push_back(AgentOutput::Invite { flow, request });
+    }
+
+    /// Takes an INVITE that [`AgentOutput::Invite`] brought: a session begins, to be answered by [`Agent::ring`],
+    /// [`Agent::accept`] or [`Agent::reject`]; until then its sender hears 100. `None`: it is a copy that came another way,
+    /// or a cap is reached; that was answered.
+    pub fn admit(&mut self, now: Instant, flow: Flow, invite: &Message) -> Option<SessionId> {
+        if self.servers.is_merged(&merge_key(invite)) {
+            self.refuse(flow, invite, 482, "Loop Detected", |_| {});
+            return None;
         }
         if self.sessions.len() >= self.config.max_sessions || !self.has_room_for(&Method::Invite) {
-            self.refuse(flow, &invite, 503, "", |writer| {
+            self.refuse(flow, invite, 503, "", |writer| {
                 writer.header(Name::RetryAfter, RETRY_AFTER);
             });
-            return;
+            return None;
         }
         let id = self.new_session_id();
-        let server = self.start_server(now, flow, &invite, key, id);
-        let invite = Box::new(invite);
-        let state = State::Invited { server, invite: invite.clone() };
+        let server = self.start_server(now, flow, invite, key(invite, &Method::Invite), id);
+        let state = State::Invited { server, invite: Box::new(invite.clone()) };
         let session = Session { requests: 1, ..Session::new(flow, state) };
         self.sessions.insert(id, session);
-        self.tell(id, AgentEvent::Invited { flow, invite });
+        Some(id)
     }
 
     /// Answers an INVITE provisionally (101–199); with a session description sound may flow at once.
@@ -201,23 +216,6 @@ impl Agent {
         self.refuse_session(now, id, code.clamp(300, 699), reason);
     }
 
-    /// Refuses an INVITE, and says more than a code: a challenge.
-    pub fn reject_with(&mut self, now: Instant, id: SessionId, code: u16, headers: &[(Name, String)]) {
-        let Some(Session { flow, state: State::Invited { server, invite }, .. }) = self.sessions.get(&id)
-        else {
-            return;
-        };
-        let server = *server;
-        let mut writer = Writer::response_to(invite, flow, code, "", Some(&id.tag()));
-        writer.header(Name::Server, &self.config.user_agent);
-        for (name, value) in headers {
-            writer.header(*name, value);
-        }
-        let bytes = writer.finish();
-        self.respond(now, server, code, bytes);
-        self.drop_session(id);
-    }
-
     pub(super) fn refuse_session(&mut self, now: Instant, id: SessionId, code: u16, reason: &str) {
         let Some(Session { flow, state: State::Invited { server, invite }, .. }) = self.sessions.get(&id)
         else {
@@ -245,8 +243,8 @@ impl Agent {
                 writer.header(Name::RecordRoute, route);
             }
             writer.header(Name::Contact, self.contact(flow)).header(Name::Allow, self.allow());
-            if self.config.serves_phones {
-                writer.header(Name::Supported, "replaces");
+            if self.sessions.get(&id).is_some_and(|session| session.keeps_flow) {
+                writer.header(Name::Supported, SUPPORTED_WITH_PHONES);
             }
         }
         if code == 503 {

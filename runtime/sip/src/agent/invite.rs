@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     Agent, AgentEvent, ClientKey, Full, SessionId,
+    answer::SUPPORTED_WITH_PHONES,
     clients::Purpose,
     sent::SentInvite,
     session::{Cancel, Session, State},
@@ -163,8 +164,8 @@ impl Agent {
             .header(Name::Contact, self.contact(&flow))
             .header(Name::Allow, self.allow())
             .header(Name::UserAgent, &self.config.user_agent);
-        if self.config.serves_phones {
-            writer.header(Name::Supported, "replaces");
+        if sent.keeps_flow {
+            writer.header(Name::Supported, SUPPORTED_WITH_PHONES);
         }
         for (name, value) in &invite.headers {
             if !is_ours(Name::of(name)) {

@@ -67,7 +67,7 @@ pub struct AgentConfig {
     pub contact_user: String,
     /// `host` or `host:port` to name in `Via` and `Contact` instead of the flow's local address.
     pub advertise: Option<String>,
-    /// Whether phones may register here, hand calls on (REFER) and pick up calls of others (`Replaces`).
+    /// Whether phones may register here and hand calls on (REFER, also into a call that it names by `Replaces`).
     pub serves_phones: bool,
     /// How many sessions there may be, those that wait for the answer to their BYE included.
     pub max_sessions: usize,
@@ -102,6 +102,14 @@ pub enum AgentOutput {
         /// The REGISTER.
         request: Box<Message>,
     },
+    /// A sound INVITE outside any dialog came. To be answered by [`Agent::admit`] or [`Agent::answer_and_forget`] before
+    /// any other input: until it is admitted, nothing of it is remembered.
+    Invite {
+        /// Where from.
+        flow: Flow,
+        /// The INVITE.
+        request: Box<Message>,
+    },
     /// What came of [`Agent::probe`].
     Probed {
         /// Which question.
@@ -114,14 +122,6 @@ pub enum AgentOutput {
 /// Something happened to a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AgentEvent {
-    /// A sound INVITE outside any dialog came: the session's first event. To be answered by [`Agent::ring`],
-    /// [`Agent::accept`] or [`Agent::reject`]; until then its sender hears 100.
-    Invited {
-        /// Where from.
-        flow: Flow,
-        /// The INVITE.
-        invite: Box<Message>,
-    },
     /// A provisional response to our INVITE came, other than 100.
     Progress {
         /// 101–199.

@@ -1,4 +1,5 @@
-//! Requests outside any dialog that are no calls: phones that register, and the question whether they are still there.
+//! Requests outside any dialog that begin no call: phones that register, whoever proves nothing, and the question whether a
+//! phone is still there.
 
 use std::time::Instant;
 
@@ -13,8 +14,9 @@ use crate::{
 pub struct ProbeId(u64);
 
 impl Agent {
-    /// Answers a request that [`AgentOutput::Register`] brought, and forgets it: if it comes again, it is brought again.
-    /// For answers to those who proved nothing, so that they leave nothing behind.
+    /// Answers a request that [`AgentOutput::Register`] or [`AgentOutput::Invite`] brought, and forgets it: if it comes
+    /// again, it is brought again. For answers to those who proved nothing, so that they leave nothing behind: a refusal is
+    /// sent once (RFC 3261 §8.2.7), and its ACK finds nobody.
     pub fn answer_and_forget(
         &mut self,
         flow: Flow,

@@ -100,6 +100,7 @@ impl Bench {
             local_media: "127.0.0.1:4002".parse().unwrap(),
             codecs: Vec::new(),
             is_phone: false,
+            is_leg: false,
             ring: Duration::from_secs(60),
             headers: Vec::new(),
         }

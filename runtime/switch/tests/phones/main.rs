@@ -331,6 +331,66 @@ async fn a_phone_that_says_nothing_at_all_holds_nobody_for_long() {
     drop(handset);
 }
 
+/// The phone on the desk had been busy for long, and the caller waited out the ringing time of one without power.
+#[tokio::test]
+async fn a_phone_that_says_nothing_is_not_waited_for_because_another_did() {
+    let house = house().await;
+    let (desk, mut dead) = (house.registered(ANNA).await, house.handset(ANNA).await);
+    let contact = vec![(Name::Contact, "<sip:pocket@10.255.0.2>".to_owned())];
+    dead.register_as(&contact).await;
+    let mut ringing = house.ring(Duration::from_secs(600));
+    let invite = desk.hear("INVITE").await;
+    desk.reply(&invite, 180, "").await;
+    assert!(matches!(next(&mut ringing).await, RingEvent::Rings));
+    desk.reply(&invite, 486, "").await;
+    let end =
+        timeout(Duration::from_secs(60), ringing.next()).await.expect("long before the ten minutes are over");
+    assert!(matches!(end, RingEvent::Ended(RingEnd::Busy)), "{end:?}");
+}
+
+/// What was given up on was the silent phone alone.
+#[tokio::test]
+async fn a_phone_that_rings_goes_on_when_a_silent_one_is_given_up_on() {
+    let house = house().await;
+    let (desk, mut dead) = (house.registered(ANNA).await, house.handset(ANNA).await);
+    let contact = vec![(Name::Contact, "<sip:pocket@10.255.0.2>".to_owned())];
+    dead.register_as(&contact).await;
+    let mut ringing = house.ring(Duration::from_secs(600));
+    let (invite, late) = (desk.hear("INVITE").await, dead.hear("INVITE").await);
+    desk.reply(&invite, 180, "").await;
+    assert!(matches!(next(&mut ringing).await, RingEvent::Rings));
+    // Nothing tells from outside that it was given up on, except that its late word is answered by a CANCEL.
+    assert!(timeout(Duration::from_secs(7), ringing.next()).await.is_err(), "the other rings");
+    dead.reply(&late, 180, "").await;
+    dead.hear("CANCEL").await;
+    desk.pick_up(&invite).await;
+    assert_eq!(answered(&mut ringing).await.call_id(), invite.call_id());
+}
+
+/// The telephone of somebody who had left was given another password, and rang on.
+#[tokio::test]
+async fn with_another_password_the_phones_of_the_old_one_are_not_rung() {
+    let house = house().await;
+    let mut old = house.registered(ANNA).await;
+    let account =
+        |password| PhoneAccount { user: ANNA.into(), secret: PhoneSecret::of(ANNA, "zvonar", password) };
+    house.book.set(account("new"));
+    assert_eq!(house.switch.contacts(ANNA), []);
+    let ring = PhoneRing {
+        user: ANNA.into(),
+        display: String::new(),
+        number: String::new(),
+        ring: SOON,
+        beside: None,
+    };
+    assert!(matches!(house.switch.ring(ring), Err(RingError::NotRegistered(_))));
+    assert_eq!(old.register(300).await.code(), 401);
+    let mut new = Handset::new(house.switch.local_addr(), ANNA, "new").await;
+    assert_eq!(new.register(300).await.code(), 200);
+    let contacts = house.switch.contacts(ANNA);
+    assert_eq!((contacts.len(), contacts[0].flow.remote), (1, new.socket.local_addr().unwrap()));
+}
+
 #[tokio::test]
 async fn a_phone_that_rings_on_after_its_time_is_given_up_on() {
     let house = house().await;
@@ -364,7 +424,7 @@ async fn who_calls_is_who_knows_the_password_and_never_who_says_so() {
     let (talk, call) = tokio::join!(anna.call("sip:*21@zvonar", &[]), async {
         let incoming = timeout(SOON, house.door.next()).await.unwrap().expect("a call");
         assert_eq!(incoming.about.account.as_deref(), Some(ANNA));
-        assert_eq!((incoming.about.to_user.as_str(), &incoming.about.replaces), ("*21", &None));
+        assert_eq!(incoming.about.to_user, "*21");
         incoming.answer().await.expect("a port")
     });
     talk.expect("it was answered");
@@ -375,25 +435,34 @@ async fn who_calls_is_who_knows_the_password_and_never_who_says_so() {
     assert_eq!(anna.call("sip:*21@zvonar", &[]).await.err(), Some(401));
 }
 
+/// Both of a phone's calls say that we carry out `Replaces`, or it does not offer its owner to hand the caller on into
+/// the talk with a colleague; it asks for that by REFER. Whoever wants to take a call's place by himself is refused.
 #[tokio::test]
-async fn a_call_that_is_to_replace_another_says_which() {
+async fn a_phone_may_hand_a_call_on_into_another_and_takes_the_place_of_none() {
     let mut house = house().await;
     let (anna, mut boris) = (house.registered(ANNA).await, house.registered("north.boris").await);
     let mut ringing = house.ring(SOON);
     let invite = anna.hear("INVITE").await;
-    let talk = anna.pick_up(&invite).await;
-    let call = answered(&mut ringing).await;
-    let replaces = vec![(Name::Replaces, talk.replaces()), (Name::Require, "replaces".to_owned())];
-    let (_, ()) = tokio::join!(boris.call("sip:anna@zvonar", &replaces), async {
+    assert_eq!(invite.header(Name::Supported), Some("replaces"));
+    let mut talk = anna.pick_up(&invite).await;
+    let mut call = answered(&mut ringing).await;
+    let replaces = vec![(Name::Replaces, talk.replaces())];
+    assert_eq!(boris.call("sip:anna@zvonar", &replaces).await.err(), Some(481));
+    let required = vec![replaces[0].clone(), (Name::Require, "replaces".to_owned())];
+    assert_eq!(boris.call("sip:anna@zvonar", &required).await.err(), Some(420));
+
+    let (other, incoming) = tokio::join!(boris.call("sip:anna@zvonar", &[]), async {
         let incoming = timeout(SOON, house.door.next()).await.unwrap().expect("a call");
-        let replaces = incoming.about.replaces.clone().expect("it names a call");
-        assert!(call.matches(&replaces));
-        let other = zvonar_switch::Replaces { from_tag: "x".into(), ..replaces };
-        assert!(!call.matches(&other));
-        incoming.reject(486, "").await;
+        incoming.answer().await.expect("a port")
     });
-    let broken = vec![(Name::Replaces, "x".to_owned())];
-    assert_eq!(boris.call("sip:anna@zvonar", &broken).await.err(), Some(400));
+    let (other, mut incoming) = (other.expect("it was answered"), incoming);
+    assert!(matches!(event(&mut incoming).await, CallEvent::Answered { .. }));
+    let named = other.replaces().replace(';', "%3B").replace('=', "%3D");
+    let target = format!("<sip:anna@zvonar?Replaces={named}>");
+    anna.request(&mut talk, "REFER", &[(Name::ReferTo, target)], "", "").await;
+    let CallEvent::Refer(request) = event(&mut call).await else { panic!("no REFER was told") };
+    let replaces = request.replaces.expect("it names a call");
+    assert!(incoming.matches(&replaces) && !call.matches(&replaces));
 }
 
 #[tokio::test]

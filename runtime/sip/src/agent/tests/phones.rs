@@ -35,9 +35,73 @@ fn only_where_phones_are_served_are_their_requests() {
         assert_eq!(answer.code(), code, "{method}");
         assert!(code != 405 || answer.lists(Name::Allow, "REFER"));
     }
+}
+
+/// We said to everybody that we take the place of calls (`Supported: replaces`), let such an INVITE in as a new call, and
+/// nobody carried out what it asked for.
+#[test]
+fn a_call_that_is_to_replace_another_is_refused_and_only_phones_hear_of_replaces() {
     let mut bench = bench();
-    bench.take(&request("INVITE", "x", "Require: replaces, 100rel\n"));
-    assert_eq!(bench.message().header(Name::Unsupported), Some("100rel"));
+    let replaces = "Replaces: x;to-tag=1;from-tag=2\n";
+    bench.take(&request("INVITE", "x", &format!("Require: replaces\n{replaces}")));
+    let refusal = bench.message();
+    assert_eq!((refusal.code(), refusal.header(Name::Unsupported)), (420, Some("replaces")));
+    bench.take(&request("INVITE", "y", replaces));
+    assert_eq!((bench.message().code(), bench.agent.transactions()), (481, 0));
+    // Phones need to hear it to offer an attended transfer, which they ask for by REFER.
+    for is_phone in [false, true] {
+        let invite = Invite {
+            flow: bench.flow,
+            uri: "sip:bob@h".into(),
+            from: "<sip:a@h>".into(),
+            credentials: None,
+            sdp: OFFER.into(),
+            keeps_flow: is_phone,
+            headers: vec![],
+        };
+        bench.agent.invite(bench.now, invite).unwrap();
+        let said = is_phone.then_some("replaces");
+        assert_eq!(bench.message().header(Name::Supported), said);
+        bench.take(
+            &request("INVITE", &format!("z{is_phone}"), "").replace("ID: in", &format!("ID: {is_phone}")),
+        );
+        assert_eq!(bench.out(), (vec![], vec![]));
+        let id = bench.admitted.pop().unwrap();
+        if is_phone {
+            bench.agent.keep_to_flow(id);
+        }
+        bench.agent.accept(bench.now, id, OFFER);
+        assert_eq!(bench.message().header(Name::Supported), said);
+    }
+}
+
+/// Each INVITE without a proof was remembered for 32 s, and its refusal sent eleven times: to whoever's address it bore.
+#[test]
+fn an_invite_that_is_only_asked_for_a_proof_leaves_nothing_behind() {
+    let mut bench = bench();
+    let asked = [(Name::WwwAuthenticate, "Digest x".to_owned())];
+    let mut tag = None;
+    for _ in 0..2 {
+        bench.take(&request("INVITE", "x", ""));
+        let Some(AgentOutput::Invite { flow, request }) = bench.agent.poll_output() else {
+            panic!("no INVITE")
+        };
+        bench.agent.answer_and_forget(flow, &request, 401, &asked);
+        let refusal = bench.message();
+        assert_eq!((refusal.code(), refusal.header(Name::WwwAuthenticate)), (401, Some("Digest x")));
+        assert_eq!(
+            tag.get_or_insert_with(|| refusal.to_tag().unwrap().to_owned()),
+            refusal.to_tag().unwrap()
+        );
+        assert_eq!((bench.agent.transactions(), bench.agent.sessions(), bench.agent.timers()), (0, 0, 0));
+    }
+    let ack =
+        request("ACK", "x", "").replace("<sip:robot@x>", &format!("<sip:robot@x>;tag={}", tag.unwrap()));
+    bench.take(&ack);
+    bench.wait(Duration::from_secs(40));
+    assert_eq!(bench.out(), (vec![], vec![]), "its ACK finds nobody, and nothing is said again");
+    bench.take(&request("CANCEL", "x", ""));
+    assert_eq!(bench.message().code(), 481);
 }
 
 #[test]
