@@ -59,7 +59,7 @@ const STRANGERS: u32 = 20;
 
 /// The same of all such addresses together. Addresses are easily forged, and each of these datagrams is answered: whoever
 /// is named in them hears no more from us than this, and what is left over costs next to nothing. A few thousand
-/// telephones that come back at once, each with two requests, are all there within the minute: they try again.
+/// telephones that come back at once, each with two requests, are all there within a minute or so: they try again.
 const ALL_STRANGERS: u32 = 200;
 
 /// The gate before the parser.
