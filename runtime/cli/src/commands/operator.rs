@@ -12,6 +12,7 @@ use zvonar_model::PhoneNumber;
 use super::{Failure, say};
 use crate::client::encoded;
 use crate::desk::{Desk, Where};
+use crate::rows;
 
 /// What `zvonar operator` takes.
 #[derive(Debug, clap::Subcommand)]
@@ -245,7 +246,7 @@ fn table(operators: &[OperatorInfo]) -> Table {
             user,
             one.wrap_up_s.map_or_else(|| "общая".into(), |seconds| format!("{seconds} с")),
             one.status_title.clone(),
-            one.since.clone(),
+            rows::told(&one.since),
         ]);
     }
     table

@@ -128,6 +128,9 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
                 recovered.failed, recovered.freed
             );
         }
+        if recovered.called_back > 0 {
+            eprintln!("{tenant}: {} who waited for a person then will be called back", recovered.called_back);
+        }
         dialers.insert(tenant, dialer);
     }
     for (project, list) in config.projects.iter().zip(lists) {

@@ -83,6 +83,8 @@ pub(crate) struct Office {
     people: Mutex<BTreeMap<OperatorId, OperatorRow>>,
     /// The talks that go on: they outlive the task that began them.
     talks: Mutex<BTreeMap<AttemptId, TalkNow>>,
+    /// The call that each operator talked in last.
+    lasts: Mutex<BTreeMap<OperatorId, AttemptId>>,
     /// How many callers of each project wait.
     waiting: Mutex<BTreeMap<ProjectId, u32>>,
     gone: Gone,
@@ -193,6 +195,7 @@ impl<L: Send + 'static> Desks<L> {
                 clock: Arc::clone(&clock),
                 people: Mutex::default(),
                 talks: Mutex::default(),
+                lasts: Mutex::default(),
                 waiting: Mutex::default(),
                 gone: Gone::default(),
                 changing: tokio::sync::Mutex::default(),

@@ -247,6 +247,7 @@ impl<L: Send + 'static> Worker<L> {
                     }
                     None => {
                         lock(&self.office.people).remove(&operator);
+                        lock(&self.office.lasts).remove(&operator);
                         self.desk.handle_removed(now, &operator);
                     }
                 }
@@ -348,6 +349,7 @@ impl<L: Send + 'static> Worker<L> {
             (Some(done), Ok(leg)) => {
                 let unknown = || (CallerView::of(call.clone()), None);
                 let (caller, beside) = self.handed.get(&call).cloned().unwrap_or_else(unknown);
+                lock(&self.office.lasts).insert(operator.clone(), caller.attempt.clone());
                 let talk = Talk { call: call.clone(), operator, group: None };
                 lock(&self.office.talks).insert(call.clone(), TalkNow { talk, caller, beside });
                 if done.send(Ok(leg)).is_err() {
@@ -370,6 +372,7 @@ impl<L: Send + 'static> Worker<L> {
             return;
         };
         let Guest { end, caller, group, beside, .. } = guest;
+        lock(&self.office.lasts).insert(operator.clone(), caller.attempt.clone());
         let talk = Talk { call: call.clone(), operator: operator.clone(), group };
         lock(&self.office.talks).insert(call.clone(), TalkNow { talk, caller, beside });
         if end.send(Told::Connected { operator, leg }).is_err() {
@@ -428,7 +431,7 @@ impl<L: Send + 'static> Worker<L> {
     }
 
     fn view(&self) -> DeskView {
-        let talks = lock(&self.office.talks);
+        let (talks, lasts) = (lock(&self.office.talks), lock(&self.office.lasts));
         let caller = |call: &AttemptId| {
             let guest = self.guests.get(call).map(|guest| &guest.caller);
             let known = guest.or_else(|| talks.get(call).map(|now| &now.caller));
@@ -452,6 +455,7 @@ impl<L: Send + 'static> Worker<L> {
                 }
             },
             phones: self.phones.registered(&self.office.tenant, &seat.operator.id),
+            last: lasts.get(&seat.operator.id).cloned(),
         });
         let rings = |call: &AttemptId| {
             self.ringing.keys().find(|(of, _)| of == call).map(|(_, operator)| operator.clone())
