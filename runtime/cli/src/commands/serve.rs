@@ -114,9 +114,12 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
             Arc::new(clock::wall),
             rand::random(),
         )
-        .with_policy(policies[&tenant].clone())
-        .with_pressure(Arc::new(desks.clone()));
+        .with_policy(policies[&tenant].clone());
         let named = config.tenants.iter().find(|named| named.id == tenant);
+        let dialer = match named {
+            Some(named) if !named.desk.follow_queue => dialer,
+            _ => dialer.with_pressure(Arc::new(desks.clone())),
+        };
         let dialer = match named.and_then(|named| named.prepaid) {
             Some(prepaid) => dialer.with_prepaid(tenant.clone(), prepaid),
             None => dialer,

@@ -45,6 +45,8 @@ pub(crate) struct TenantDesk {
     pub(crate) transfers_at_once: u32,
     /// Calls to external numbers begun in any hour.
     pub(crate) transfers_per_hour: u32,
+    /// Whether projects dial fewer lines while their callers wait.
+    pub(crate) follow_queue: bool,
 }
 
 impl Default for TenantDesk {
@@ -57,6 +59,7 @@ impl Default for TenantDesk {
             operators_may_call: Vec::new(),
             transfers_at_once: 10,
             transfers_per_hour: 100,
+            follow_queue: true,
         }
     }
 }
@@ -118,6 +121,7 @@ pub(super) fn desk(section: Section<'_>, folder: &Path) -> TenantDesk {
     }
     let transfers_at_once = section.number("transfers_at_once", 0..=10_000, 10) as u32;
     let transfers_per_hour = section.number("transfers_per_hour", 0..=100_000, 100) as u32;
+    let follow_queue = section.switch("follow_queue", true);
     section.finish();
     let settings = Settings {
         ring,
@@ -139,5 +143,6 @@ pub(super) fn desk(section: Section<'_>, folder: &Path) -> TenantDesk {
         operators_may_call,
         transfers_at_once,
         transfers_per_hour,
+        follow_queue,
     }
 }

@@ -176,10 +176,12 @@ fn the_desk_and_the_telephones_are_read_and_every_fault_is_told() {
     let plain = Config::parse(Path::new("z.toml"), GOOD).unwrap();
     assert_eq!(plain.phones, None, "strangers are not even answered unless telephones are wanted");
     assert_eq!(config.tenants[0].desk.settings, zvonar_desk::Settings::default());
+    assert!(config.tenants[0].desk.follow_queue && plain.tenants[0].desk.follow_queue);
 
     let desk = "ring_s = 15\nwrap_up_s = 20\nwrap_up_of = { \"Продажи\" = 45 }\nmisses = 0\ntell_every_s = 30\n\
-                most_callers = 7\nsounds = \"queue\"\n[tenant.limits]\noperators = 3";
+                most_callers = 7\nfollow_queue = false\nsounds = \"queue\"\n[tenant.limits]\noperators = 3";
     let config = with(desk, "[phones]\nrealm = \"pbx.example.org\"").unwrap();
+    assert!(!config.tenants[0].desk.follow_queue);
     let settings = &config.tenants[0].desk.settings;
     assert_eq!((settings.ring.0, settings.wrap_up.0, settings.most_callers), (15_000, 20_000, 7));
     let of_sales =
