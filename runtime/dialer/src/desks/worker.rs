@@ -108,7 +108,7 @@ impl<L: Send + 'static> Worker<L> {
         let operators: Vec<(Operator, Option<Presence>)> = operators.collect();
         *lock(&office.people) = found.into_iter().map(|(row, _)| (row.operator.id.clone(), row)).collect();
         let talks = lock(&office.talks).values().map(|now| now.talk.clone()).collect();
-        let found = Found { operators, talks, callers: Vec::new() };
+        let found = Found { operators, talks, ..Found::default() };
         let desk = Desk::restored(office.now(), office.settings.queue.clone(), found);
         Self {
             office,
@@ -214,7 +214,8 @@ impl<L: Send + 'static> Worker<L> {
             Ask::NoTalk(call) => {
                 lock(&self.office.talks).remove(&call);
                 self.handed.remove(&call);
-                self.desk.handle_no_talk(now, &call, Miss::Unreachable);
+                // Who sits at a dead headset is not given one caller after the other: this counts like one that rang out.
+                self.desk.handle_no_talk(now, &call, Miss::NoAnswer);
             }
             Ask::Hand { key, operator, caller, beside, done } => {
                 let seat = self.desk.seats().find(|seat| seat.operator.id == operator);
