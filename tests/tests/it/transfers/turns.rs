@@ -55,3 +55,28 @@ fn a_caller_whom_one_operator_declines_is_given_to_the_next() {
     // A talk with an operator costs nothing, so all that is paid for is the robot.
     assert_eq!(row.kopecks, 4 * row.robot_s as i64, "{row:?}");
 }
+
+/// After a restart of the host no telephone is registered for minutes. A caller once found the operator out of reach, and
+/// waited on although his telephone was there again.
+#[test]
+fn a_caller_who_waits_is_given_to_the_telephone_that_registers_meanwhile() {
+    let _machine = machine::shared();
+    let Some(mut office) = Office::new().unwrap() else { return };
+    office.route("1 | | transfer: sales", &[]);
+    office.operator("anna", "sales").unwrap();
+    office.open(&[]).unwrap();
+    office.available("anna").unwrap();
+    let Some(caller) = caller(&office) else { return };
+    // Long enough for his key, and then he waits.
+    std::thread::sleep(Duration::from_secs(6));
+    let anna = office.telephone("anna", "anna", VOICE).unwrap();
+    caller.finish(LIMIT).unwrap_or_else(|why| panic!("{why}\n{}", office.output()));
+    drop(anna);
+
+    let report = office.close().unwrap();
+    let [row] = report.rows.as_slice() else { panic!("{report:?}") };
+    let [transfer] = row.transfers.as_slice() else { panic!("{row:?}") };
+    assert!(transfer.connected && transfer.operator.as_deref() == Some("anna"), "{row:?}");
+    // It is left alone for a minute when it was not reached: nobody has tried.
+    assert!((3..15).contains(&transfer.wait_s), "{row:?}");
+}
