@@ -156,10 +156,18 @@ impl Desk {
         self.settle(now);
     }
 
-    /// An operator has a telephone now (one of his at least), or has none any more. News of an operator who is not at the
-    /// desk is lost: one who sits down has a telephone until told otherwise.
-    pub fn handle_reach(&mut self, now: UnixMillis, operator: &OperatorId, reachable: bool) {
+    /// Operators have a telephone now (one of theirs at least), or have none any more; of those who come back together, the
+    /// one who waits longest is given the first caller. News of an operator who is not at the desk is lost: one who sits
+    /// down has a telephone until told otherwise.
+    pub fn handle_reach(&mut self, now: UnixMillis, news: impl IntoIterator<Item = (OperatorId, bool)>) {
         let now = self.at(now);
+        for (operator, reachable) in news {
+            self.reach(now, &operator, reachable);
+        }
+        self.settle(now);
+    }
+
+    fn reach(&mut self, now: UnixMillis, operator: &OperatorId, reachable: bool) {
         let Some(seat) = self.seats.get_mut(operator).filter(|seat| seat.is_reachable() != reachable) else {
             return;
         };
@@ -175,7 +183,6 @@ impl Desk {
             }
             _ => {}
         }
-        self.settle(now);
     }
 
     /// A caller wants an operator.

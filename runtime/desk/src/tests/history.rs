@@ -202,7 +202,7 @@ impl Day {
                     }
                 }
                 world.said = Said::LostPhone(id.clone());
-                self.desk.handle_reach(now, &id, there);
+                self.desk.handle_reach(now, [(id.clone(), there)]);
             }
             Event::Came { wants, longest_wait } => {
                 let call = call(&format!("c{}", self.calls.len()));

@@ -41,6 +41,25 @@ fn one_without_a_telephone_is_not_rung_and_is_given_the_next_caller_once_it_is_b
 }
 
 #[test]
+fn of_those_who_come_back_together_the_one_who_waits_longest_is_rung() {
+    check(
+        &olga(&[
+            (0, "operator ivan sales"),
+            (0, "ivan available"),
+            (1, "ivan talks-with x"),
+            (2, "olga talks-with y"),
+            (10, "y is-done"),
+            (20, "x is-done"),
+            (100, "olga loses-phone"),
+            (100, "ivan loses-phone"),
+            (101, "a wants sales"),
+            (110, "back ivan,olga"),
+        ]),
+        "110s ring olga for a",
+    );
+}
+
+#[test]
 fn callers_wait_for_those_without_a_telephone_as_for_those_who_talk() {
     let mut desk = Desk::new(Settings { tell_every: Some(Millis(20_000)), ..settings() });
     let told =

@@ -47,8 +47,9 @@ pub(crate) fn step(desk: &mut Desk, now: UnixMillis, line: &str) {
         [name, "leaves"] => desk.handle_left(now, &call(name)),
         [name, "hears-nobody"] => desk.handle_no_talk(now, &call(name), Miss::NoAnswer),
         [name, "is-not-reached"] => desk.handle_no_talk(now, &call(name), Miss::Unreachable),
-        [name, "loses-phone"] => desk.handle_reach(now, &operator(name), false),
-        [name, "has-phone"] => desk.handle_reach(now, &operator(name), true),
+        [name, "loses-phone"] => desk.handle_reach(now, [(operator(name), false)]),
+        [name, "has-phone"] => desk.handle_reach(now, [(operator(name), true)]),
+        ["back", names] => desk.handle_reach(now, names.split(',').map(|name| (operator(name), true))),
         [name, "is-done"] => desk.handle_talk_ended(now, &call(name)),
         [name, "talks-with", whom] => {
             desk.handle_talking(now, Talk { call: call(whom), operator: operator(name), group: None });

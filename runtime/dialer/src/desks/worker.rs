@@ -283,10 +283,10 @@ impl<L: Send + 'static> Worker<L> {
         let seats = self.desk.seats().map(|seat| (&seat.operator.id, seat.is_reachable()));
         let others = seats.filter(|(operator, was_there)| there(operator) != *was_there);
         let others: Vec<_> = others.map(|(operator, was_there)| (operator.clone(), !was_there)).collect();
-        for (operator, is_there) in others {
+        for (operator, is_there) in &others {
             tracing::debug!(%operator, is_there, "an operator's telephone came or went");
-            self.desk.handle_reach(now, &operator, is_there);
         }
+        self.desk.handle_reach(now, others);
     }
 
     /// Does all that the desk wants done.
