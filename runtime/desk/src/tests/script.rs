@@ -46,6 +46,7 @@ pub(crate) fn step(desk: &mut Desk, now: UnixMillis, line: &str) {
         [name, "wants", whom, wait] => wants(desk, now, name, whom, wait.parse().unwrap()),
         [name, "leaves"] => desk.handle_left(now, &call(name)),
         [name, "hears-nobody"] => desk.handle_no_talk(now, &call(name), Miss::Unreachable),
+        [name, "is-free"] => desk.handle_disengaged(now, &call(name)),
         [name, "is-done"] => desk.handle_talk_ended(now, &call(name)),
         [name, "talks-with", whom] => {
             desk.handle_talking(now, Talk { call: call(whom), operator: operator(name), group: None });

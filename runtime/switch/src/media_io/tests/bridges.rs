@@ -319,6 +319,7 @@ async fn calls_of_different_threads_and_a_call_with_itself_are_not_joined() {
     assert!(matches!(first.bridge(&first), Err(MediaError::Apart)));
     let (third, _three) = engine.open_in(&second.place()).expect("a port");
     assert!(second.bridge(&third).is_ok());
+    assert!(second.place() == third.place() && first.place() != third.place(), "and it can be known before");
 }
 
 #[tokio::test]
