@@ -45,7 +45,7 @@ use line::{Finished, Speech, Talk};
 pub use observed::Observed;
 pub use prompts::Clips;
 pub use scene::{Scene, load_clips};
-pub use transfer::{Consultations, Handing, MOST_HANDS, On, Switchboard, TimeSheet};
+pub use transfer::{Consultations, Handing, LONGEST_CONSULTATION, MOST_HANDS, On, Switchboard, TimeSheet};
 
 /// How long a fallback prompt may take.
 const FALLBACK_LONGEST: Duration = Duration::from_secs(30);
@@ -141,7 +141,7 @@ impl Brief {
         let name = NAME_FIELDS.iter().find_map(|field| self.fields.get(*field));
         let name = name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
         let (project, lead, number) = (self.project.clone(), self.lead.clone(), self.number.clone());
-        CallerView { attempt: self.attempt.clone(), project, lead, number, name }
+        CallerView { project, lead, number, name, ..CallerView::of(self.attempt.clone()) }
     }
 
     fn of(order: &Order) -> Self {

@@ -96,6 +96,8 @@ struct TalkNow {
     caller: CallerView,
     /// Where the caller's sound is.
     beside: Option<MediaPlace>,
+    /// Since when he talks with this one.
+    since: UnixMillis,
 }
 
 /// Those who have left the desk. Each place is in it once at most, so it is no longer than the desk has callers.
@@ -271,6 +273,27 @@ impl<L: Send + 'static> Desks<L> {
             }
             Err(_) => Err(Miss::Unreachable),
         }
+    }
+
+    /// An operator calls a colleague himself: the queue leaves him alone as long as the place is held, from the end of a
+    /// talk on that he has already. `caller`: whom he talks with, as it is shown. `key` is the name of this talk, which no
+    /// other has.
+    ///
+    /// # Errors
+    /// [`DeskFault`].
+    pub async fn engage(
+        &self,
+        tenant: &TenantId,
+        key: AttemptId,
+        operator: OperatorId,
+        caller: CallerView,
+    ) -> std::result::Result<Place<L>, DeskFault> {
+        let handle = self.of(tenant)?;
+        let place = Place::new(handle.clone(), key.clone());
+        let (done, told) = oneshot::channel();
+        handle.ask(Ask::Engage { key, operator, caller, done }).await?;
+        told.await.map_err(|_| DeskFault::Closed)?;
+        Ok(place)
     }
 
     /// Whom a telephone means: by extension, by id, or by the name that his telephone registers with.

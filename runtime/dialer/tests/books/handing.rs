@@ -14,6 +14,8 @@ use zvonar_dialer::desks::{Asked, DeskSettings, Desks, Phones, TransferRules};
 use zvonar_dialer::operators::{CallerView, DeskControl, OperatorRow, USUAL_OPERATORS, WhatHeDoes};
 use zvonar_dialer::{Tables, WallClock};
 use zvonar_ledger::PriceList;
+use zvonar_media::amd::MachineSettings;
+use zvonar_media::{Clip, Part, Prompt};
 use zvonar_model::{
     AttemptId, Millis, OperatorId, Phases, PhoneNumber, ProjectId, SystemResult, Transfer, TrunkId,
     UnixMillis,
@@ -21,8 +23,8 @@ use zvonar_model::{
 use zvonar_scenario::ports::{Destination, LineError, TransferEnd, TransferOptions};
 use zvonar_store::MemoryStore;
 use zvonar_switch::{
-    Call, CallEvent, Doorway, IncomingCall, MediaConfig, Network, Switch, SwitchConfig, Target, TrunkConfig,
-    clock,
+    Call, CallEvent, Doorway, IncomingCall, MediaConfig, MediaEvent, Network, Switch, SwitchConfig, Target,
+    TrunkConfig, clock,
 };
 
 use crate::world::{new_project, tenant};
@@ -268,6 +270,61 @@ async fn a_caller_who_hangs_up_in_mid_talk_ends_the_operators_call() {
     assert_eq!(came.end, Err(LineError::HungUp));
     assert_eq!(came.result, Some(SystemResult::Connected));
     assert!(came.transfers[0].connected && came.phases.talk.0 >= 150, "{:?}", came.transfers);
+}
+
+/// Half a second of a voice that does not stop, or until he is hung up: enough for a machine, as it is looked for below.
+async fn talks_on(person: &mut Call) {
+    let words: Vec<i16> = (0..4_000).map(|n| if n % 20 < 10 { 8_000 } else { -8_000 }).collect();
+    let id = person.media().play(Prompt::new([Part::Clip(Arc::new(Clip::from_samples(&words)))]), false);
+    loop {
+        match person.next().await {
+            CallEvent::Media(MediaEvent::Played { id: played }) if played == id => return,
+            CallEvent::Ended { .. } => return,
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_machine_that_is_found_out_ends_a_wait_and_no_talk() {
+    let quick = MachineSettings {
+        initial_silence: LONG,
+        greeting: Duration::from_millis(100),
+        total: LONG,
+        ..MachineSettings::default()
+    };
+    let world = World::new(&["anna"]).await;
+    world.call.media().detect_machine(quick);
+    let (came, ()) = world
+        .hand(operator(), options(LONG), async |far, person, _| {
+            let mut rings = far.recv().await.unwrap();
+            rings.ring().await;
+            talks_on(person).await;
+            rings.given_up().await;
+        })
+        .await;
+    assert_eq!(came.end, Err(LineError::Ended("an answering machine picked up".into())));
+    assert!(!came.transfers[0].connected, "{:?}", came.transfers);
+
+    // She hears herself who is there.
+    let world = World::new(&["anna"]).await;
+    world.call.media().detect_machine(quick);
+    let (came, ()) = world
+        .hand(operator(), options(LONG), async |far, person, desks| {
+            let mut anna = takes(far, "anna").await;
+            while !matches!(
+                desks.view(&tenant()).await.unwrap().operators[0].doing,
+                WhatHeDoes::Talks { .. }
+            ) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            talks_on(person).await;
+            anna.hang_up().await;
+            ended(&mut anna).await;
+        })
+        .await;
+    assert!(matches!(came.end, Ok(TransferEnd::Talked(_))), "{:?}", came.end);
+    assert_eq!(came.result, Some(SystemResult::Connected));
 }
 
 #[tokio::test]

@@ -8,7 +8,9 @@
 //! * The call's longest length ends waits and talks as it ends everything else.
 //! * An external number is dialled only if the numbering plan, the tenant's blacklist and its caps allow it, whoever asked.
 //! * One call is handed on [`MOST_HANDS`] times at most, and never to a number that is in it already.
+//! * Whom he is with hears him, or is hung up: nobody is left in silence because two calls cannot be joined.
 
+mod consultation;
 mod external;
 mod refer;
 mod ringing;
@@ -30,7 +32,7 @@ use super::observed::Observed;
 use crate::desks::{Desks, ExternalCall, Place, Told, Wanted};
 use crate::operators::CallerView;
 
-pub use refer::Consultations;
+pub use consultation::{Consultations, LONGEST_CONSULTATION};
 pub use sheet::TimeSheet;
 
 /// How often one call may be handed on by those who took it.
@@ -406,8 +408,14 @@ impl Handing {
             Ok(handle) => handle.office.settings.transfers.silent_start,
             Err(_) => Duration::ZERO,
         };
-        join(on, &with);
+        on.heard.taken = true;
+        // He has talked with somebody who handed him on.
+        let mut was_handed = false;
+        let mut joined = join(on, &with);
         loop {
+            if !joined {
+                return Ok(self.apart(on, with, was_handed).await);
+            }
             let event = tokio::select! {
                 biased;
                 event = on.next() => match event {
@@ -429,7 +437,7 @@ impl Handing {
                 }
                 CallEvent::Held { held } => {
                     with.held = held;
-                    join(on, &with);
+                    joined = join(on, &with);
                 }
                 CallEvent::Media(MediaEvent::SilentWire { .. }) if !with.held => {
                     let young = clock::now().saturating_duration_since(with.since) < silent_start;
@@ -454,14 +462,27 @@ impl Handing {
                 CallEvent::Refer(request) => match self.hand_on(on, with, request, options).await? {
                     refer::Next::Talk(next) => {
                         with = *next;
-                        join(on, &with);
+                        was_handed = true;
+                        joined = join(on, &with);
                     }
                     refer::Next::Back(part) => return Ok(Talked::Back { part, anew: true }),
-                    refer::Next::Over => return Ok(Talked::Over),
                 },
                 _ => {}
             }
         }
+    }
+
+    /// The two cannot hear each other, by a fault of ours: whoever picked up is hung up, and the caller waits for an
+    /// operator again, or goes back to the scenario.
+    async fn apart(&mut self, on: &On<'_>, with: With, anew: bool) -> Talked {
+        let With { leg, place, part, .. } = with;
+        leg.hang_up().await;
+        if place.is_none() {
+            self.sheet.stop(on.now());
+            return Talked::Over;
+        }
+        self.sheet.wait_again(on.now(), part);
+        Talked::Back { part, anew }
     }
 
     /// A name for one more talk of this call at the desk.
@@ -470,11 +491,15 @@ impl Handing {
     }
 }
 
-/// Joins the two, or plays music to the caller while he is held.
-fn join(on: &On<'_>, with: &With) {
+/// Joins the two, or plays music to the caller while he is held. `false`: they cannot be joined.
+fn join(on: &On<'_>, with: &With) -> bool {
     if with.held {
         on.play_music();
-    } else if let Err(why) = on.call.bridge(&with.leg) {
+        return true;
+    }
+    let joined = on.call.bridge(&with.leg);
+    if let Err(why) = &joined {
         tracing::error!(%why, "a caller and whom he was handed to cannot hear each other");
     }
+    joined.is_ok()
 }
