@@ -35,6 +35,8 @@ pub struct Consultations {
 #[derive(Debug, Clone)]
 struct Consultation {
     tenant: TenantId,
+    /// The SIP `Call-ID` of the one who called.
+    call_id: String,
     takes: mpsc::Sender<Take>,
 }
 
@@ -71,7 +73,8 @@ impl Consultations {
         beside: MediaPlace,
     ) -> Result<Joined, &'static str> {
         let all = self.talks.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for (_, talk) in all.into_iter().filter(|(_, talk)| talk.tenant == *tenant) {
+        let named = |talk: &Consultation| talk.tenant == *tenant && talk.call_id == replaces.call_id;
+        for talk in all.into_values().filter(named) {
             let (reply, told) = oneshot::channel();
             let take = Take { replaces: replaces.clone(), beside: beside.clone(), reply };
             if talk.takes.send(take).await.is_ok()
@@ -83,11 +86,11 @@ impl Consultations {
         Err("the talk that he should be joined to is none of ours")
     }
 
-    fn enter(&self, tenant: TenantId) -> Entry<'_> {
+    fn enter(&self, tenant: TenantId, call_id: String) -> Entry<'_> {
         let (takes, taken) = mpsc::channel(1);
         let mut talks = self.talks.lock().unwrap_or_else(PoisonError::into_inner);
         let number = talks.last_key_value().map_or(0, |(last, _)| last + 1);
-        talks.insert(number, Consultation { tenant, takes });
+        talks.insert(number, Consultation { tenant, call_id, takes });
         Entry { all: self, number, takes: taken }
     }
 }
@@ -131,56 +134,64 @@ impl Switchboard {
             Err(Miss::Declined) => return incoming.reject(603, "Decline").await,
             Err(_) => return incoming.reject(480, "Temporarily Unavailable").await,
         };
+        // Before it is answered: whoever hears the answer may name it at once.
+        let entry = self.consultations.enter(tenant.clone(), incoming.about.call_id.clone());
         let Ok(call) = incoming.answer_beside(&leg.media().place()).await else { return };
-        self.talk(tenant, call, Joined { leg, place, operator }, engaged).await;
+        talk(entry, call, Joined { leg, place, operator }, engaged).await;
     }
+}
 
-    /// Lets the two talk. `engaged`: the place of the one who called.
-    async fn talk(&self, tenant: &TenantId, mut call: Call, far: Joined, engaged: Place<Call>) {
-        let Joined { mut leg, place, operator } = far;
-        if let Err(why) = call.bridge(&leg) {
-            tracing::error!(%why, "two operators cannot hear each other: both are hung up");
-            call.hang_up().await;
-            return leg.hang_up().await;
-        }
-        let mut entry = self.consultations.enter(tenant.clone());
-        let mut longest = std::pin::pin!(sleep(LONGEST_CONSULTATION));
-        let wanted = loop {
-            tokio::select! {
-                event = call.next() => if is_end(&call, event).await { break None },
-                event = leg.next() => if is_end(&leg, event).await { break None },
-                Some(take) = entry.takes.recv() => {
-                    if !call.matches(&take.replaces) {
-                        continue;
-                    }
-                    if leg.media().place() == take.beside {
-                        break Some(take.reply);
-                    }
-                    // One that is gone needs no answer.
-                    let _ = take.reply.send(Err(
-                        "the colleague's sound and the caller's are on different media threads, so they cannot be joined: \
-                         call the colleague while you talk with the caller"
-                    ));
-                },
-                () = &mut longest => {
-                    tracing::warn!(%operator, "a talk between operators has reached its longest length");
+/// Lets the two talk. `engaged`: the place of the one who called.
+async fn talk(mut entry: Entry<'_>, mut call: Call, far: Joined, engaged: Place<Call>) {
+    let Joined { mut leg, place, operator } = far;
+    if let Err(why) = call.bridge(&leg) {
+        tracing::error!(%why, "two operators cannot hear each other: both are hung up");
+        call.hang_up().await;
+        return leg.hang_up().await;
+    }
+    let mut longest = std::pin::pin!(sleep(LONGEST_CONSULTATION));
+    // How both ends name the call is known once it is up.
+    let mut is_up = false;
+    let wanted = loop {
+        tokio::select! {
+            event = call.next() => {
+                is_up |= matches!(event, CallEvent::Answered { .. });
+                if is_end(&call, event).await {
                     break None;
                 }
             }
-        };
-        drop(entry);
-        call.unbridge();
-        let Some(reply) = wanted else {
-            // Before the places come free: whoever is rung next shall find his telephone on the hook.
-            leg.hang_up().await;
-            return call.hang_up().await;
-        };
-        // Before the caller goes on: whoever called has nothing to do with it any more.
-        drop(engaged);
-        // An asker that is gone leaves a telephone that hangs up.
-        let _ = reply.send(Ok(Joined { leg, place, operator }));
-        call.hang_up().await;
-    }
+            event = leg.next() => if is_end(&leg, event).await { break None },
+            Some(take) = entry.takes.recv(), if is_up => {
+                if !call.matches(&take.replaces) {
+                    continue;
+                }
+                if leg.media().place() == take.beside {
+                    break Some(take.reply);
+                }
+                // One that is gone needs no answer.
+                let _ = take.reply.send(Err(
+                    "the colleague's sound and the caller's are on different media threads, so they cannot be joined: \
+                     call the colleague while you talk with the caller"
+                ));
+            },
+            () = &mut longest => {
+                tracing::warn!(%operator, "a talk between operators has reached its longest length");
+                break None;
+            }
+        }
+    };
+    drop(entry);
+    call.unbridge();
+    let Some(reply) = wanted else {
+        // Before the places come free: whoever is rung next shall find his telephone on the hook.
+        leg.hang_up().await;
+        return call.hang_up().await;
+    };
+    // Before the caller goes on: whoever called has nothing to do with it any more.
+    drop(engaged);
+    // An asker that is gone leaves a telephone that hangs up.
+    let _ = reply.send(Ok(Joined { leg, place, operator }));
+    call.hang_up().await;
 }
 
 /// Whether a talk between operators is over by what happens to one of its telephones.
