@@ -47,6 +47,8 @@ pub fn callbacks(news: Arc<dyn TextNews>, clock: WallClock) -> Router {
 }
 
 /// News of a text message, as SMSC tells it: a form with `id`, `phone`, `status` and their `md5` or `sha1`.
+///
+/// `GET` with the same in the query is taken, too: SMSC can be set to either.
 #[utoipa::path(
     post, path = "/v1/callbacks/smsc/{tenant}", tag = "callbacks", security(()),
     params(("tenant" = String, Path, description = "Whose account at SMSC it is.")),
@@ -56,6 +58,7 @@ pub fn callbacks(news: Arc<dyn TextNews>, clock: WallClock) -> Router {
         (status = 400, description = "It is none of SMSC's.", body = Problem),
         (status = 403, description = "It is not signed with the secret word of the tenant's account.", body = Problem),
         (status = 404, description = "The tenant hears nothing from SMSC.", body = Problem),
+        (status = 408, description = "It did not come whole in time.", body = Problem),
         (status = 413, description = "It is too long.", body = Problem),
         (status = 500, description = "It could not be stored: tell it again.", body = Problem)
     )

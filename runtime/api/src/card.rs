@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use zvonar_dialer::operators::{CallerView, Card, Handed, OperatorRow, Verdict, WhatHeDoes, lead_name};
 use zvonar_dialer::{Lead, Tables};
 use zvonar_model::{
-    AttemptId, Direction, LeadId, OperatorId, PhoneNumber, ProjectId, ScenarioName, UnixMillis,
+    AttemptId, Direction, LeadId, OperatorId, PhoneNumber, ProjectId, ScenarioName, Transfer, UnixMillis,
 };
 
 use crate::ApiError;
@@ -178,6 +178,8 @@ struct Known {
     started: Option<UnixMillis>,
     connected: Option<UnixMillis>,
     ended: Option<UnixMillis>,
+    /// Whether he talks or has talked in it.
+    talked: bool,
 }
 
 impl Known {
@@ -195,6 +197,7 @@ impl Known {
             number: caller.number.clone(),
             name: caller.name.clone(),
             connected,
+            talked: connected.is_some(),
             ..Self::default()
         }
     }
@@ -250,15 +253,25 @@ async fn find(office: &Office, operator: &OperatorId, wanted: Option<&str>) -> R
         return Ok(known.with(office.tables.handed(&attempt).await?));
     }
     match office.tables.handed(&attempt).await? {
-        None => Err(nothing()),
-        Some(Handed::Over(record)) if !was_handed(&record.transfers, operator) => Err(nothing()),
-        // Under way, and no longer with him: the robot may have taken the caller back.
-        some => Ok(Known { state: "over", attempt: Some(attempt), ..Known::default() }.with(some)),
+        Some(Handed::Over(record)) => {
+            let his = |one: &&Transfer| one.operator.as_ref() == Some(operator);
+            let mut his = record.transfers.iter().filter(his).peekable();
+            his.peek().ok_or_else(nothing)?;
+            let talked = his.any(|one| one.connected);
+            let known = Known { attempt: Some(attempt), talked, ..Known::default() };
+            Ok(known.with(Some(Handed::Over(record))))
+        }
+        // Under way, and no longer with him: the robot may have taken the caller back, or a colleague.
+        now if view
+            .operators
+            .iter()
+            .any(|one| one.operator == *operator && one.last.as_ref() == Some(&attempt)) =>
+        {
+            let known = Known { state: "over", attempt: Some(attempt), talked: true, ..Known::default() };
+            Ok(known.with(now))
+        }
+        _ => Err(nothing()),
     }
-}
-
-fn was_handed(transfers: &[zvonar_model::Transfer], operator: &OperatorId) -> bool {
-    transfers.iter().any(|one| one.operator.as_ref() == Some(operator))
 }
 
 /// What he reads and what he may pick: his own, else that of the scenario he chose, else that of the caller's.
@@ -409,6 +422,7 @@ fn contact(known: &Known, lead: Option<Lead>) -> CardContact {
         (status = 400, description = "The body is not understood.", body = Problem),
         (status = 401, description = "No token, or an unknown one.", body = Problem),
         (status = 404, description = "There is no such operator, or he had nothing to do with that call.", body = Problem),
+        (status = 409, description = "Others changed the same at that moment: ask again.", body = Problem),
         (status = 422, description = "It is none of the results, he talks with nobody, or the comment is too long.", body = Problem)
     )
 )]
@@ -425,6 +439,11 @@ pub(crate) async fn result(
     let Some(attempt) = known.attempt.clone() else {
         return Err(ApiError::Refused("he talks with nobody now: say which call by `call_id`".into()));
     };
+    if !known.talked {
+        return Err(ApiError::Refused(format!(
+            "he has not talked in the call {attempt}: nothing came of it as yet"
+        )));
+    }
     let (scenario, _) = scenario_of(&office.tables, &known).await?;
     let (_, results) = script(&desk, &caller, row.card.as_ref(), scenario.as_deref());
     let result = result_name.trim().to_owned();

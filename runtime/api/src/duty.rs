@@ -50,7 +50,7 @@ pub struct OnDuty {
     pub call: Option<AtDesk>,
     /// How many calls in a row he has not taken.
     pub misses: u32,
-    /// His telephones that are registered.
+    /// His telephones that are registered. None: no caller is given to him.
     pub phones: Vec<PhoneInfo>,
 }
 

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 use zvonar_desk::{Group, Presence, Status};
-use zvonar_dialer::operators::{Card, OperatorEdit, OperatorRow, Staff};
+use zvonar_dialer::operators::{Card, OperatorEdit, OperatorRow, OperatorView, Staff};
 use zvonar_model::{Millis, OperatorId, ScenarioName};
 
 use crate::ApiError;
@@ -48,6 +48,8 @@ pub struct OperatorInfo {
     pub realm: String,
     /// Whether they can register: a password was set for this realm.
     pub may_register: bool,
+    /// Whether one is registered now: as long as none is, no caller is given to him.
+    pub registered: bool,
     /// `available`, `break`, `wrap_up`, `offline`.
     pub status: String,
     /// The same for people.
@@ -218,13 +220,20 @@ fn card(settings: CardSettings) -> Result<Card, ApiError> {
     Ok(Card { scenario, script: settings.script, results: settings.results })
 }
 
-/// An operator, with the presence that the desk or the store has of him.
-fn info(staff: &Staff, row: OperatorRow, presence: Option<&Presence>) -> OperatorInfo {
+/// An operator, as the desk has him, with the presence that it or the store has of him.
+fn info(
+    staff: &Staff,
+    row: OperatorRow,
+    seen: Option<&OperatorView>,
+    stored: Option<&Presence>,
+) -> OperatorInfo {
+    let presence = seen.map(|one| &one.presence).or(stored);
     let (status, since) = presence.map_or((Status::Offline, row.created), |one| (one.status, one.since));
     OperatorInfo {
         user: staff.user(&row.operator.id),
         realm: staff.realm().to_owned(),
         may_register: staff.may_register(&row),
+        registered: seen.is_some_and(|one| !one.phones.is_empty()),
         id: row.operator.id.to_string(),
         name: row.name,
         groups: row.operator.groups.iter().map(ToString::to_string).collect(),
@@ -242,17 +251,17 @@ fn info(staff: &Staff, row: OperatorRow, presence: Option<&Presence>) -> Operato
     }
 }
 
-/// What the desk has of everybody's presence: newer than what is stored.
-async fn presences(staff: &Staff) -> Result<BTreeMap<OperatorId, Presence>, ApiError> {
+/// Everybody as the desk has him: newer than what is stored.
+async fn everybody(staff: &Staff) -> Result<BTreeMap<OperatorId, OperatorView>, ApiError> {
     let view = staff.view().await?;
-    Ok(view.operators.into_iter().map(|one| (one.operator, one.presence)).collect())
+    Ok(view.operators.into_iter().map(|one| (one.operator.clone(), one)).collect())
 }
 
 async fn shown(desk: &Desk, caller: &Caller, row: OperatorRow) -> Result<OperatorInfo, ApiError> {
     let staff = desk.staff(caller)?;
-    let presences = presences(staff).await?;
-    let presence = presences.get(&row.operator.id);
-    Ok(info(staff, row, presence))
+    let everybody = everybody(staff).await?;
+    let seen = everybody.get(&row.operator.id);
+    Ok(info(staff, row, seen, None))
 }
 
 /// All operators.
@@ -265,11 +274,11 @@ async fn shown(desk: &Desk, caller: &Caller, row: OperatorRow) -> Result<Operato
 )]
 pub(crate) async fn list(State(desk): State<Desk>, caller: Caller) -> Answer<OperatorList> {
     let staff = desk.staff(&caller)?;
-    let presences = presences(staff).await?;
+    let everybody = everybody(staff).await?;
     let rows = desk.tables(&caller)?.operators().await?.into_iter();
     let operators = rows.map(|(row, stored)| {
-        let presence = presences.get(&row.operator.id).or(stored.as_ref());
-        info(staff, row, presence)
+        let seen = everybody.get(&row.operator.id);
+        info(staff, row, seen, stored.as_ref())
     });
     Ok(Json(OperatorList { operators: operators.collect() }))
 }
@@ -392,7 +401,7 @@ pub(crate) async fn status(
 ) -> Answer<StatusInfo> {
     let id = operator_id(&id)?;
     let row = desk.tables(&caller)?.operator(&id).await?.ok_or(ApiError::NoOperator(id.to_string()))?;
-    let presence = presences(desk.staff(&caller)?).await?.remove(&id);
+    let presence = everybody(desk.staff(&caller)?).await?.remove(&id).map(|one| one.presence);
     Ok(Json(presence.unwrap_or(Presence { since: row.created, ..Presence::default() }).into()))
 }
 

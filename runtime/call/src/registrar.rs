@@ -134,7 +134,21 @@ impl Registrar {
         flow: Flow,
         request: &Message,
     ) -> Reply {
-        self.drop_outdated(user, revision);
+        let are_outdated_gone = self.drop_outdated(user, revision);
+        let mut reply = self.carry_out(now, (user, revision), flow, request);
+        if are_outdated_gone {
+            reply.change = Change::CameOrWent;
+        }
+        reply
+    }
+
+    fn carry_out(
+        &mut self,
+        now: Instant,
+        (user, revision): (&str, u64),
+        flow: Flow,
+        request: &Message,
+    ) -> Reply {
         let is_for_another = request
             .header(Name::To)
             .and_then(NameAddr::parse)
@@ -313,14 +327,12 @@ impl Registrar {
         }
     }
 
-    /// The password was changed since: whoever registered with the old one is gone.
-    fn drop_outdated(&mut self, user: &str, revision: u64) {
-        let all = self.by_user.get(user).cloned().unwrap_or_default();
-        for binding in all {
-            if self.bindings[&binding].revision != revision {
-                self.drop_binding(binding);
-            }
-        }
+    /// The password was changed since: whoever registered with the old one is gone. `false`: nobody had.
+    fn drop_outdated(&mut self, user: &str, revision: u64) -> bool {
+        let all = self.by_user.get(user).map_or(&[][..], Vec::as_slice).iter().copied();
+        let outdated: Vec<_> = all.filter(|binding| self.bindings[binding].revision != revision).collect();
+        outdated.iter().for_each(|binding| self.drop_binding(*binding));
+        !outdated.is_empty()
     }
 
     /// What is due now; to be asked until it says `None`. `revision` tells whether an account is still the same.

@@ -215,23 +215,19 @@ pub fn meaning(record: &AttemptRecord) -> Meaning {
     }
 }
 
-/// Where a lead with these numbers stands after an attempt. It depends on nothing but its arguments, so that a crash
-/// cannot change it.
+/// Where a lead with these numbers stands after an attempt that meant so much. It depends on nothing but its arguments, so
+/// that a crash cannot change it.
 #[must_use]
 pub fn after(
     progress: &Progress,
     record: &AttemptRecord,
+    meaning: Meaning,
     rules: &RetryRules,
     numbers: &[PhoneNumber],
 ) -> Progress {
     let mut tries = progress.tries.clone();
     let number = record.number.clone();
-    tries.push(Try {
-        attempt: record.attempt.clone(),
-        number,
-        meaning: meaning(record),
-        at: record.ended_at,
-    });
+    tries.push(Try { attempt: record.attempt.clone(), number, meaning, at: record.ended_at });
     let state = rotation(&tries, rules, numbers).state();
     Progress { state, tries }
 }
@@ -324,7 +320,8 @@ mod tests {
         let outcome = Outcome::Answered { result: TalkEnd::Scenario("Согласен".into()) };
         let number = PhoneNumber::parse("+79000000001").unwrap();
         let rules = RetryRules::default();
-        let after = after(&Progress::new(), &record(outcome, true), &rules, &[number]);
+        let record = record(outcome, true);
+        let after = after(&Progress::new(), &record, meaning(&record), &rules, &[number]);
         assert_eq!(after.tries[0].meaning, Meaning::Retried(RetryClass::Machine));
         assert_eq!(after.state, LeadState::Unreached);
     }

@@ -76,6 +76,21 @@ pub(crate) fn text(bytes: Vec<u8>) -> String {
     }
 }
 
+/// A moment that the interface told, as tables show it: Moscow time, like the reports.
+pub(crate) fn told(rfc3339: &str) -> String {
+    let zone = TimeZone::get("Europe/Moscow").unwrap_or(TimeZone::UTC);
+    match rfc3339.parse::<Timestamp>() {
+        Ok(moment) => moment.to_zoned(zone).strftime("%d.%m.%Y %H:%M:%S").to_string(),
+        Err(_) => rfc3339.to_owned(),
+    }
+}
+
+/// «1 part», «2 parts».
+pub(crate) fn count(many: impl Into<u64>, what: &str) -> String {
+    let many = many.into();
+    format!("{many} {what}{}", if many == 1 { "" } else { "s" })
+}
+
 /// A moment as it is exported, in Greenwich.
 pub(crate) fn moment(moment: UnixMillis) -> String {
     let moment = Timestamp::from_millisecond(moment.0).unwrap_or(Timestamp::UNIX_EPOCH);

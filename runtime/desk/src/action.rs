@@ -86,7 +86,7 @@ pub enum Miss {
     Busy,
     /// He declined it.
     Declined,
-    /// His telephone is not connected, or failed.
+    /// His telephone is not connected, or failed: no fault of his.
     Unreachable,
     /// He went on a break, or off, while it rang.
     WentAway,

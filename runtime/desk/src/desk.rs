@@ -10,54 +10,49 @@
 //!
 //! # The rules
 //!
-//! * An operator is free while he is «Доступен», neither rings nor talks, and has not let a call pass just now.
+//! * An operator is free while he is «Доступен», has a telephone, neither rings nor talks, and has not let a call pass just
+//!   now.
 //! * Whoever came first is given an operator first; an operator whose last talk ended longest ago is asked first, those
 //!   who have let this very caller pass after those who have not.
 //! * Nobody waits while an operator is free who may take him. A caller has one telephone ringing for him at most, an
 //!   operator rings for one caller at most.
 //! * Who comes leaves once: by [`Action::Connect`], [`Action::GiveUp`] or [`Action::Lost`].
 //!
+//! # Telephones that come and go
+//!
+//! [`Desk::handle_reach`] tells whether any telephone of an operator's is there; whoever is not spoken of has one. One
+//! without is not rung and still counts among those who work: after a restart of the host all telephones are gone until
+//! they say again where they are, and callers wait for them as for those who talk. Once one is back, its operator is given
+//! the next caller. To be out of reach, told or found out by ringing, is no call that he did not take.
+//!
+//! Who stays without one for longer than [`Settings::lost_phone`], while the desk would give him calls («Доступен», or the
+//! «Постобработка» that the desk itself set), has gone home: he is made «Не в сети». A talk shows that he is there, by
+//! whatever telephone, and so does a status that he chooses: after either, the time begins anew. A break, or a
+//! «Постобработка» of his own choosing, is left to him.
+//!
 //! # After a restart
 //!
 //! Durable is the tenant's [`Operator`] and the [`Presence`] that [`Action::Save`] brought out last.
-//! [`Desk::restored`] takes those, the talks that still go on, and those who still wait with the time at which they came.
-//! What the old desk let ring must stop: the new one asks again. Who let whom pass is forgotten, and so is the rest of
-//! those who did.
+//! [`Desk::restored`] takes those, who has no telephone, the talks that still go on, and those who still wait with the time
+//! at which they came. What the old desk let ring must stop: the new one asks again. Who let whom pass is forgotten, and so
+//! is the rest of those who did, and for how long somebody had no telephone.
 //!
-//! Deliberately absent: an operator with several telephones (whoever rings them reports the first that picks up), and
-//! what the caller hears meanwhile.
+//! Deliberately absent: an operator with several telephones (whoever rings them reports the first that picks up, and the
+//! last that goes), and what the caller hears meanwhile.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use zvonar_model::{AttemptId, Millis, OperatorId, ProjectId, UnixMillis};
+use zvonar_model::{AttemptId, Millis, OperatorId, UnixMillis};
 
 use crate::queue::{Place, Queue};
-use crate::{Action, Caller, Doing, GivenUp, Group, Miss, Operator, Presence, Seat, Settings, Status};
+use crate::{
+    Action, Caller, Doing, Found, GivenUp, Group, Miss, Operator, Presence, Seat, Settings, Status, Talk,
+};
+
+mod view;
 
 /// How many of the last talks tell how long one takes.
 const TALKS_LOOKED_AT: usize = 50;
-
-/// A talk of an operator's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Talk {
-    /// With whom.
-    pub call: AttemptId,
-    /// Whose.
-    pub operator: OperatorId,
-    /// The group that the caller wanted.
-    pub group: Option<Group>,
-}
-
-/// What there is when a desk is set up anew.
-#[derive(Debug, Clone, Default)]
-pub struct Found {
-    /// The tenant's operators, and what was stored of each last.
-    pub operators: Vec<(Operator, Option<Presence>)>,
-    /// The talks that still go on.
-    pub talks: Vec<Talk>,
-    /// Those who still wait.
-    pub callers: Vec<Caller>,
-}
 
 /// One tenant's operators and those who wait for them.
 #[derive(Debug, Clone)]
@@ -91,6 +86,9 @@ impl Desk {
         let mut desk = Self::new(settings);
         for (operator, presence) in found.operators {
             desk.sit_down(now, operator, presence);
+        }
+        for (_, seat) in desk.seats.iter_mut().filter(|(id, _)| found.without_phone.contains(*id)) {
+            seat.lost = Some(now);
         }
         for talk in found.talks {
             desk.take_up(now, talk);
@@ -139,12 +137,12 @@ impl Desk {
         let now = self.at(now);
         let Some(seat) = self.seats.get_mut(operator).filter(|seat| !seat.leaving) else { return };
         let presence = &mut seat.presence;
-        let chosen = Presence { status, since: now, until: None, misses: 0, last_talk: presence.last_talk };
         if (presence.status, presence.until, presence.misses) != (status, None, 0) {
-            *presence = chosen;
+            presence.turn(now, status);
             self.save(operator);
         }
         let Some(seat) = self.seats.get_mut(operator) else { return };
+        seat.is_seen(now);
         match &seat.doing {
             // Who says that he is there need not rest.
             Doing::Idle { .. } if status == Status::Available => seat.doing = Doing::IDLE,
@@ -152,6 +150,28 @@ impl Desk {
                 let (call, operator) = (call.clone(), operator.clone());
                 self.actions.push_back(Action::StopRinging { call, operator: operator.clone() });
                 self.passed_by(&operator, Miss::WentAway);
+            }
+            _ => {}
+        }
+        self.settle(now);
+    }
+
+    /// An operator has a telephone now (one of his at least), or has none any more. News of an operator who is not at the
+    /// desk is lost: one who sits down has a telephone until told otherwise.
+    pub fn handle_reach(&mut self, now: UnixMillis, operator: &OperatorId, reachable: bool) {
+        let now = self.at(now);
+        let Some(seat) = self.seats.get_mut(operator).filter(|seat| seat.is_reachable() != reachable) else {
+            return;
+        };
+        seat.lost = (!reachable).then_some(now);
+        match &seat.doing {
+            // It was his telephone that had to rest, and this one is there.
+            Doing::Idle { after: Some(Miss::Unreachable), .. } if reachable => seat.doing = Doing::IDLE,
+            // Nobody can pick up any more.
+            Doing::Ringing { call, .. } if !reachable => {
+                let call = call.clone();
+                self.actions.push_back(Action::StopRinging { call, operator: operator.clone() });
+                self.passed_by(operator, Miss::Unreachable);
             }
             _ => {}
         }
@@ -224,8 +244,8 @@ impl Desk {
     }
 
     /// A talk was none: the operator's telephone was picked up and stayed silent, or it was rung beside the queue
-    /// ([`Desk::handle_talking`]) and nobody picked up. It counts as a call that he did not take. The caller, if he is
-    /// still there, comes again by [`Desk::handle_caller`].
+    /// ([`Desk::handle_talking`]) and nobody picked up. It counts as a call that he did not take, as `how` has it. The
+    /// caller, if he is still there, comes again by [`Desk::handle_caller`].
     pub fn handle_no_talk(&mut self, now: UnixMillis, call: &AttemptId, how: Miss) {
         let now = self.at(now);
         if let Some(operator) = self.talks.remove(call) {
@@ -271,62 +291,12 @@ impl Desk {
         let operators = self.seats.values().flat_map(|seat| {
             let rings = match &seat.doing {
                 Doing::Ringing { until, .. } => Some(*until),
-                Doing::Idle { rested } if *rested > self.now => Some(*rested),
+                Doing::Idle { rested, .. } if *rested > self.now => Some(*rested),
                 Doing::Idle { .. } | Doing::Talking { .. } => None,
             };
-            rings.into_iter().chain(seat.presence.until)
+            rings.into_iter().chain(seat.presence.until).chain(seat.gone_at(self.settings.lost_phone))
         });
         callers.chain(operators).min()
-    }
-
-    /// How many callers of this project wait while no telephone rings for them: what its lines shall follow.
-    pub fn waiting(&self, project: &ProjectId) -> u32 {
-        self.count(|place| place.caller.project.as_ref() == Some(project))
-    }
-
-    /// How many callers who want this group (`None`: just anybody) wait while no telephone rings for them.
-    pub fn waiting_for(&self, group: Option<&Group>) -> u32 {
-        self.count(|place| place.caller.group.as_ref() == group)
-    }
-
-    /// How many operators could take a caller who wants this group at this moment.
-    pub fn free(&self, group: Option<&Group>) -> u32 {
-        let free = |seat: &&Seat| seat.is_free(self.now) && seat.operator.serves(group);
-        u32::try_from(self.seats.values().filter(free).count()).unwrap_or(u32::MAX)
-    }
-
-    /// Whether anybody works who takes callers of this group, now or after what he is at.
-    pub fn works(&self, group: Option<&Group>) -> bool {
-        self.seats.values().any(|seat| seat.works() && seat.operator.serves(group))
-    }
-
-    /// A caller's place among those who may be given the same operators; 1: he is the next.
-    pub fn position(&self, call: &AttemptId) -> Option<u32> {
-        self.queue.position(call, self.seats.values())
-    }
-
-    /// About how long a caller will wait: his place, times how long the last talks took an operator, shared by those who
-    /// work. Unknown before the first talk is over, and while nobody works who could take him.
-    pub fn estimate(&self, call: &AttemptId) -> Option<Millis> {
-        let position = self.position(call)?;
-        let group = self.queue.get(call)?.caller.group.as_ref();
-        let work = self.seats.values().filter(|seat| seat.works() && seat.operator.serves(group)).count();
-        let talks = self.taken.len() as u64;
-        if work == 0 || talks == 0 {
-            return None;
-        }
-        let each = self.taken.iter().sum::<u64>() / talks;
-        Some(Millis((each.saturating_mul(u64::from(position))).div_ceil(work as u64)))
-    }
-
-    /// All operators, by their ids.
-    pub fn seats(&self) -> impl Iterator<Item = &Seat> {
-        self.seats.values()
-    }
-
-    /// All who wait, in the order in which they came.
-    pub fn callers(&self) -> impl Iterator<Item = &Caller> {
-        self.queue.iter().map(|place| &place.caller)
     }
 
     // --- what the functions above are made of
@@ -345,7 +315,7 @@ impl Desk {
             None => {
                 let new = Presence { since: now, ..Presence::default() };
                 let presence = stored.map_or(new, |stored| stored.not_after(now));
-                let seat = Seat { operator, presence, doing: Doing::IDLE, leaving: false };
+                let seat = Seat { operator, presence, doing: Doing::IDLE, lost: None, leaving: false };
                 self.seats.insert(seat.operator.id.clone(), seat);
             }
         }
@@ -402,11 +372,6 @@ impl Desk {
         self.settings.tell_every.filter(|every| every.0 > 0)
     }
 
-    fn count(&self, counts: impl Fn(&Place) -> bool) -> u32 {
-        let count = self.queue.iter().filter(|place| place.ringing.is_none() && counts(place)).count();
-        u32::try_from(count).unwrap_or(u32::MAX)
-    }
-
     fn save(&mut self, operator: &OperatorId) {
         let Some(seat) = self.seats.get(operator).filter(|seat| !seat.leaving) else { return };
         let presence = seat.presence.clone();
@@ -448,8 +413,8 @@ impl Desk {
         self.actions.push_back(Action::Missed { call, operator: operator.clone(), how });
     }
 
-    /// The same when it was the operator who did not take the call. It counts against him, unless he was engaged: then he
-    /// is there, and will be free again.
+    /// The same when the operator did not take the call. It counts against him, unless he was engaged, so that he is there
+    /// and will be free again, or out of reach, which is no fault of his.
     fn missed(&mut self, operator: &OperatorId, how: Miss) {
         self.passed_by(operator, how);
         self.not_taken(operator, how);
@@ -458,8 +423,8 @@ impl Desk {
     fn not_taken(&mut self, operator: &OperatorId, how: Miss) {
         let now = self.now;
         let Some(seat) = self.seats.get_mut(operator) else { return };
-        seat.doing = Doing::Idle { rested: now.plus(self.settings.rest.into()) };
-        if how == Miss::Busy {
+        seat.doing = Doing::Idle { rested: now.plus(self.settings.rest.into()), after: Some(how) };
+        if matches!(how, Miss::Busy | Miss::Unreachable) {
             return;
         }
         let presence = &mut seat.presence;
@@ -468,8 +433,7 @@ impl Desk {
             && presence.misses >= rule.in_a_row.max(1)
             && presence.status == Status::Available
         {
-            let last_talk = presence.last_talk;
-            *presence = Presence { status: rule.status, since: now, until: None, misses: 0, last_talk };
+            presence.turn(now, rule.status);
         }
         self.save(operator);
     }
@@ -485,6 +449,7 @@ impl Desk {
             self.seats.remove(&operator);
             return;
         }
+        seat.is_seen(now);
         let wrap_up = self.settings.wrap_up(&seat.operator, group.as_ref());
         let presence = &mut seat.presence;
         presence.last_talk = Some(now);
@@ -506,6 +471,7 @@ impl Desk {
         let now = self.at(now);
         self.end_waits(now);
         self.end_rings(now);
+        self.send_home(now);
         self.end_wrap_ups(now);
         self.give(now);
         self.tell(now);
@@ -536,6 +502,19 @@ impl Desk {
             self.actions.push_back(Action::StopRinging { call, operator: operator.clone() });
             self.missed(&operator, Miss::NoAnswer);
         }
+    }
+
+    /// Those who have been without a telephone for too long are not waited for.
+    fn send_home(&mut self, now: UnixMillis) {
+        let lost_phone = self.settings.lost_phone;
+        let mut gone = Vec::new();
+        for (id, seat) in &mut self.seats {
+            if seat.gone_at(lost_phone).is_some_and(|gone_at| gone_at <= now) {
+                seat.presence.turn(now, Status::Offline);
+                gone.push(id.clone());
+            }
+        }
+        gone.iter().for_each(|operator| self.save(operator));
     }
 
     fn end_wrap_ups(&mut self, now: UnixMillis) {

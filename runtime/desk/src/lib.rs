@@ -7,13 +7,15 @@
 mod action;
 mod caller;
 mod desk;
+mod found;
 mod operator;
 mod queue;
 mod settings;
 
 pub use action::{Action, GivenUp, Miss};
 pub use caller::Caller;
-pub use desk::{Desk, Found, Talk};
+pub use desk::Desk;
+pub use found::{Found, Talk};
 pub use operator::{Doing, Group, GroupFault, NoStatus, Operator, Presence, Seat, Status};
 pub use settings::{AfterMisses, Settings};
 

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use zvonar_model::{AttemptId, Millis, OperatorId, UnixMillis};
 
+use crate::Miss;
+
 /// The longest name of a group, in characters.
 const LONGEST_GROUP: usize = 64;
 
@@ -177,6 +179,11 @@ pub struct Presence {
 }
 
 impl Presence {
+    /// Another status, or the same anew, until something else is chosen.
+    pub(crate) fn turn(&mut self, now: UnixMillis, status: Status) {
+        *self = Self { status, since: now, until: None, misses: 0, last_talk: self.last_talk };
+    }
+
     /// What an earlier run has stored, where the clock was set back between the two: nothing has happened after now, and
     /// a writing down takes no longer than it should.
     pub(crate) fn not_after(mut self, now: UnixMillis) -> Self {
@@ -195,6 +202,8 @@ pub enum Doing {
     Idle {
         /// The moment; long gone for most.
         rested: UnixMillis,
+        /// How it was not taken; `None`: there is nothing to rest from.
+        after: Option<Miss>,
     },
     /// Rings for a caller.
     Ringing {
@@ -216,7 +225,7 @@ pub enum Doing {
 
 impl Doing {
     /// Nothing, and he may be asked at once.
-    pub(crate) const IDLE: Self = Self::Idle { rested: UnixMillis(i64::MIN) };
+    pub(crate) const IDLE: Self = Self::Idle { rested: UnixMillis(i64::MIN), after: None };
 
     /// The caller he has to do with.
     pub fn call(&self) -> Option<&AttemptId> {
@@ -236,6 +245,8 @@ pub struct Seat {
     pub presence: Presence,
     /// What his telephone does.
     pub doing: Doing,
+    /// He has no telephone: since this moment, or, if that was later, since he was last seen to be there all the same.
+    pub(crate) lost: Option<UnixMillis>,
     /// He was removed in mid-talk, and goes when it is over.
     pub(crate) leaving: bool,
 }
@@ -244,10 +255,33 @@ impl Seat {
     /// Whether his telephone may ring now.
     pub fn is_free(&self, now: UnixMillis) -> bool {
         self.presence.status == Status::Available
-            && matches!(self.doing, Doing::Idle { rested } if rested <= now)
+            && self.is_reachable()
+            && matches!(self.doing, Doing::Idle { rested, .. } if rested <= now)
     }
 
-    /// Whether he works: takes calls now or after the talk or the writing down that he is at.
+    /// Whether any telephone of his is there, as far as the desk was told.
+    pub fn is_reachable(&self) -> bool {
+        self.lost.is_none()
+    }
+
+    /// He talks, or says something of himself: whoever has no telephone is there all the same.
+    pub(crate) fn is_seen(&mut self, now: UnixMillis) {
+        self.lost = self.lost.map(|_| now);
+    }
+
+    /// When he counts as gone, unless he is seen again: he has no telephone, and the desk would give him calls.
+    pub(crate) fn gone_at(&self, lost_phone: Millis) -> Option<UnixMillis> {
+        let is_idle = matches!(self.doing, Doing::Idle { .. });
+        let takes_calls = match self.presence.status {
+            Status::Available => true,
+            Status::WrapUp => self.presence.until.is_some(),
+            Status::Break | Status::Offline => false,
+        };
+        self.lost.filter(|_| is_idle && takes_calls).map(|lost| lost.plus(lost_phone.into()))
+    }
+
+    /// Whether he works: takes calls now, or after the talk or the writing down that he is at, or once his telephone is
+    /// back.
     pub(crate) fn works(&self) -> bool {
         matches!(self.presence.status, Status::Available | Status::WrapUp) && !self.leaving
     }

@@ -19,8 +19,12 @@ pub struct Settings {
     pub wrap_up_of: BTreeMap<Group, Millis>,
     /// How long a telephone that was not taken is left alone.
     pub rest: Millis,
-    /// What happens to an operator who does not take his calls (to be engaged is none of that); `None`: nothing.
+    /// What happens to an operator who does not take his calls (to be engaged or out of reach is none of that); `None`:
+    /// nothing.
     pub after_misses: Option<AfterMisses>,
+    /// An operator who takes calls and has had no telephone for so long is «Не в сети». Longer than a registration lasts,
+    /// or a restart of the host sends everybody home.
+    pub lost_phone: Millis,
     /// How many callers may wait at once; one more is told at once that nobody is free.
     pub most_callers: u32,
     /// How often those who wait are told their place; `None`: never.
@@ -44,6 +48,7 @@ impl Default for Settings {
             wrap_up_of: BTreeMap::new(),
             rest: Millis(10_000),
             after_misses: Some(AfterMisses { in_a_row: 3, status: Status::Break }),
+            lost_phone: Millis(600_000),
             most_callers: 200,
             tell_every: None,
         }

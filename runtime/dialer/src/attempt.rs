@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use zvonar_campaign::{RetryRules, after, rotation};
+use zvonar_campaign::{Meaning, RetryClass, RetryRules, after, meaning, rotation};
 use zvonar_ledger::{Charge, Tariff, rate, rate_by};
 use zvonar_model::{
     AttemptId, AttemptRecord, Direction, Kopecks, PhoneNumber, RECORD_VERSION, TenantId, TrunkId, UnixMillis,
@@ -469,7 +469,10 @@ fn next_lead(
 ) -> (Lead, Bytes) {
     let mut next = lead.clone();
     next.claim = None;
-    next.progress = after(&lead.progress, record, rules, &lead.numbers);
+    // Who wanted a person, got none, and is to be called back by this very project, was not reached as yet.
+    let missed = effects.call_back.is_some() && effects.call_back == record.project;
+    let meaning = if missed { Meaning::Retried(RetryClass::NoAnswer) } else { meaning(record) };
+    next.progress = after(&lead.progress, record, meaning, rules, &lead.numbers);
     let mut written = Vec::new();
     for (name, value) in &effects.set_fields {
         let name = cut(name, MAX_FIELD_NAME);

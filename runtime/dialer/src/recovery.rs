@@ -29,10 +29,12 @@ pub struct Recovered {
     pub freed: u64,
     /// Attempts that count as failed: their phones may have rung.
     pub failed: u64,
+    /// Callers who waited for a person, and were added to the project from which such callers are called back.
+    pub called_back: u64,
 }
 
 impl Tables {
-    /// Settles what a dead run of the program left of this tenant's attempts. Call it before the first run of a project.
+    /// Settles what a dead run of the program left of this tenant's calls. Call it before the first call of this run.
     pub async fn recover(&self, abandoned: Abandoned, now: UnixMillis) -> Result<Recovered> {
         // What is settled below moves leads, so those of before the journal must be in it.
         self.ensure_journal().await?;
@@ -68,6 +70,7 @@ impl Tables {
                 }
             }
         }
+        done.called_back = self.call_back_left(abandoned, now).await?;
         Ok(done)
     }
 }

@@ -189,7 +189,11 @@ fn an_operators_telephone_chooses_a_status_and_can_call_nobody() {
     let mut house = Host::serve(&config, folder.path()).unwrap();
     let made = told(&config, &token, &["operator", "add", "anna"]);
     let password = made["phone"]["password"].as_str().unwrap().to_owned();
+    let is_registered =
+        || told(&config, &token, &["operator", "show", "anna"])["registered"].as_bool().expect("it is told");
+    assert!(!is_registered());
     let _registered = register(config.listen, "demo.anna", &password);
+    assert!(is_registered());
     let dial = |number: &str, password: &str| {
         let login = ["--username", "demo.anna", "--password", password];
         call(number, config.listen, &login).unwrap().ended().unwrap()
@@ -211,6 +215,8 @@ fn an_operators_telephone_chooses_a_status_and_can_call_nobody() {
     let _again = register(config.listen, "demo.anna", other["password"].as_str().unwrap());
     assert!(house.process.terminate(LIMIT).unwrap().success());
     let mut house = Host::serve(&config, folder.path()).unwrap();
+    // He waits for his telephone, which has still to say where it is.
     is_now("available");
+    assert!(!is_registered());
     assert!(house.process.terminate(LIMIT).unwrap().success());
 }

@@ -21,7 +21,7 @@ use zvonar_dialer::operators::{DeskControl, DeskView, Staff, StoredDesk, Waiting
 use zvonar_dialer::{DialerError, Grant, Heard, Tables, TextNews};
 use zvonar_gateways::smsc::{Callback, Secret};
 use zvonar_ledger::PriceList;
-use zvonar_model::{OperatorId, ScenarioName, TenantId, UnixMillis};
+use zvonar_model::{AttemptId, OperatorId, ScenarioName, TenantId, UnixMillis};
 use zvonar_scenario::{Engine, EngineConfig, Package, Registry, archive};
 use zvonar_store::{MemoryStore, SharedStore};
 
@@ -207,12 +207,19 @@ pub(crate) struct GoingOn(Arc<Mutex<Told>>);
 #[derive(Default)]
 struct Told {
     doing: BTreeMap<OperatorId, WhatHeDoes>,
+    /// The calls of their last talks.
+    last: BTreeMap<OperatorId, AttemptId>,
     queue: Vec<Waiting>,
 }
 
 impl GoingOn {
     pub(crate) fn does(&self, operator: &str, what: WhatHeDoes) {
-        self.0.lock().unwrap().doing.insert(OperatorId::new(operator).unwrap(), what);
+        let operator = OperatorId::new(operator).unwrap();
+        let mut told = self.0.lock().unwrap();
+        if let WhatHeDoes::Talks { caller, .. } = &what {
+            told.last.insert(operator.clone(), caller.attempt.clone());
+        }
+        told.doing.insert(operator, what);
     }
 
     pub(crate) fn waits(&self, waiting: Waiting) {
@@ -242,6 +249,7 @@ impl DeskControl for PretendDesk {
         let told = self.going_on.0.lock().unwrap();
         for one in &mut view.operators {
             one.doing = told.doing.get(&one.operator).cloned().unwrap_or_default();
+            one.last = told.last.get(&one.operator).cloned();
         }
         view.queue.clone_from(&told.queue);
         Ok(view)

@@ -185,8 +185,17 @@ fn with_script() -> Vec<u8> {
     zvonar_scenario::archive::pack(&write_package(folder.path(), &text, &component(1))).unwrap()
 }
 
-/// A call of Anna's that is over: it came in, and she took it.
+/// A call of Anna's that is over: it came in, and the operator took it.
 async fn call_of(host: &Host, tenant: &str, id: &str, operator: &str) {
+    settled(host, tenant, id, operator, true).await;
+}
+
+/// One that the operator let ring.
+async fn missed_by(host: &Host, tenant: &str, id: &str, operator: &str) {
+    settled(host, tenant, id, operator, false).await;
+}
+
+async fn settled(host: &Host, tenant: &str, id: &str, operator: &str, connected: bool) {
     let inbound = Inbound {
         attempt: attempt(id),
         number: PhoneNumber::parse("+79161234567").ok(),
@@ -197,12 +206,13 @@ async fn call_of(host: &Host, tenant: &str, id: &str, operator: &str) {
     let talked = Outcome::Answered { result: TalkEnd::Scenario("Записаться".into()) };
     let mut report = CallReport::unanswered(NOW, talked);
     report.answered_at = Some(NOW);
-    report.phases.talk = Millis(7_000);
+    let talk = if connected { Millis(7_000) } else { Millis(0) };
+    report.phases.talk = talk;
     report.transfers = vec![Transfer {
         to_operator: true,
-        connected: true,
+        connected,
         wait: Millis(1_001),
-        talk: Millis(7_000),
+        talk,
         operator: OperatorId::new(operator).ok(),
         ..Transfer::default()
     }];
@@ -251,6 +261,12 @@ async fn the_card_has_the_script_the_person_and_the_results_and_takes_one_of_the
         lead: LeadId::new("anna-p").ok(),
         ..caller("now", "+79161234567")
     };
+    host.going_on.does("olga", WhatHeDoes::Rings { caller: at_desk.clone() });
+    assert_eq!(a.get("/v1/operators/olga/card").await.good()["state"], "ringing");
+    for body in [r#"{"result_name":"Отказ"}"#, r#"{"call_id":"now","result_name":"Отказ"}"#] {
+        let early = a.json("/v1/operators/olga/card/result", body).await;
+        assert!(early.status == 422 && early.text.contains("has not talked"), "{early:?}");
+    }
     host.going_on.does("olga", WhatHeDoes::Talks { caller: at_desk, since: NOW });
     let card = a.get("/v1/operators/olga/card").await.good();
     assert_eq!((&card["state"], &card["script"]), (&json!("talking"), &json!("Клиент просил перезвонить")));
@@ -273,6 +289,16 @@ async fn the_card_has_the_script_the_person_and_the_results_and_takes_one_of_the
         (&json!("now"), &json!("olga"), &json!("дорого"))
     );
     assert_eq!(a.get("/v1/operators/olga/card").await.good()["call_result"], said);
+    // The robot has the caller again: she may still say what came of it, and nobody else.
+    host.going_on.does("olga", WhatHeDoes::Idle);
+    let again = r#"{"call_id":"now","result_name":"Записаться"}"#;
+    assert_eq!(a.json("/v1/operators/olga/card/result", again).await.good()["user_id"], "olga");
+    assert_eq!(a.json("/v1/operators/petr/card/result", again).await.status, 404);
+    // Who only let it ring has nothing to say of it.
+    missed_by(&host, "a", "missed", "olga").await;
+    assert_eq!(a.get("/v1/operators/olga/card?call=missed").await.good()["state"], "over");
+    let of_missed = r#"{"call_id":"missed","result_name":"Отказ"}"#;
+    assert_eq!(a.json("/v1/operators/olga/card/result", of_missed).await.status, 422);
 
     // What he says after the talk is in the reports, beside the scenario's own result.
     call_of(&host, "a", "over", "petr").await;
@@ -292,8 +318,11 @@ async fn the_card_has_the_script_the_person_and_the_results_and_takes_one_of_the
         json!([{"kind": "сотрудник", "user_id": "petr", "number": null, "connected": true, "wait_seconds": 2,
                 "talk_seconds": 7, "missed": null}])
     );
-    let nobodys = a.get("/v1/reports/calls?responsible=olga").await.good();
+    let nobodys = a.get("/v1/reports/calls?responsible=anna").await.good();
     assert_eq!(nobodys["calls"], json!([]));
+    // «Пёт»
+    let unknown = a.get("/v1/reports/calls?responsible=%D0%9F%D1%91%D1%82").await;
+    assert!(unknown.text.contains("no operator is called «Пёт»"), "{unknown:?}");
 
     // Somebody else's call is not his, and another tenant's is nobody's.
     for (operator, call) in [("olga", "over"), ("petr", "theirs"), ("petr", "never"), ("petr", "a.b")] {

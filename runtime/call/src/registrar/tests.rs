@@ -251,6 +251,21 @@ fn with_another_password_the_phones_of_the_old_one_are_gone() {
     assert_eq!(office.registrar.next_due(office.now, |_| None), Some(Due::Expired { user: "anna".into() }));
 }
 
+/// A question with the new password once forgot the old one's telephones in silence: they were rung for ever after.
+#[test]
+fn that_the_phones_of_an_old_password_are_gone_is_told_whatever_the_request_was() {
+    for (lines, code) in
+        [("", 200), ("Contact: *\r\nExpires: 0\r\n", 200), ("Contact: <sip:c@h>\r\nExpires: 1\r\n", 423)]
+    {
+        let mut office = Office::new();
+        office.say(5061, "Contact: <sip:a@h>");
+        let request = message(50, "x", lines);
+        let reply = office.registrar.register(office.now, ("anna", 2), flow(5062), &request);
+        assert_eq!((reply.code, reply.change), (code, Change::CameOrWent), "{lines}");
+        office.check_counts();
+    }
+}
+
 /// Many requests at random: never more contacts than there may be, and all counts stay true.
 #[test]
 fn whatever_phones_say_the_counts_stay_true() {

@@ -10,6 +10,7 @@ use zvonar_switch::clock;
 use super::Failure;
 use crate::config::Config;
 use crate::host;
+use crate::rows::count;
 
 /// What can be done with the ledger.
 #[derive(Debug, Subcommand)]
@@ -141,7 +142,7 @@ fn verify(config: &Path) -> Result<(), Failure> {
                     0 => String::new(),
                     count => format!(", {count} in doubt: SMSC is asked what became of them"),
                 };
-                super::say(format!("{tenant}: {} text messages{doubt}", found.texts))?;
+                super::say(format!("{tenant}: {}{doubt}", count(found.texts, "text message")))?;
             }
             faults += found.fault_count;
         }

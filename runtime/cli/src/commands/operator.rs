@@ -12,6 +12,7 @@ use zvonar_model::PhoneNumber;
 use super::{Failure, say};
 use crate::client::encoded;
 use crate::desk::{Desk, Where};
+use crate::rows;
 
 /// What `zvonar operator` takes.
 #[derive(Debug, clap::Subcommand)]
@@ -235,8 +236,11 @@ fn table(operators: &[OperatorInfo]) -> Table {
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(["Оператор", "Имя", "Группы", "Внутренний", "Телефон", "Постобработка", "Статус", "С"]);
     for one in operators {
-        let user =
-            if one.may_register { one.user.clone() } else { format!("{} (нет пароля)", one.user) };
+        let user = match one {
+            OperatorInfo { may_register: false, .. } => format!("{} (нет пароля)", one.user),
+            OperatorInfo { registered: false, .. } => format!("{} ({NO_PHONE})", one.user),
+            _ => one.user.clone(),
+        };
         table.add_row([
             one.id.clone(),
             one.name.clone(),
@@ -245,7 +249,7 @@ fn table(operators: &[OperatorInfo]) -> Table {
             user,
             one.wrap_up_s.map_or_else(|| "общая".into(), |seconds| format!("{seconds} с")),
             one.status_title.clone(),
-            one.since.clone(),
+            rows::told(&one.since),
         ]);
     }
     table
@@ -315,6 +319,9 @@ fn remove(one: &One) -> Result<(), Failure> {
     if one.all.json { say(serde_json::to_string(&was)?) } else { say(format_args!("{} is removed", was.id)) }
 }
 
+/// What is said of an operator to whom no caller is given, whatever his status.
+const NO_PHONE: &str = "телефон не в сети";
+
 fn duty(all: &All) -> Result<(), Failure> {
     let desk: DeskInfo = Desk::open(&all.at)?.get("/v1/desk")?;
     if all.json {
@@ -333,13 +340,14 @@ fn duty(all: &All) -> Result<(), Failure> {
             Some(agent) => format!("{} ({agent})", phone.address),
             None => phone.address.clone(),
         });
+        let phones = phones.collect::<Vec<_>>().join("\n");
         operators.add_row([
             one.id.clone(),
             one.name.clone(),
             one.status_title.clone(),
             doing.to_owned(),
             one.call.as_ref().map_or_else(String::new, shown),
-            phones.collect::<Vec<_>>().join("\n"),
+            if phones.is_empty() { NO_PHONE.to_owned() } else { phones },
         ]);
     }
     say(operators)?;

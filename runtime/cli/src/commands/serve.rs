@@ -114,9 +114,12 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
             Arc::new(clock::wall),
             rand::random(),
         )
-        .with_policy(policies[&tenant].clone())
-        .with_pressure(Arc::new(desks.clone()));
+        .with_policy(policies[&tenant].clone());
         let named = config.tenants.iter().find(|named| named.id == tenant);
+        let dialer = match named {
+            Some(named) if !named.desk.follow_queue => dialer,
+            _ => dialer.with_pressure(Arc::new(desks.clone())),
+        };
         let dialer = match named.and_then(|named| named.prepaid) {
             Some(prepaid) => dialer.with_prepaid(tenant.clone(), prepaid),
             None => dialer,
@@ -127,6 +130,9 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
                 "{tenant}: the last run was cut off; {} attempts count as «Системная ошибка», {} never began",
                 recovered.failed, recovered.freed
             );
+        }
+        if recovered.called_back > 0 {
+            eprintln!("{tenant}: {} who waited for a person then will be called back", recovered.called_back);
         }
         dialers.insert(tenant, dialer);
     }

@@ -15,6 +15,7 @@ use super::{Failure, say};
 use crate::client::encoded;
 use crate::config::Config;
 use crate::desk::{Desk, Where};
+use crate::rows;
 
 /// What can be done with text messages.
 #[derive(Debug, Subcommand)]
@@ -127,7 +128,7 @@ fn list(desk: &Desk, asked: &str, limit: usize, json: bool) -> Result<(), Failur
             let to = text.to.parse::<PhoneNumber>().map_or_else(|_| text.to.clone(), |to| to.masked());
             table.add_row([
                 text.id,
-                text.decided_at,
+                rows::told(&text.decided_at),
                 to,
                 text.segments.to_string(),
                 text.title,
@@ -156,10 +157,14 @@ fn price(to: &PhoneNumber, text: &str, account: &Whose) -> Result<(), Failure> {
         Some(letter) => format!("UCS-2, as `{letter}` is not in the short alphabet"),
         None => "GSM 03.38".into(),
     };
-    say(format!("{} parts, {} units ({letters})", counted.parts, counted.units))?;
+    say(format!(
+        "{}, {} ({letters})",
+        rows::count(counted.parts, "part"),
+        rows::count(counted.units, "unit")
+    ))?;
     let (sms, workers) = account.open()?;
     let price = super::runtime(workers)?.block_on(async { sms.price(to, text).await })?;
-    let parts = price.parts.map_or(String::new(), |parts| format!(" for {parts} parts"));
+    let parts = price.parts.map_or(String::new(), |parts| format!(" for {}", rows::count(parts, "part")));
     say(format!("SMSC would take {}{parts}", price.cost))
 }
 

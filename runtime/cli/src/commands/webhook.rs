@@ -10,6 +10,7 @@ use zvonar_api::{DeliveryInfo, DeliveryList, WebhookInfo, WebhookList, WebhookTe
 use super::{Failure, say};
 use crate::client::encoded;
 use crate::desk::{Desk, Where};
+use crate::rows::{self, count};
 
 /// How long a try-out is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -136,9 +137,9 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
                 table.add_row([
                     one.id.clone(),
                     title(&one.state).to_owned(),
-                    one.created_at.clone(),
+                    rows::told(&one.created_at),
                     one.tries.to_string(),
-                    one.next_at.clone().unwrap_or_default(),
+                    one.next_at.as_deref().map_or_else(String::new, rows::told),
                     answer.unwrap_or_default(),
                 ]);
             }
@@ -146,7 +147,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Resend { webhook, events, lost, at, json } => {
             let desk = Desk::open(&at)?;
-            let mut sent = 0;
+            let mut sent = 0_u64;
             let mut send = |event: &str| -> Result<(), Failure> {
                 let one: DeliveryInfo =
                     desk.post(&format!("{}/resend", path(&webhook, Some(event))), &json!({}))?;
@@ -164,7 +165,12 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
             } else {
                 events.iter().try_for_each(|event| send(event))?;
             }
-            if json { Ok(()) } else { say(format!("{sent} sent again, as soon as the host runs")) }
+            match sent {
+                _ if json => Ok(()),
+                0 => say("nothing was given up"),
+                _ if desk.is_running() => say(format!("{} on the way again", count(sent, "event"))),
+                _ => say(format!("{} will be sent again as soon as the host runs", count(sent, "event"))),
+            }
         }
         Command::Test { webhook, at, json } => test(&Desk::open(&at)?, &webhook, json),
     }
@@ -230,9 +236,9 @@ fn row_of(one: &WebhookInfo) -> [String; 7] {
         one.name.clone(),
         one.url.clone(),
         counted(one.waiting),
-        one.waiting_since.clone().unwrap_or_default(),
+        one.waiting_since.as_deref().map_or_else(String::new, rows::told),
         counted(one.lost),
-        one.delivered_at.clone().unwrap_or_default(),
+        one.delivered_at.as_deref().map_or_else(String::new, rows::told),
         one.why.clone().unwrap_or_default(),
     ]
 }

@@ -45,6 +45,8 @@ pub(crate) struct TenantDesk {
     pub(crate) transfers_at_once: u32,
     /// Calls to external numbers begun in any hour.
     pub(crate) transfers_per_hour: u32,
+    /// Whether projects dial fewer lines while their callers wait.
+    pub(crate) follow_queue: bool,
 }
 
 impl Default for TenantDesk {
@@ -57,6 +59,7 @@ impl Default for TenantDesk {
             operators_may_call: Vec::new(),
             transfers_at_once: 10,
             transfers_per_hour: 100,
+            follow_queue: true,
         }
     }
 }
@@ -84,6 +87,8 @@ pub(super) fn desk(section: Section<'_>, folder: &Path) -> TenantDesk {
     let ring = seconds("ring_s", 5..=120, usual.ring);
     let wrap_up = seconds("wrap_up_s", 0..=LONGEST_WRAP_UP_S as i64, usual.wrap_up);
     let rest = seconds("rest_s", 0..=3_600, usual.rest);
+    // A registration lasts five minutes at most: with less than that, a restart of the host sends everybody home.
+    let lost_phone = seconds("lost_phone_s", 300..=86_400, usual.lost_phone);
     let tell_every = seconds("tell_every_s", 0..=3_600, Millis(0));
     let most_callers = section.number("most_callers", 1..=10_000, usual.most_callers.into());
     let misses = section.number("misses", 0..=100, 3);
@@ -118,6 +123,7 @@ pub(super) fn desk(section: Section<'_>, folder: &Path) -> TenantDesk {
     }
     let transfers_at_once = section.number("transfers_at_once", 0..=10_000, 10) as u32;
     let transfers_per_hour = section.number("transfers_per_hour", 0..=100_000, 100) as u32;
+    let follow_queue = section.switch("follow_queue", true);
     section.finish();
     let settings = Settings {
         ring,
@@ -128,6 +134,7 @@ pub(super) fn desk(section: Section<'_>, folder: &Path) -> TenantDesk {
             .ok()
             .filter(|misses| *misses > 0)
             .map(|in_a_row| AfterMisses { in_a_row, status: after }),
+        lost_phone,
         most_callers: u32::try_from(most_callers).unwrap_or(u32::MAX),
         tell_every: Some(tell_every).filter(|every| every.0 > 0),
     };
@@ -139,5 +146,6 @@ pub(super) fn desk(section: Section<'_>, folder: &Path) -> TenantDesk {
         operators_may_call,
         transfers_at_once,
         transfers_per_hour,
+        follow_queue,
     }
 }

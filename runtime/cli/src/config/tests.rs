@@ -176,12 +176,15 @@ fn the_desk_and_the_telephones_are_read_and_every_fault_is_told() {
     let plain = Config::parse(Path::new("z.toml"), GOOD).unwrap();
     assert_eq!(plain.phones, None, "strangers are not even answered unless telephones are wanted");
     assert_eq!(config.tenants[0].desk.settings, zvonar_desk::Settings::default());
+    assert!(config.tenants[0].desk.follow_queue && plain.tenants[0].desk.follow_queue);
 
     let desk = "ring_s = 15\nwrap_up_s = 20\nwrap_up_of = { \"Продажи\" = 45 }\nmisses = 0\ntell_every_s = 30\n\
-                most_callers = 7\nsounds = \"queue\"\n[tenant.limits]\noperators = 3";
+                most_callers = 7\nfollow_queue = false\nlost_phone_s = 900\nsounds = \"queue\"\n[tenant.limits]\noperators = 3";
     let config = with(desk, "[phones]\nrealm = \"pbx.example.org\"").unwrap();
+    assert!(!config.tenants[0].desk.follow_queue);
     let settings = &config.tenants[0].desk.settings;
     assert_eq!((settings.ring.0, settings.wrap_up.0, settings.most_callers), (15_000, 20_000, 7));
+    assert_eq!(settings.lost_phone.0, 900_000);
     let of_sales =
         settings.wrap_up_of.iter().map(|(group, time)| (group.as_str(), time.0)).collect::<Vec<_>>();
     assert_eq!(of_sales, [("Продажи", 45_000)]);
@@ -190,6 +193,7 @@ fn the_desk_and_the_telephones_are_read_and_every_fault_is_told() {
     assert!(config.phones.is_some());
 
     for (desk, rest, sentence) in [
+        ("lost_phone_s = 60", "", "out of range; allowed: a whole number from 300 to 86400"),
         ("ring_s = 4", "", "out of range; allowed: a whole number from 5 to 120"),
         ("wrap_up_of = { x = 1801 }", "", "x is `1801`; allowed: a whole number of seconds from 0 to 1800"),
         ("wrap_up_of = { \" \" = 1 }", "", "a group of operators has a name"),

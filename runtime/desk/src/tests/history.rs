@@ -21,6 +21,8 @@ enum Event {
     Made(usize, BTreeSet<usize>),
     Fired(usize),
     Chose(usize, Status),
+    /// His telephone is there, or gone.
+    Reach(usize, bool),
     Came {
         wants: usize,
         longest_wait: u64,
@@ -48,6 +50,7 @@ fn events() -> impl Strategy<Value = Event> {
         1 => who.clone().prop_map(Event::Fired),
         2 => (who.clone(), prop::sample::select(&Status::ALL[..])).prop_map(|(who, status)| Event::Chose(who, status)),
         6 => who.clone().prop_map(|who| Event::Chose(who, Status::Available)),
+        6 => (who.clone(), any::<bool>()).prop_map(|(who, there)| Event::Reach(who, there)),
         12 => (0..GROUPS.len(), 0u64..90).prop_map(|(wants, longest_wait)| Event::Came { wants, longest_wait }),
         1 => which.clone().prop_map(Event::CameAgain),
         8 => who.clone().prop_map(Event::Answered),
@@ -88,6 +91,18 @@ impl Day {
         // What is due by the clock, before anything that is done is judged.
         let now = self.world.now;
         for one in self.world.people.values_mut() {
+            let is_given_calls = match one.presence.status {
+                Status::Available => true,
+                Status::WrapUp => one.presence.until.is_some(),
+                _ => false,
+            };
+            let is_lost =
+                one.lost.is_some_and(|lost| lost.plus(self.world.settings.lost_phone.into()) <= now);
+            if is_lost && is_given_calls && matches!(one.phone, Phone::Idle { .. }) {
+                let last_talk = one.presence.last_talk;
+                one.presence =
+                    Presence { status: Status::Offline, since: now, until: None, misses: 0, last_talk };
+            }
             if one.presence.until.is_some_and(|until| until <= now) {
                 (one.presence.status, one.presence.since, one.presence.until) =
                     (Status::Available, now, None);
@@ -134,6 +149,7 @@ impl Day {
                     groups: groups.clone(),
                     presence: Presence { since: now, ..Presence::default() },
                     phone: IDLE,
+                    lost: None,
                     fired: false,
                 };
                 let one = world.people.entry(id.clone()).or_insert(new);
@@ -165,6 +181,7 @@ impl Day {
                             last_talk: presence.last_talk,
                         };
                     }
+                    one.lost = one.lost.map(|_| now);
                     if status == Status::Available && matches!(one.phone, Phone::Idle { .. }) {
                         one.phone = IDLE;
                     }
@@ -173,6 +190,19 @@ impl Day {
                     }
                 }
                 self.desk.handle_status(now, &id, status);
+            }
+            Event::Reach(who, there) => {
+                let id = operator(OPERATORS[who]);
+                if let Some(one) = world.people.get_mut(&id)
+                    && one.lost.is_none() != there
+                {
+                    one.lost = (!there).then_some(now);
+                    if there && matches!(one.phone, Phone::Idle { unreached: true, .. }) {
+                        one.phone = IDLE;
+                    }
+                }
+                world.said = Said::LostPhone(id.clone());
+                self.desk.handle_reach(now, &id, there);
             }
             Event::Came { wants, longest_wait } => {
                 let call = call(&format!("c{}", self.calls.len()));
@@ -277,6 +307,11 @@ impl Day {
                 one.presence.since = world.now;
             }
             found.operators.push((operator, stored));
+            // Whoever sets it up knows whose telephone is there, and not since when.
+            one.lost = one.lost.map(|_| world.now);
+            if one.lost.is_some() {
+                found.without_phone.insert(id.clone());
+            }
             match &one.phone {
                 Phone::Talking(call, group) => {
                     found.talks.push(Talk { call: call.clone(), operator: id.clone(), group: group.clone() });
@@ -315,7 +350,7 @@ proptest! {
 
     #[test]
     fn whatever_happens_the_right_one_is_asked_and_everybody_leaves_once(
-        (ring, rest, wrap_up, of_debts) in (1u64..30, 0u64..20, 0u64..30, 0u64..30),
+        (ring, rest, wrap_up, of_debts, lost_phone) in (1u64..30, 0u64..20, 0u64..30, 0u64..30, 1u64..60),
         misses in prop::option::of((1u32..4, prop::sample::select(&Status::ALL[1..]))),
         tell_every in prop::option::of(1u64..40),
         most_callers in 1u32..8,
@@ -327,6 +362,7 @@ proptest! {
             wrap_up_of: [(Group::new("debts").unwrap(), Millis(of_debts * 1_000))].into(),
             rest: Millis(rest * 1_000),
             after_misses: misses.map(|(in_a_row, status)| AfterMisses { in_a_row, status }),
+            lost_phone: Millis(lost_phone * 1_000),
             most_callers,
             tell_every: tell_every.map(|every| Millis(every * 1_000)),
         });

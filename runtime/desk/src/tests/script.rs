@@ -45,7 +45,10 @@ pub(crate) fn step(desk: &mut Desk, now: UnixMillis, line: &str) {
         [name, "wants", whom] => wants(desk, now, name, whom, 60),
         [name, "wants", whom, wait] => wants(desk, now, name, whom, wait.parse().unwrap()),
         [name, "leaves"] => desk.handle_left(now, &call(name)),
-        [name, "hears-nobody"] => desk.handle_no_talk(now, &call(name), Miss::Unreachable),
+        [name, "hears-nobody"] => desk.handle_no_talk(now, &call(name), Miss::NoAnswer),
+        [name, "is-not-reached"] => desk.handle_no_talk(now, &call(name), Miss::Unreachable),
+        [name, "loses-phone"] => desk.handle_reach(now, &operator(name), false),
+        [name, "has-phone"] => desk.handle_reach(now, &operator(name), true),
         [name, "is-free"] => desk.handle_disengaged(now, &call(name)),
         [name, "is-done"] => desk.handle_talk_ended(now, &call(name)),
         [name, "talks-with", whom] => {

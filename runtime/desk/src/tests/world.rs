@@ -9,18 +9,24 @@ use crate::{Action, Caller, Desk, Doing, GivenUp, Group, Miss, Presence, Setting
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Phone {
-    Idle { rested: UnixMillis },
+    /// Until when it rests, and whether it could not be reached.
+    Idle {
+        rested: UnixMillis,
+        unreached: bool,
+    },
     Ringing(AttemptId, UnixMillis),
     Talking(AttemptId, Option<Group>),
 }
 
-pub(super) const IDLE: Phone = Phone::Idle { rested: UnixMillis(i64::MIN) };
+pub(super) const IDLE: Phone = Phone::Idle { rested: UnixMillis(i64::MIN), unreached: false };
 
 #[derive(Debug, Clone)]
 pub(super) struct Person {
     pub(super) groups: BTreeSet<Group>,
     pub(super) presence: Presence,
     pub(super) phone: Phone,
+    /// Since when he has no telephone, or since he was last seen without one.
+    pub(super) lost: Option<UnixMillis>,
     pub(super) fired: bool,
 }
 
@@ -32,6 +38,7 @@ pub(super) enum Said {
     Answered(AttemptId, OperatorId),
     NotTaken(AttemptId, OperatorId, Miss),
     WentAway(OperatorId),
+    LostPhone(OperatorId),
     Left(AttemptId),
     Dialled(OperatorId),
 }
@@ -65,7 +72,8 @@ impl World {
 
     pub(super) fn is_free(&self, one: &Person) -> bool {
         one.presence.status == Status::Available
-            && matches!(one.phone, Phone::Idle { rested } if rested <= self.now)
+            && one.lost.is_none()
+            && matches!(one.phone, Phone::Idle { rested, .. } if rested <= self.now)
     }
 
     pub(super) fn serves(one: &Person, group: Option<&Group>) -> bool {
@@ -114,19 +122,22 @@ impl World {
                 assert_eq!(&his, call);
                 let said = match how {
                     Miss::WentAway => self.said == Said::WentAway(operator.clone()),
+                    Miss::Unreachable if self.said == Said::LostPhone(operator.clone()) => true,
                     Miss::Busy if self.said == Said::Dialled(operator.clone()) => true,
                     how => self.said == Said::NotTaken(call.clone(), operator.clone(), *how),
                 };
                 assert!(said || (*how == Miss::NoAnswer && until <= now), "nobody said {how:?}");
                 *self.tries.entry((call.clone(), operator.clone())).or_default() += 1;
                 let (rest, rule) = (self.settings.rest, self.settings.after_misses);
-                let dialled = matches!(self.said, Said::Dialled(_));
+                let dialled = matches!(self.said, Said::Dialled(_) | Said::LostPhone(_));
                 let one = self.people.get_mut(operator).unwrap();
                 let rests = *how != Miss::WentAway && !dialled;
-                one.phone = if rests { Phone::Idle { rested: now.plus(rest.into()) } } else { IDLE };
+                let unreached = *how == Miss::Unreachable;
+                one.phone =
+                    if rests { Phone::Idle { rested: now.plus(rest.into()), unreached } } else { IDLE };
                 if one.fired {
                     self.people.remove(operator);
-                } else if rests && *how != Miss::Busy {
+                } else if rests && !unreached && *how != Miss::Busy {
                     one.presence.misses += 1;
                     if let Some(rule) = rule
                         && one.presence.misses >= rule.in_a_row
@@ -221,6 +232,7 @@ impl World {
             return;
         }
         one.presence.last_talk = Some(self.now);
+        one.lost = one.lost.map(|_| self.now);
         let of_group = group.and_then(|group| self.settings.wrap_up_of.get(&group).copied());
         let wrap_up = of_group.unwrap_or(self.settings.wrap_up);
         if one.presence.status == Status::Available && wrap_up.0 > 0 {
@@ -262,7 +274,7 @@ impl World {
                 (Doing::Talking { call, .. }, Phone::Talking(his, _)) => call == his,
                 _ => false,
             };
-            assert!(same, "{id}: {seat:?}, {one:?}");
+            assert!(same && seat.is_reachable() == one.lost.is_none(), "{id}: {seat:?}, {one:?}");
             let stored = self.stored.get(id).cloned().unwrap_or_default();
             let unsaved = one.presence.status == Status::Offline && one.presence.last_talk.is_none();
             assert!(one.fired || unsaved || stored == one.presence, "{id}: {stored:?}, {one:?}");

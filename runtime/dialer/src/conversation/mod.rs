@@ -36,7 +36,7 @@ use zvonar_switch::{Call, CallEvent, DialError, IncomingCall, Reservation, Switc
 use crate::caller::{CallReport, Caller, Effects, NotPlaced, Order, Reserved};
 use crate::desks::Desks;
 use crate::grant::{Calls, Grant, Place};
-use crate::operators::CallerView;
+use crate::operators::{CallerView, lead_name};
 use crate::texts::{CallTexts, Post, Whose};
 use answers::Answers;
 use ending::{media_report, since, unanswered, verdict, whole_time};
@@ -132,14 +132,10 @@ pub struct Brief {
     pub number: Option<PhoneNumber>,
 }
 
-/// The fields of a lead that may hold the person's name, in this order.
-const NAME_FIELDS: [&str; 7] = ["name", "имя", "Имя", "фио", "ФИО", "full_name", "fio"];
-
 impl Brief {
     /// The person as operators' telephones show him.
     fn caller(&self) -> CallerView {
-        let name = NAME_FIELDS.iter().find_map(|field| self.fields.get(*field));
-        let name = name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+        let name = lead_name(&self.fields).map(str::to_owned);
         let (project, lead, number) = (self.project.clone(), self.lead.clone(), self.number.clone());
         CallerView { project, lead, number, name, ..CallerView::of(self.attempt.clone()) }
     }
@@ -474,7 +470,10 @@ impl Conversations {
         let card = card.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
         let whole = whole_time(&finished, answered);
         let Finished { answers, heard, handing } = finished;
-        let (sheet, call_back, handed) = handing.map(Handing::finish).unwrap_or_default();
+        let (sheet, call_back, handed) = match handing {
+            Some(handing) => handing.finish().await,
+            None => Default::default(),
+        };
         let (phases, transfers) = sheet.close(whole);
         let result = verdict(result, &heard, handed);
         scene.ended(Sample { fault, without_result: !fault && is_without_result(&result) });

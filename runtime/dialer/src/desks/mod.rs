@@ -12,6 +12,8 @@
 //!   Whoever drops it has left; nobody has to remember to say so.
 //! * Everybody who waits is told an end, once. If a bug stops the desk's task, the end is [`Told::Broken`], and a new task
 //!   goes on: with the operators as they are stored, the talks that go on, and nobody in the queue.
+//! * Who has a telephone is what the exchange says at the moment: the desk hears of each that comes or goes, and of those
+//!   that are there when its task begins. After a start of the host that is nobody, and callers wait.
 //! * Every queue is bounded. Who has something to say to a desk waits until it is heard; what the desk tells a caller on
 //!   the way (his place in the queue) is left out when he does not listen.
 //!
@@ -83,6 +85,8 @@ pub(crate) struct Office {
     people: Mutex<BTreeMap<OperatorId, OperatorRow>>,
     /// The talks that go on: they outlive the task that began them.
     talks: Mutex<BTreeMap<AttemptId, TalkNow>>,
+    /// The call that each operator talked in last.
+    lasts: Mutex<BTreeMap<OperatorId, AttemptId>>,
     /// How many callers of each project wait.
     waiting: Mutex<BTreeMap<ProjectId, u32>>,
     gone: Gone,
@@ -195,6 +199,7 @@ impl<L: Send + 'static> Desks<L> {
                 clock: Arc::clone(&clock),
                 people: Mutex::default(),
                 talks: Mutex::default(),
+                lasts: Mutex::default(),
                 waiting: Mutex::default(),
                 gone: Gone::default(),
                 changing: tokio::sync::Mutex::default(),

@@ -12,6 +12,7 @@ use zvonar_desk::{Action, Desk, Doing, Found, Group, Miss, Operator, Presence, S
 use zvonar_model::{AttemptId, OperatorId, UnixMillis};
 use zvonar_switch::media_io::MediaPlace;
 
+use super::phones::News;
 use super::{Asked, Office, Phones, TalkNow, Told, lock};
 use crate::operators::{CallerView, DeskView, OperatorRow, OperatorView, Waiting as WaitingView, WhatHeDoes};
 use crate::{DialerError, Result};
@@ -81,6 +82,8 @@ type Saved = (OperatorId, Presence, Result<()>);
 pub(super) struct Worker<L> {
     office: Arc<Office>,
     phones: Arc<dyn Phones<L>>,
+    /// Telephones came or went.
+    news: News,
     desk: Desk,
     guests: BTreeMap<AttemptId, Guest<L>>,
     /// Those who were handed on and talk beside the queue, as they are shown.
@@ -110,15 +113,21 @@ impl<L: Send + 'static> Worker<L> {
                 talks.remove(&gone);
             }
         }
+        // Listened for before anybody is looked for: one that comes in between is news.
+        let news = News::of(&*phones);
+        let ids = found.iter().map(|(row, _)| &row.operator.id);
+        let lost = ids.filter(|id| news.is_told() && !phones.is_there(&office.tenant, id));
+        let without_phone = lost.cloned().collect();
         let operators = found.iter().map(|(row, presence)| (row.operator.clone(), presence.clone()));
         let operators: Vec<(Operator, Option<Presence>)> = operators.collect();
         *lock(&office.people) = found.into_iter().map(|(row, _)| (row.operator.id.clone(), row)).collect();
         let talks = lock(&office.talks).values().map(|now| now.talk.clone()).collect();
-        let found = Found { operators, talks, callers: Vec::new() };
+        let found = Found { operators, without_phone, talks, callers: Vec::new() };
         let desk = Desk::restored(office.now(), office.settings.queue.clone(), found);
         Self {
             office,
             phones,
+            news,
             desk,
             guests: BTreeMap::new(),
             handed: BTreeMap::new(),
@@ -154,6 +163,7 @@ impl<L: Send + 'static> Worker<L> {
                 }
                 Some(rung) = self.rings.join_next_with_id(), if !self.rings.is_empty() => self.rung(rung),
                 saved = saved(&mut self.saving) => self.saved(saved),
+                () = self.news.next() => self.look_for_phones(),
                 () = tokio::time::sleep(due.min(LONGEST_SLEEP)) => {
                     let now = self.office.now();
                     self.desk.handle_timeout(now);
@@ -220,6 +230,9 @@ impl<L: Send + 'static> Worker<L> {
 
     /// A talk goes on from now on, whatever becomes of this task.
     fn talks(&self, talk: Talk, caller: CallerView, beside: Option<MediaPlace>) {
+        if !caller.colleague {
+            lock(&self.office.lasts).insert(talk.operator.clone(), caller.attempt.clone());
+        }
         let now = TalkNow { talk, caller, beside, since: self.office.now() };
         lock(&self.office.talks).insert(now.talk.call.clone(), now);
     }
@@ -253,7 +266,8 @@ impl<L: Send + 'static> Worker<L> {
             Ask::NoTalk(call) => {
                 lock(&self.office.talks).remove(&call);
                 self.handed.remove(&call);
-                self.desk.handle_no_talk(now, &call, Miss::Unreachable);
+                // Who sits at a dead headset is not given one caller after the other: this counts like one that rang out.
+                self.desk.handle_no_talk(now, &call, Miss::NoAnswer);
             }
             Ask::Hand { key, operator, caller, beside, done } => {
                 let seat = self.desk.seats().find(|seat| seat.operator.id == operator);
@@ -276,6 +290,7 @@ impl<L: Send + 'static> Worker<L> {
             }
             Ask::Joined { key, caller, beside } => {
                 if let Some(talk) = lock(&self.office.talks).get_mut(&key) {
+                    lock(&self.office.lasts).insert(talk.talk.operator.clone(), caller.attempt.clone());
                     (talk.since, talk.caller, talk.beside) = (now, caller.clone(), beside.clone());
                 }
                 if let Some(handed) = self.handed.get_mut(&key) {
@@ -297,9 +312,14 @@ impl<L: Send + 'static> Worker<L> {
                     Some(row) => {
                         lock(&self.office.people).insert(operator, (*row).clone());
                         self.desk.handle_operator(now, row.operator);
+                        // One who is new has a telephone as far as the desk knows.
+                        if self.news.is_told() {
+                            self.look_for_phones();
+                        }
                     }
                     None => {
                         lock(&self.office.people).remove(&operator);
+                        lock(&self.office.lasts).remove(&operator);
                         self.desk.handle_removed(now, &operator);
                     }
                 }
@@ -310,6 +330,19 @@ impl<L: Send + 'static> Worker<L> {
                 let _ = done.send(self.view());
             }
             Ask::Stop => {}
+        }
+    }
+
+    /// Tells the desk whose telephones came or went.
+    fn look_for_phones(&mut self) {
+        let now = self.office.now();
+        let there = |operator: &OperatorId| self.phones.is_there(&self.office.tenant, operator);
+        let seats = self.desk.seats().map(|seat| (&seat.operator.id, seat.is_reachable()));
+        let others = seats.filter(|(operator, was_there)| there(operator) != *was_there);
+        let others: Vec<_> = others.map(|(operator, was_there)| (operator.clone(), !was_there)).collect();
+        for (operator, is_there) in others {
+            tracing::debug!(%operator, is_there, "an operator's telephone came or went");
+            self.desk.handle_reach(now, &operator, is_there);
         }
     }
 
@@ -479,7 +512,7 @@ impl<L: Send + 'static> Worker<L> {
     }
 
     fn view(&self) -> DeskView {
-        let talks = lock(&self.office.talks);
+        let (talks, lasts) = (lock(&self.office.talks), lock(&self.office.lasts));
         let caller = |call: &AttemptId| {
             let guest = self.guests.get(call).map(|guest| &guest.caller);
             let known = guest.or_else(|| talks.get(call).map(|now| &now.caller));
@@ -504,6 +537,7 @@ impl<L: Send + 'static> Worker<L> {
                 }
             },
             phones: self.phones.registered(&self.office.tenant, &seat.operator.id),
+            last: lasts.get(&seat.operator.id).cloned(),
         });
         let rings = |call: &AttemptId| {
             self.ringing.keys().find(|(of, _)| of == call).map(|(_, operator)| operator.clone())

@@ -81,7 +81,7 @@ impl Row for Verdict {
 }
 
 /// Fields that hold a person's name, as lists have them; the first that is there counts.
-const NAME_FIELDS: [&str; 6] = ["name", "имя", "фио", "fio", "имя клиента", "контакт"];
+const NAME_FIELDS: [&str; 7] = ["name", "имя", "фио", "full_name", "fio", "имя клиента", "контакт"];
 
 /// What a lead is called, for an operator's telephone and his screen: by the fields of its card.
 pub fn lead_name(fields: &BTreeMap<String, String>) -> Option<&str> {

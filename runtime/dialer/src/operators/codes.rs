@@ -8,8 +8,8 @@
 //! | `*74` | «Не в сети» | four |
 //! | `*70` | which one it is | as many as for that one |
 //!
-//! A telephone of an operator's that dials anything else is refused: it takes calls, and places none. Whoever got hold of
-//! its password must not telephone at the tenant's expense.
+//! Besides these, a telephone of an operator's may dial his colleagues, and nothing else: whoever got hold of its password
+//! must not telephone at the tenant's expense.
 
 use std::sync::Arc;
 use std::time::Duration;

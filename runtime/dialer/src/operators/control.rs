@@ -46,6 +46,8 @@ pub struct OperatorView {
     pub doing: WhatHeDoes,
     /// His telephones that are registered now.
     pub phones: Vec<PhoneView>,
+    /// The call of his last talk, in which he is or was, since the host runs.
+    pub last: Option<AttemptId>,
 }
 
 /// What an operator's telephone does.
@@ -171,6 +173,7 @@ impl DeskControl for StoredDesk {
             operator: row.operator.id,
             doing: WhatHeDoes::Idle,
             phones: Vec::new(),
+            last: None,
         });
         Ok(DeskView { operators: operators.collect(), queue: Vec::new() })
     }

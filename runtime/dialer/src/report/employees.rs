@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use zvonar_model::OperatorId;
 
 use super::NOBODY;
-use crate::Result;
 use crate::operators::Verdict;
 use crate::tables::{AttemptStep, Tables};
+use crate::{DialerError, Result};
 
 /// What a tenant's employees are called.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,7 +59,13 @@ impl Tables {
         }
         let named = self.operator_names().await?.into_iter().filter(|(_, name)| name == text);
         // One who is gone is still known by his id.
-        Ok(Whose::Theirs(named.map(|(id, _)| id).chain(OperatorId::new(text)).collect()))
+        let theirs: BTreeSet<OperatorId> = named.map(|(id, _)| id).chain(OperatorId::new(text)).collect();
+        if theirs.is_empty() {
+            return Err(DialerError::BadFilter(format!(
+                "no operator is called «{text}»: give the whole name, the id, or «{NOBODY}»"
+            )));
+        }
+        Ok(Whose::Theirs(theirs))
     }
 
     /// What an employee said came of a call, where one has talked with the caller.

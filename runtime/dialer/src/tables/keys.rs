@@ -19,6 +19,7 @@ use crate::texts::TextId;
 /// | `<tenant>.quota.active` | which projects are active |
 /// | `<tenant>.lease.<project>` | which run of the program dials a project |
 /// | `<tenant>.intent.<attempt>` | an attempt that is under way |
+/// | `<tenant>.waits.<attempt>` | in a call that is under way, somebody wants a person and has none |
 /// | `<tenant>.call.<attempt>` | a finished attempt: its record |
 /// | `<tenant>.charge.<attempt>` | what it costs; also the journal that the balance is folded from |
 /// | `<tenant>.step.<id>` | the journal of what happened to leads: counts and reports are folded from it |
@@ -105,6 +106,14 @@ impl TenantKeys {
 
     pub(crate) fn intent(&self, attempt: &AttemptId) -> Key {
         self.intents().then(attempt.as_str())
+    }
+
+    pub(crate) fn all_waits(&self) -> Key {
+        self.root.then("waits")
+    }
+
+    pub(crate) fn waits(&self, attempt: &AttemptId) -> Key {
+        self.all_waits().then(attempt.as_str())
     }
 
     pub(crate) fn calls(&self) -> Key {

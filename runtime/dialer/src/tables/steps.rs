@@ -264,7 +264,8 @@ impl AttemptStep {
 
     /// The employee who talked with the caller last, or who is responsible for the missed call; `None`: nobody.
     pub fn responsible(&self) -> Option<&OperatorId> {
-        self.transfers.last()?.operator.as_ref()
+        let talked = self.transfers.iter().rev().find(|one| one.connected && one.operator.is_some());
+        talked.or(self.transfers.last())?.operator.as_ref()
     }
 
     /// Whether the caller was to be handed to an employee, and talked with nobody but the robot.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use zvonar_campaign::LeadState;
-use zvonar_dialer::{CallReport, Dialer, Inbound, Order, Settled, Tables};
+use zvonar_campaign::{LeadState, Meaning, RetryClass, RetryRules};
+use zvonar_dialer::{CallReport, DialRules, Dialer, Inbound, NewProject, Order, Settled, Tables};
 use zvonar_model::{Outcome, PhoneNumber, ProjectId, SystemResult, UnixMillis};
 use zvonar_store::SharedStore;
 use zvonar_store::fault::{Fault, FaultStore};
@@ -30,7 +30,8 @@ fn losing(store: SharedStore, seed: u64) -> Dialer {
 async fn with_back(dialer: &Dialer, leads: u32) -> Tables {
     make_list(dialer, leads, 2).await;
     let tables = dialer.tables(&tenant());
-    tables.create_project(new_project(back()), dialer.now()).await.unwrap();
+    let rules = DialRules { retry: RetryRules::default(), ..new_project(back()).rules };
+    tables.create_project(NewProject { rules, ..new_project(back()) }, dialer.now()).await.unwrap();
     tables
 }
 
@@ -99,10 +100,28 @@ async fn who_is_still_to_be_called_there_or_belongs_there_stays_as_he_is() {
     tables.add_leads(&back(), new.collect()).await.unwrap();
     dialer.run(&tenant(), &project(), None, never()).await.unwrap();
     assert_eq!(tables.report(&back()).await.unwrap().totals.new, 2);
-    // Missed by the call-back project itself: its own rules say when he is called again.
+    // Missed by the call-back project itself: he is not reached, and its own rules say how often he is called.
     dialer.run(&tenant(), &back(), None, never()).await.unwrap();
     let totals = tables.report(&back()).await.unwrap().totals;
-    assert_eq!((totals.leads, totals.reached), (2, 2));
+    assert_eq!((totals.leads, totals.unreached, totals.attempts), (2, 2, 4));
+    let tries = tables.lead(&back(), &lead(1)).await.unwrap().unwrap().progress.tries;
+    assert!(tries.iter().all(|one| one.meaning == Meaning::Retried(RetryClass::NoAnswer)), "{tries:?}");
+    // Somebody who is found the second time is reached, and is called no more.
+    let finds = Phone(|order: Order| async move {
+        if order.attempt_number == 1 { lost(back()) } else { answered(9_000) }
+    });
+    let finding = crate::world::dialer(memory(), Arc::new(finds), 3);
+    let tables = with_back(&finding, 0).await;
+    let anna = zvonar_dialer::NewLead {
+        lead: lead(1),
+        numbers: vec![PhoneNumber::parse("+79161234567").unwrap()],
+        fields: [].into(),
+        tags: [].into(),
+    };
+    tables.add_leads(&back(), vec![anna]).await.unwrap();
+    finding.run(&tenant(), &back(), None, never()).await.unwrap();
+    let totals = tables.report(&back()).await.unwrap().totals;
+    assert_eq!((totals.leads, totals.reached, totals.attempts), (1, 1, 2));
 }
 
 /// The process dies at each commit in turn, before and after it is durable; the next run goes on. Whoever stands in the books

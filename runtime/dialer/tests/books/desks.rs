@@ -1,16 +1,19 @@
 //! The desk at work, with a pretend exchange on paused time: who is rung, who is connected, what is left after crashes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 use tokio::time::sleep;
 use zvonar_desk::{Group, Miss, Status};
 use zvonar_dialer::conversation::TimeSheet;
 use zvonar_dialer::desks::{Asked, DeskSettings, Desks, Phones, Place, Told, Waiting, Wanted};
-use zvonar_dialer::operators::{CallerView, DeskControl, OperatorRow, USUAL_OPERATORS, WhatHeDoes};
+use zvonar_dialer::operators::{
+    CallerView, DeskControl, OperatorRow, OperatorView, USUAL_OPERATORS, WhatHeDoes,
+};
 use zvonar_dialer::{Pressure, Tables};
 use zvonar_ledger::{PriceList, rate};
 use zvonar_model::{
@@ -19,6 +22,8 @@ use zvonar_model::{
 use zvonar_store::{MemoryStore, SharedStore};
 
 use crate::world::{project, tenant, wall_clock};
+
+mod phones;
 
 /// What an operator does when his telephone rings.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +58,35 @@ struct Exchange {
     rings: Mutex<BTreeMap<String, u32>>,
     /// Telephones that are off the hook.
     talks: Arc<AtomicU32>,
+    /// Whose telephones are registered; `None`: nobody watches that.
+    roster: Mutex<Option<Roster>>,
+    /// How often somebody was looked for.
+    looks: AtomicU32,
+}
+
+#[derive(Default)]
+struct Roster {
+    there: BTreeSet<String>,
+    changes: watch::Sender<u64>,
+}
+
+impl Exchange {
+    /// One that watches telephones; these are registered.
+    fn with_phones(of: &[&str]) -> Arc<Self> {
+        let roster = Roster { there: of.iter().map(ToString::to_string).collect(), ..Roster::default() };
+        Arc::new(Self { roster: Mutex::new(Some(roster)), ..Self::default() })
+    }
+
+    fn phone(&self, of: &str, is_there: bool) {
+        let mut roster = self.roster.lock().unwrap();
+        let roster = roster.as_mut().unwrap();
+        if is_there {
+            roster.there.insert(of.into())
+        } else {
+            roster.there.remove(of)
+        };
+        roster.changes.send_modify(|changes| *changes += 1);
+    }
 }
 
 struct Bell<'e>(&'e Exchange, String);
@@ -89,6 +123,16 @@ impl Phones<Leg> for Exchange {
             Manner::Panics => panic!("a telephone that breaks"),
         }
     }
+
+    fn changes(&self) -> Option<watch::Receiver<u64>> {
+        self.roster.lock().unwrap().as_ref().map(|roster| roster.changes.subscribe())
+    }
+
+    fn is_there(&self, of: &TenantId, operator: &OperatorId) -> bool {
+        assert_eq!(*of, tenant());
+        self.looks.fetch_add(1, Ordering::SeqCst);
+        self.roster.lock().unwrap().as_ref().expect("it is watched").there.contains(operator.as_str())
+    }
 }
 
 /// A tenant's desk with these operators, all of them there.
@@ -119,9 +163,16 @@ impl Office {
     }
 
     async fn with(operators: &[(&str, Manner)], settings: zvonar_desk::Settings) -> Self {
-        let (store, exchange): (SharedStore, _) =
-            (Arc::new(MemoryStore::new()), Arc::new(Exchange::default()));
-        let office = open(&store, &exchange, settings).await;
+        Self::at(&Arc::new(Exchange::default()), operators, settings).await
+    }
+
+    async fn at(
+        exchange: &Arc<Exchange>,
+        operators: &[(&str, Manner)],
+        settings: zvonar_desk::Settings,
+    ) -> Self {
+        let store: SharedStore = Arc::new(MemoryStore::new());
+        let office = open(&store, exchange, settings).await;
         for (name, manner) in operators {
             exchange.manners.lock().unwrap().insert((*name).into(), *manner);
             let row = OperatorRow::new(id(name), name, UnixMillis(0));
@@ -145,6 +196,10 @@ impl Office {
             beside: None,
         };
         self.desks.wait(&tenant(), wanted).await.unwrap()
+    }
+
+    async fn seen(&self) -> Vec<OperatorView> {
+        self.desks.view(&tenant()).await.unwrap().operators
     }
 
     fn rang(&self) -> Vec<String> {
@@ -494,7 +549,8 @@ async fn a_busy_day_leaves_nobody_without_an_end() {
         ];
         let settings =
             zvonar_desk::Settings { most_callers: 8, wrap_up: Millis(5_000), ..Default::default() };
-        let office = Arc::new(Office::with(&manners, settings).await);
+        let exchange = Exchange::with_phones(&["anna", "boris", "vera", "gleb"]);
+        let office = Arc::new(Office::at(&exchange, &manners, settings).await);
         let mut talks = tokio::task::JoinSet::new();
         for number in 0..60 {
             let (patience, length) = (dice.random_range(0..80), dice.random_range(1..60));
@@ -513,6 +569,9 @@ async fn a_busy_day_leaves_nobody_without_an_end() {
                 }
             });
             sleep(Duration::from_secs(dice.random_range(0..10))).await;
+            if dice.random_range(0..5) == 0 {
+                exchange.phone(manners[number % 4].0, dice.random());
+            }
             if number % 9 == 0 {
                 let status = if number % 2 == 0 { Status::Break } else { Status::Available };
                 office.desks.status(&tenant(), &id("anna"), status).await.unwrap();

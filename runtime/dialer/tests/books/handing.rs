@@ -12,7 +12,7 @@ use zvonar_desk::{Miss, Status};
 use zvonar_dialer::conversation::{Handing, Observed, On, Switchboard};
 use zvonar_dialer::desks::{Asked, DeskSettings, Desks, Phones, TransferRules};
 use zvonar_dialer::operators::{CallerView, DeskControl, OperatorRow, USUAL_OPERATORS, WhatHeDoes};
-use zvonar_dialer::{Tables, WallClock};
+use zvonar_dialer::{Abandoned, Recovered, Tables, TenantKeys, WallClock};
 use zvonar_ledger::PriceList;
 use zvonar_media::amd::MachineSettings;
 use zvonar_media::{Clip, Part, Prompt};
@@ -21,7 +21,8 @@ use zvonar_model::{
     UnixMillis,
 };
 use zvonar_scenario::ports::{Destination, LineError, TransferEnd, TransferOptions};
-use zvonar_store::MemoryStore;
+use zvonar_store::fault::{Fault, FaultStore};
+use zvonar_store::{Cursor, Key, MemoryStore, SharedStore};
 use zvonar_switch::{
     Call, CallEvent, Doorway, IncomingCall, MediaConfig, MediaEvent, Network, Switch, SwitchConfig, Target,
     TrunkConfig, clock,
@@ -82,6 +83,24 @@ fn trunk() -> TrunkId {
     TrunkId::new("line").unwrap()
 }
 
+fn tables(store: &SharedStore) -> Tables {
+    Tables::new(SharedStore::clone(store), Arc::new(PriceList::default()), tenant())
+}
+
+/// What the next run of the program does first.
+async fn recovered(store: &SharedStore) -> zvonar_dialer::Result<Recovered> {
+    // All that waits is long dead then.
+    tables(store).recover(Abandoned::Expired, UnixMillis(i64::MAX)).await
+}
+
+/// Comes back once the store says that somebody waits: it is written beside the call.
+async fn noted(store: &SharedStore) {
+    let (shard, waits) = (TenantKeys::new(&tenant()).shard(), Key::root(tenant().as_str()).then("waits"));
+    while store.scan(shard, &waits, Cursor::start(), 1).await.unwrap().items.is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// Our switch with a caller who talks to the robot, and the far switch with everybody else.
 struct World {
     ours: Switch,
@@ -91,6 +110,7 @@ struct World {
     person: Call,
     /// Whatever is called at the far switch.
     far: mpsc::Receiver<IncomingCall>,
+    store: SharedStore,
     tables: Tables,
     desks: Desks,
     handing: Handing,
@@ -133,7 +153,8 @@ impl World {
                 }
             }
         });
-        let tables = Tables::new(Arc::new(MemoryStore::new()), Arc::new(PriceList::default()), tenant());
+        let store: SharedStore = Arc::new(MemoryStore::new());
+        let tables = tables(&store);
         let settings = DeskSettings {
             transfers: TransferRules { at_once: 1, ..TransferRules::default() },
             ..DeskSettings::default()
@@ -152,7 +173,7 @@ impl World {
         let caller =
             CallerView { number: Some(number.clone()), ..CallerView::of(AttemptId::new("a").unwrap()) };
         let handing = Handing::new(board, tenant(), caller, Some(trunk()), vec![number]);
-        Self { ours, our_door, call, person, far, tables, desks, handing, started }
+        Self { ours, our_door, call, person, far, store, tables, desks, handing, started }
     }
 
     /// Hands the caller over, while the far side does something. Gives what came of it once the robot has hung up.
@@ -179,7 +200,7 @@ impl World {
                 break talk;
             }
         };
-        let (sheet, call_back, result) = self.handing.finish();
+        let (sheet, call_back, result) = self.handing.finish().await;
         let (phases, transfers) = sheet.close(whole.into());
         assert_eq!(phases.robot.0 + phases.wait.0 + phases.talk.0, Millis::from(whole).0);
         // Everybody is free again, at the desk and on the line.
@@ -348,6 +369,64 @@ async fn a_caller_who_leaves_while_it_rings_is_lost_and_called_back_and_the_tele
     assert_eq!(transfer.operator.as_ref().map(OperatorId::as_str), Some("anna"), "she is responsible");
     assert_eq!((transfer.connected, came.phases.talk, came.call_back), (false, Millis(0), Some(back)));
     assert!(came.phases.wait.0 >= 150, "{:?}", came.phases);
+}
+
+/// The program dies while he waits; then the next run, which takes him up, dies at any moment, or loses its store.
+#[tokio::test]
+async fn a_caller_who_waits_when_the_program_dies_is_called_back_once() {
+    let back = ProjectId::new("back").unwrap();
+    for fault in [Fault::CrashBefore, Fault::CrashAfter, Fault::LostBefore, Fault::LostAfter] {
+        for commit in 1.. {
+            let world = World::new(&["anna"]).await;
+            world.tables.create_project(new_project(back.clone()), UnixMillis(0)).await.unwrap();
+            let options = TransferOptions { call_back_project: Some("back".into()), ..options(LONG) };
+            let (store, back) = (world.store.clone(), &back);
+            let (_, commits) = world
+                .hand(operator(), options, async |far, person, _| {
+                    let mut rings = far.recv().await.unwrap();
+                    noted(&store).await;
+                    let faulty = FaultStore::new(store.clone(), [(commit, fault)]);
+                    let shared: SharedStore = faulty.clone();
+                    tokio::select! {
+                        biased;
+                        () = faulty.crashed() => {}
+                        done = recovered(&shared) => assert_eq!(done.unwrap().called_back, 1),
+                    }
+                    let after = recovered(&store).await.unwrap();
+                    assert!(after.called_back <= 1);
+                    let totals = tables(&store).report(back).await.unwrap().totals;
+                    assert_eq!((totals.leads, totals.new), (1, 1), "{fault:?} at {commit}");
+                    assert_eq!(recovered(&store).await.unwrap(), Recovered::default());
+                    person.hang_up().await;
+                    rings.given_up().await;
+                    faulty.commits()
+                })
+                .await;
+            if commits < commit {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_caller_whom_somebody_has_talked_with_is_not_called_back() {
+    let world = World::new(&["anna"]).await;
+    let back = ProjectId::new("back").unwrap();
+    world.tables.create_project(new_project(back.clone()), UnixMillis(0)).await.unwrap();
+    let options = TransferOptions { call_back_project: Some("back".into()), ..options(LONG) };
+    let store = world.store.clone();
+    let (came, ()) = world
+        .hand(operator(), options, async |far, _, _| {
+            let mut anna = takes(far, "anna").await;
+            tokio::time::sleep(TALK).await;
+            anna.hang_up().await;
+            ended(&mut anna).await;
+        })
+        .await;
+    assert_eq!((came.result, came.call_back), (Some(SystemResult::Connected), None));
+    assert_eq!(recovered(&store).await.unwrap(), Recovered::default());
+    assert_eq!(tables(&store).report(&back).await.unwrap().totals.leads, 0);
 }
 
 #[tokio::test]

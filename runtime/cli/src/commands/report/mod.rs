@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
     /// One JSON object a row; without a report's name, an attempt each and then the totals.
     #[arg(long, global = true)]
     json: bool,
-    /// Which report; absent: every attempt of the configuration's projects, with the sums of its ledger lines.
+    /// Which report; absent: every attempt, with the sums of its ledger lines.
     #[command(subcommand)]
     report: Option<asked::Report>,
 }
@@ -37,14 +37,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let rows = super::runtime(1)?.block_on(async {
         let store = host::open_store(&config.node.data)?;
         let mut rows = Vec::new();
-        for project in &config.projects {
-            let tables = Tables::new(store.clone(), prices[&project.tenant].clone(), project.tenant.clone());
-            if tables.project(&project.id).await?.is_some() {
-                rows.extend(tables.report(&project.id).await?.rows);
-            }
-        }
         for tenant in &config.tenants {
             let tables = Tables::new(store.clone(), prices[&tenant.id].clone(), tenant.id.clone());
+            for project in tables.projects().await? {
+                rows.extend(tables.report(&project.project).await?.rows);
+            }
             rows.extend(tables.report_outside_projects().await?);
         }
         host::close_store(store).await?;

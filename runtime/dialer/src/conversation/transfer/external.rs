@@ -47,6 +47,7 @@ impl Handing {
                 Ok(end)
             }
             Rang::Picked { leg, at, .. } => {
+                self.found();
                 self.sheet.talk(on.at(at), part);
                 self.parties.push(number);
                 let (place, operator, external) = (None, None, Some(external));

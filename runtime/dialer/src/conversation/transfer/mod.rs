@@ -12,6 +12,7 @@
 
 mod consultation;
 mod external;
+mod note;
 mod refer;
 mod ringing;
 mod sheet;
@@ -28,7 +29,9 @@ use zvonar_model::{
 use zvonar_scenario::ports::{Destination, LineError, TransferEnd, TransferOptions};
 use zvonar_switch::{Call, CallEvent, MediaEvent, Switch, clock};
 
+use self::note::Note;
 use super::observed::Observed;
+use crate::call_back::Waits;
 use crate::desks::{Desks, ExternalCall, Place, Told, Wanted};
 use crate::operators::CallerView;
 
@@ -69,6 +72,8 @@ pub struct Handing {
     sheet: TimeSheet,
     /// The project that the caller is added to, as nobody talked with him.
     call_back: Option<ProjectId>,
+    /// What is stored of that while the call goes on.
+    note: Note,
     /// What the last transfer means for a call whose scenario says nothing.
     result: Option<SystemResult>,
 }
@@ -189,13 +194,15 @@ impl Handing {
         trunk: Option<TrunkId>,
         parties: Vec<PhoneNumber>,
     ) -> Self {
-        let (sheet, result) = (TimeSheet::default(), None);
-        Self { board, tenant, caller, trunk, parties, hands: 0, sheet, call_back: None, result }
+        let (sheet, note) = (TimeSheet::default(), Note::default());
+        let (hands, call_back, result) = (0, None, None);
+        Self { board, tenant, caller, trunk, parties, hands, sheet, call_back, note, result }
     }
 
     /// What is left once the call is over: its parts, the project that the caller is added to, and what the transfers
     /// mean for a call whose scenario says nothing.
-    pub fn finish(self) -> (TimeSheet, Option<ProjectId>, Option<SystemResult>) {
+    pub async fn finish(self) -> (TimeSheet, Option<ProjectId>, Option<SystemResult>) {
+        self.note.finish().await;
         (self.sheet, self.call_back, self.result)
     }
 
@@ -211,10 +218,11 @@ impl Handing {
         options: &TransferOptions,
     ) -> Result<TransferEnd, LineError> {
         let project = self.call_back_project(options).await?;
+        self.waits(project.as_ref(), &on);
         let first = self.sheet.begin(on.now(), Transfer::default());
         let end = match to {
             Destination::Operator(group) => {
-                self.hand_to_operator(&mut on, first, group.as_deref(), options).await
+                self.hand_to_operator(&mut on, first, group.as_deref(), options, project.as_ref()).await
             }
             Destination::Number(number) => self.hand_to_number(&mut on, first, number, options).await,
         };
@@ -245,12 +253,36 @@ impl Handing {
         }
     }
 
+    /// It is stored that he waits, and is to be called back should the program die.
+    fn waits(&mut self, project: Option<&ProjectId>, on: &On<'_>) {
+        let (Some(project), Ok(handle)) = (project, self.board.desks.of(&self.tenant)) else { return };
+        let (office, caller) = (&handle.office, &self.caller);
+        let since = office.now();
+        let waits = Waits {
+            attempt: caller.attempt.clone(),
+            back_to: project.clone(),
+            whose: caller.project.clone().zip(caller.lead.clone()),
+            number: caller.number.clone(),
+            since,
+            until: since.plus(on.until.saturating_duration_since(clock::now())),
+        };
+        self.note.waits(office.tables.clone(), waits);
+    }
+
+    /// Somebody has picked up for him.
+    fn found(&mut self) {
+        if let Ok(handle) = self.board.desks.of(&self.tenant) {
+            self.note.found(handle.office.tables.clone(), self.caller.attempt.clone());
+        }
+    }
+
     async fn hand_to_operator(
         &mut self,
         on: &mut On<'_>,
         mut part: usize,
         group: Option<&str>,
         options: &TransferOptions,
+        call_back: Option<&ProjectId>,
     ) -> Result<TransferEnd, LineError> {
         let first = part;
         self.sheet.transfer(part).to_operator = true;
@@ -260,17 +292,29 @@ impl Handing {
         };
         let desks = self.board.desks.clone();
         let mut since = None;
+        // How long he was with those whose telephones were picked up in vain: that is no waiting.
+        let mut in_vain = Duration::ZERO;
         on.play_music();
         loop {
-            let now = match desks.of(&self.tenant) {
-                Ok(handle) => handle.office.now(),
+            let (now, ring) = match desks.of(&self.tenant) {
+                Ok(handle) => (handle.office.now(), handle.office.settings.queue.ring),
                 Err(why) => return Ok(self.failed(part, why.to_string())),
+            };
+            let came = *since.get_or_insert(now);
+            // Whoever comes back has time for one more telephone.
+            let longest_wait = match in_vain {
+                Duration::ZERO => options.longest_wait,
+                _ => {
+                    let gone_by = u64::try_from(now.0.saturating_sub(came.0)).unwrap_or(0);
+                    let once_more = Duration::from_millis(gone_by) + Duration::from(ring) * 2;
+                    (options.longest_wait + in_vain).max(once_more)
+                }
             };
             let wanted = Wanted {
                 caller: self.caller.clone(),
                 group: group.clone(),
-                since: Some(*since.get_or_insert(now)),
-                longest_wait: options.longest_wait,
+                since: Some(came),
+                longest_wait,
                 beside: Some(on.call.media().place()),
             };
             let (operator, leg, place) = match self.wait(on, part, wanted).await? {
@@ -282,6 +326,7 @@ impl Handing {
                 }
             };
             let picked_up = clock::now();
+            self.found();
             self.sheet.talk(on.at(picked_up), part);
             self.sheet.transfer(part).operator = Some(operator.clone());
             let (place, operator) = (Some(place), Some(operator));
@@ -291,8 +336,11 @@ impl Handing {
                 Talked::Back { part: again, anew } => {
                     part = again;
                     if anew {
-                        since = None;
+                        (since, in_vain) = (None, Duration::ZERO);
+                    } else {
+                        in_vain += clock::now().saturating_duration_since(picked_up);
                     }
+                    self.waits(call_back, on);
                     on.play_music();
                 }
             }
