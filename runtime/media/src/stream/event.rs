@@ -59,10 +59,13 @@ pub enum StreamEvent {
     KeysSent,
     /// Keys were not sent: too many wait already, or one is no key.
     KeysRefused,
-    /// Nothing came for [`StreamSettings::silent_wire`].
+    /// Nothing came for [`StreamSettings::silent_wire`]. Told once, and once more after a new plan or a bridge if still
+    /// nothing comes.
     SilentWire {
         /// When something came last, or the sound began.
         since: Instant,
+        /// The far end leaves silence out, as it has shown before: nobody may be speaking there.
+        pauses: bool,
     },
     /// Something came again after that.
     WireBack,
