@@ -46,7 +46,7 @@ mod voice;
 mod wire;
 
 pub use bridge::{Handled, Passing};
-pub use event::{PlayEnd, PlayId, StreamEvent};
+pub use event::{Heard, PlayEnd, PlayId, StreamEvent};
 pub use settings::{StreamIds, StreamSettings};
 pub use tap::{NoTap, Tap};
 pub use voice::VoiceEnd;

@@ -49,7 +49,7 @@ use std::time::{Duration, Instant};
 use zvonar_media::amd::{MachineSettings, Verdict};
 use zvonar_media::event::KeyTiming;
 use zvonar_media::utterance::EndedBy;
-use zvonar_media::{MediaPlan, PlayId, Prompt, Report, StreamSettings, VoiceEnd};
+use zvonar_media::{Heard, MediaPlan, PlayId, Prompt, Report, StreamSettings, VoiceEnd};
 
 mod ears;
 mod engine;
@@ -202,8 +202,8 @@ pub enum MediaEvent {
     SilentWire {
         /// When something came last, or the sound began.
         since: Instant,
-        /// The far end leaves silence out, as it has shown before: nobody may be speaking there.
-        pauses: bool,
+        /// What came before.
+        heard: Heard,
     },
     /// RTP comes again after [`MediaEvent::SilentWire`].
     WireBack,

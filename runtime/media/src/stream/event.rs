@@ -24,6 +24,17 @@ pub enum PlayEnd {
     Command,
 }
 
+/// What came from a far end so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// Not a single packet.
+    Nothing,
+    /// Packets without a pause.
+    Sound,
+    /// It leaves silence out: it has sent comfort noise, or paused and gone on. Nobody may be speaking there.
+    Pauses,
+}
+
 /// What a stream has to tell.
 #[derive(Debug)]
 pub enum StreamEvent {
@@ -64,8 +75,8 @@ pub enum StreamEvent {
     SilentWire {
         /// When something came last, or the sound began.
         since: Instant,
-        /// The far end leaves silence out, as it has shown before: nobody may be speaking there.
-        pauses: bool,
+        /// What came before.
+        heard: Heard,
     },
     /// Something came again after that.
     WireBack,

@@ -113,9 +113,14 @@ impl Bench {
                 }
                 StreamEvent::KeysSent => "keys sent".to_owned(),
                 StreamEvent::KeysRefused => "keys refused".to_owned(),
-                StreamEvent::SilentWire { since, pauses } => {
-                    let by_right = if pauses { ", as it may be" } else { "" };
-                    format!("silent since {}{by_right}", since.duration_since(self.start).as_millis())
+                StreamEvent::SilentWire { since, heard } => {
+                    let since = since.duration_since(self.start).as_millis();
+                    let before = match heard {
+                        Heard::Nothing => " and before",
+                        Heard::Sound => "",
+                        Heard::Pauses => ", as it may be",
+                    };
+                    format!("silent since {since}{before}")
                 }
                 StreamEvent::WireBack => "back".to_owned(),
                 StreamEvent::Machine(verdict) => format!("{:?} {:?}", verdict.who, verdict.cause),
@@ -297,7 +302,10 @@ fn silence_is_sent_at_the_start_and_now_and_then() {
     let keepalive = Some(Duration::from_secs(15));
     let mut bench = Bench::started(StreamSettings { keepalive, ..quiet() }, plan());
     bench.ticks(2000);
-    assert_eq!(bench.trace(), "0ms 8@0* | 10000ms silent since 0 | 15000ms 8@120000* | 30000ms 8@240000*");
+    assert_eq!(
+        bench.trace(),
+        "0ms 8@0* | 10000ms silent since 0 and before | 15000ms 8@120000* | 30000ms 8@240000*"
+    );
     assert!(bench.packets.iter().all(|(_, payload)| payload[..] == [0xd5; 160]));
 }
 

@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::StreamEvent;
+use super::{Heard, StreamEvent};
 
 /// A hole of this many samples (200 ms) between two packets that follow each other is a pause: longer than any packet.
 const PAUSE: i32 = 200 * 8;
@@ -24,8 +24,7 @@ pub(super) struct Wire {
     silent_at: Option<Instant>,
     /// That something comes again is to be told.
     told: bool,
-    /// The far end leaves silence out.
-    pauses: bool,
+    heard: Heard,
     /// The number of the latest packet and the timestamp after it, if it was sound.
     latest: Option<(u16, u32)>,
 }
@@ -45,7 +44,7 @@ pub(super) enum Sign {
 
 impl Wire {
     pub(super) fn new(now: Instant, longest: Option<Duration>) -> Self {
-        Self { longest, heard_at: now, silent_at: None, told: false, pauses: false, latest: None }
+        Self { longest, heard_at: now, silent_at: None, told: false, heard: Heard::Nothing, latest: None }
     }
 
     /// The sound begins.
@@ -62,7 +61,7 @@ impl Wire {
 
     /// Another far end, with habits of its own.
     pub(super) fn new_far_end(&mut self) {
-        self.pauses = false;
+        self.heard = Heard::Nothing;
     }
 
     /// Another source begins, with numbers of its own.
@@ -73,6 +72,9 @@ impl Wire {
     /// Something came, though perhaps out of order. Whether it ends a silence that was told.
     pub(super) fn handle(&mut self, now: Instant, hears: bool) -> bool {
         self.heard_at = now;
+        if self.heard == Heard::Nothing {
+            self.heard = Heard::Sound;
+        }
         self.silent_at = self.longest.filter(|_| hears).map(|time| now + time);
         std::mem::take(&mut self.told)
     }
@@ -82,12 +84,15 @@ impl Wire {
         let latest = self.latest.take();
         match sign {
             Sign::Sound { sequence, timestamp, samples } => {
-                self.pauses |= latest.is_some_and(|(last, until)| {
+                let pauses = |(last, until): (u16, u32)| {
                     sequence == last.wrapping_add(1) && timestamp.wrapping_sub(until).cast_signed() >= PAUSE
-                });
+                };
+                if latest.is_some_and(pauses) {
+                    self.heard = Heard::Pauses;
+                }
                 self.latest = Some((sequence, timestamp.wrapping_add(samples)));
             }
-            Sign::Quiet => self.pauses = true,
+            Sign::Quiet => self.heard = Heard::Pauses,
             // It has the time of its beginning, however long it lasts.
             Sign::Key => {}
         }
@@ -98,6 +103,6 @@ impl Wire {
         self.silent_at.filter(|at| now >= *at)?;
         self.silent_at = None;
         self.told = true;
-        Some(StreamEvent::SilentWire { since: self.heard_at, pauses: self.pauses })
+        Some(StreamEvent::SilentWire { since: self.heard_at, heard: self.heard })
     }
 }

@@ -10,7 +10,7 @@ use zvonar_scenario::ports::{LineError, TransferOptions};
 use zvonar_switch::{CallEvent, IncomingCall, ReferRequest, Replaces, clock};
 
 use super::ringing::{Rang, Ringing};
-use super::{Handing, MOST_HANDS, On, Switchboard, With};
+use super::{Handing, MOST_HANDS, On, Pulse, Switchboard, With};
 use crate::operators::{CallerView, operator_of_user};
 
 /// How the call goes on.
@@ -64,7 +64,8 @@ impl Handing {
                 self.sheet.talk(on.at(since), part);
                 part_with(with).await;
                 let Joined { leg, place, operator } = *joined;
-                let next = With { leg, place, operator, _external: None, held: false, part, since };
+                let pulse = Pulse::new(since, leg.is_held(), place.is_some());
+                let next = With { leg, place, operator, _external: None, part, pulse };
                 return Ok(Next::Talk(Box::new(next)));
             }
         };
@@ -87,7 +88,8 @@ impl Handing {
                 if let Some(first) = first {
                     part_with(first).await;
                 }
-                let next = With { leg, place, operator, _external: external, held: false, part, since: at };
+                let pulse = Pulse::new(at, leg.is_held(), place.is_some());
+                let next = With { leg, place, operator, _external: external, part, pulse };
                 Ok(Next::Talk(Box::new(next)))
             }
             Rang::Missed { missed, code, .. } => {
