@@ -45,7 +45,9 @@ use line::{Finished, Speech, Talk};
 pub use observed::Observed;
 pub use prompts::Clips;
 pub use scene::{Scene, load_clips};
-pub use transfer::{Consultations, Handing, LONGEST_CONSULTATION, MOST_HANDS, On, Switchboard, TimeSheet};
+pub use transfer::{
+    Consultations, Handing, LONGEST_CONSULTATION, MOST_HANDS, On, Pulse, Switchboard, TimeSheet,
+};
 
 /// How long a fallback prompt may take.
 const FALLBACK_LONGEST: Duration = Duration::from_secs(30);

@@ -45,7 +45,7 @@ use crate::{DialerError, Pressure, Result, Tables, WallClock};
 pub use externals::ExternalCall;
 pub(crate) use externals::Externals;
 pub use phones::{Asked, Exchange, Phones};
-pub use settings::{DeskSettings, Sounds, TransferRules};
+pub use settings::{DeskSettings, SilenceRules, Sounds, TransferRules};
 pub use waiting::{Place, Told, Waiting};
 use worker::{Ask, Guest, Worker};
 

@@ -11,7 +11,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, sleep, timeout};
 use zvonar_desk::{Miss, Status};
 use zvonar_dialer::conversation::{Handing, LONGEST_CONSULTATION, Observed, On, Switchboard};
-use zvonar_dialer::desks::{Asked, DeskSettings, Desks, Exchange, Phones, Wanted};
+use zvonar_dialer::desks::{
+    Asked, DeskSettings, Desks, Exchange, Phones, SilenceRules, TransferRules, Wanted,
+};
 use zvonar_dialer::operators::{CallerView, DeskControl, OperatorRow, USUAL_OPERATORS, WhatHeDoes};
 use zvonar_dialer::{Tables, WallClock};
 use zvonar_ledger::PriceList;
@@ -259,7 +261,9 @@ impl House {
         let tables = Tables::new(Arc::new(MemoryStore::new()), Arc::new(PriceList::default()), tenant());
         let exchange = Astray { phones: Exchange(switch.clone()), whose: plan.astray.map(id) };
         let now: WallClock = Arc::new(clock::wall);
-        let settings = DeskSettings::default();
+        let silence = SilenceRules { short: plan.silent_wire, ..SilenceRules::default() };
+        let transfers = TransferRules { silence, ..TransferRules::default() };
+        let settings = DeskSettings { transfers, ..DeskSettings::default() };
         let desks = Desks::open([(tables.clone(), settings)], Arc::new(exchange), now).await.unwrap();
         let mut phones = BTreeMap::new();
         for name in operators {
@@ -314,7 +318,7 @@ impl House {
         let cast = Cast { person, talk, phones, desks };
         let both = async { tokio::join!(handed, others(cast)) };
         let (end, ()) = timeout(LONG, both).await.expect("it comes to an end");
-        let (sheet, ..) = self.handing.finish();
+        let (sheet, ..) = self.handing.finish().await;
         let whole = self.started.elapsed();
         let (phases, transfers) = sheet.close(whole.into());
         assert_eq!(phases.robot.0 + phases.wait.0 + phases.talk.0, Millis::from(whole).0);

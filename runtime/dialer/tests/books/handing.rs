@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 use zvonar_call::Ended;
 use zvonar_desk::{Miss, Status};
 use zvonar_dialer::conversation::{Handing, Observed, On, Switchboard};
-use zvonar_dialer::desks::{Asked, DeskSettings, Desks, Phones, TransferRules};
-use zvonar_dialer::operators::{CallerView, DeskControl, OperatorRow, USUAL_OPERATORS, WhatHeDoes};
+use zvonar_dialer::desks::{Asked, DeskSettings, Desks, Exchange, Phones, SilenceRules, TransferRules};
+use zvonar_dialer::operators::{CallerView, DeskControl, OperatorRow, USUAL_OPERATORS, WhatHeDoes, sip_user};
 use zvonar_dialer::{Abandoned, Recovered, Tables, TenantKeys, WallClock};
 use zvonar_ledger::PriceList;
 use zvonar_media::amd::MachineSettings;
@@ -24,11 +24,13 @@ use zvonar_scenario::ports::{Destination, LineError, TransferEnd, TransferOption
 use zvonar_store::fault::{Fault, FaultStore};
 use zvonar_store::{Cursor, Key, MemoryStore, SharedStore};
 use zvonar_switch::{
-    Call, CallEvent, Doorway, IncomingCall, MediaConfig, MediaEvent, Network, Switch, SwitchConfig, Target,
-    TrunkConfig, clock,
+    Call, CallEvent, Doorway, IncomingCall, MediaConfig, MediaEvent, Network, PhoneAccount, PhoneBook,
+    PhoneSecret, Switch, SwitchConfig, Target, TrunkConfig, clock,
 };
 
 use crate::world::{new_project, tenant};
+
+mod silence;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// More than any of these calls takes.
@@ -50,7 +52,10 @@ fn config(trunks: Vec<TrunkConfig>) -> SwitchConfig {
     }
 }
 
-/// Telephones at the other switch: operators', by their names.
+/// Of telephones that are registered here.
+const PASSWORD: &str = "right";
+
+/// Operators' telephones: those that are registered here, and by their names those at the other switch.
 struct Wires {
     switch: Switch,
     address: SocketAddr,
@@ -59,6 +64,9 @@ struct Wires {
 #[async_trait]
 impl Phones<Call> for Wires {
     async fn ring(&self, asked: Asked) -> Result<Call, Miss> {
+        if !self.switch.contacts(&sip_user(&asked.tenant, &asked.operator)).is_empty() {
+            return Exchange(self.switch.clone()).ring(asked).await;
+        }
         let beside = asked.beside.expect("real callers have a place");
         let line = self.switch.reserve_beside(&trunk(), &beside).await.map_err(|_| Miss::Unreachable)?;
         let target = Target::Uri(format!("sip:{}@{}", asked.operator, self.address));
@@ -128,7 +136,15 @@ struct Came {
 
 impl World {
     async fn new(operators: &[&str]) -> Self {
-        let (theirs, mut door) = Switch::start(config(Vec::new())).await.unwrap();
+        Self::with(operators, SilenceRules::default(), Duration::from_secs(10)).await
+    }
+
+    /// `silent_wire`: after how long silence is told.
+    async fn with(operators: &[&str], silence: SilenceRules, silent_wire: Duration) -> Self {
+        let mut far = config(Vec::new());
+        // They say what a test has them say, and nothing else.
+        far.media.stream.keepalive = None;
+        let (theirs, mut door) = Switch::start(far).await.unwrap();
         let address = theirs.local_addr();
         let trunks = vec![TrunkConfig {
             id: trunk(),
@@ -138,7 +154,15 @@ impl World {
             caller: "+74950000000".into(),
             login: None,
         }];
-        let (ours, our_door) = Switch::start(config(trunks)).await.unwrap();
+        let book = PhoneBook::new("zvonar");
+        for name in operators {
+            let user = sip_user(&tenant(), &OperatorId::new(name).unwrap());
+            book.set(PhoneAccount { secret: PhoneSecret::of(&user, "zvonar", PASSWORD), user });
+        }
+        let mut house = config(trunks);
+        house.phones = Some(Arc::new(book));
+        house.media.stream.silent_wire = Some(silent_wire);
+        let (ours, our_door) = Switch::start(house).await.unwrap();
         let line = ours.reserve(&trunk()).await.unwrap();
         let target = Target::Uri(format!("sip:person@{address}"));
         let mut call = ours.place(line, target, LONG).await.unwrap();
@@ -156,7 +180,7 @@ impl World {
         let store: SharedStore = Arc::new(MemoryStore::new());
         let tables = tables(&store);
         let settings = DeskSettings {
-            transfers: TransferRules { at_once: 1, ..TransferRules::default() },
+            transfers: TransferRules { at_once: 1, silence, ..TransferRules::default() },
             ..DeskSettings::default()
         };
         let now: WallClock = Arc::new(clock::wall);

@@ -4,7 +4,7 @@
 //! # What always holds
 //!
 //! * Both are engaged as long as it lasts, from the first ring on: the queue rings neither.
-//! * It is over when one of them hangs up, when a telephone that does not hold the other falls silent, and after
+//! * It is over when one of them hangs up, when a telephone counts as gone by its [`Pulse`], and after
 //!   [`LONGEST_CONSULTATION`] in any case. Telephones that vanish leave nothing behind.
 //! * It is given to a caller only if the two can be joined. Otherwise it goes on.
 
@@ -17,10 +17,10 @@ use tokio::time::sleep;
 use zvonar_desk::Miss;
 use zvonar_model::{AttemptId, OperatorId, TenantId};
 use zvonar_switch::media_io::MediaPlace;
-use zvonar_switch::{Call, CallEvent, IncomingCall, MediaEvent, Replaces, clock};
+use zvonar_switch::{Call, CallEvent, IncomingCall, Replaces, clock};
 
-use super::Switchboard;
-use crate::desks::Place;
+use super::{Pulse, Switchboard, moment};
+use crate::desks::{Place, SilenceRules};
 use crate::operators::{CallerView, operator_of_user};
 
 /// The longest talk between operators: as long as a call is by default.
@@ -137,12 +137,22 @@ impl Switchboard {
         // Before it is answered: whoever hears the answer may name it at once.
         let entry = self.consultations.enter(tenant.clone(), incoming.about.call_id.clone());
         let Ok(call) = incoming.answer_beside(&leg.media().place()).await else { return };
-        talk(entry, call, Joined { leg, place, operator }, engaged).await;
+        let rules = match self.desks.of(tenant) {
+            Ok(handle) => handle.office.settings.transfers.silence,
+            Err(_) => SilenceRules::default(),
+        };
+        talk(entry, call, Joined { leg, place, operator }, engaged, rules).await;
     }
 }
 
 /// Lets the two talk. `engaged`: the place of the one who called.
-async fn talk(mut entry: Entry<'_>, mut call: Call, far: Joined, engaged: Place<Call>) {
+async fn talk(
+    mut entry: Entry<'_>,
+    mut call: Call,
+    far: Joined,
+    engaged: Place<Call>,
+    rules: SilenceRules,
+) {
     let Joined { mut leg, place, operator } = far;
     if let Err(why) = call.bridge(&leg) {
         tracing::error!(%why, "two operators cannot hear each other: both are hung up");
@@ -152,15 +162,28 @@ async fn talk(mut entry: Entry<'_>, mut call: Call, far: Joined, engaged: Place<
     let mut longest = std::pin::pin!(sleep(LONGEST_CONSULTATION));
     // How both ends name the call is known once it is up.
     let mut is_up = false;
+    let began = clock::now();
+    let mut pulses = [&call, &leg].map(|one| Pulse::new(began, one.is_held(), true));
     let wanted = loop {
+        let gone = pulses.iter().filter_map(|pulse| pulse.poll_timeout(&rules)).min();
         tokio::select! {
             event = call.next() => {
                 is_up |= matches!(event, CallEvent::Answered { .. });
+                pulses[0].handle(clock::now(), &event);
                 if is_end(&call, event).await {
                     break None;
                 }
             }
-            event = leg.next() => if is_end(&leg, event).await { break None },
+            event = leg.next() => {
+                pulses[1].handle(clock::now(), &event);
+                if is_end(&leg, event).await {
+                    break None;
+                }
+            }
+            () = moment(gone) => {
+                tracing::warn!(%operator, "a telephone of a talk between operators is gone: both are hung up");
+                break None;
+            }
             Some(take) = entry.takes.recv(), if is_up => {
                 if !call.matches(&take.replaces) {
                     continue;
@@ -198,8 +221,6 @@ async fn talk(mut entry: Entry<'_>, mut call: Call, far: Joined, engaged: Place<
 async fn is_end(call: &Call, event: CallEvent) -> bool {
     match event {
         CallEvent::Ended { .. } => true,
-        // One that holds the other sends nothing, perhaps.
-        CallEvent::Media(MediaEvent::SilentWire { .. }) => !call.is_held(),
         CallEvent::Refer(_) => {
             // What is handed on is the talk with the caller, never this one.
             call.answer_refer(false).await;

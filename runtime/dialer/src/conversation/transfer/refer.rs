@@ -8,7 +8,7 @@ use zvonar_switch::{ReferRequest, clock};
 
 use super::consultation::Joined;
 use super::ringing::{Rang, Ringing};
-use super::{Handing, MOST_HANDS, On, With};
+use super::{Handing, MOST_HANDS, On, Pulse, With};
 
 /// How the call goes on.
 pub(super) enum Next {
@@ -52,8 +52,8 @@ impl Handing {
                 self.sheet.talk(on.at(since), part);
                 place.joined(self.caller.clone(), Some(on.call.media().place())).await;
                 part_with(with).await;
-                let (place, held) = (Some(place), leg.is_held());
-                let next = With { leg, place, operator, _external: None, held, part, since };
+                let (place, pulse) = (Some(place), Pulse::new(since, leg.is_held(), true));
+                let next = With { leg, place, operator, _external: None, part, pulse };
                 return Ok(Next::Talk(Box::new(next)));
             }
         };
@@ -84,7 +84,8 @@ impl Handing {
                 if let Some(first) = first {
                     part_with(first).await;
                 }
-                let next = With { leg, place, operator, _external: external, held: false, part, since: at };
+                let pulse = Pulse::new(at, leg.is_held(), place.is_some());
+                let next = With { leg, place, operator, _external: external, part, pulse };
                 Ok(Next::Talk(Box::new(next)))
             }
             Rang::Missed { missed, code, .. } => {

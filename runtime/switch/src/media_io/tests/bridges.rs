@@ -332,7 +332,7 @@ async fn a_telephone_that_falls_silent_is_told_and_so_is_its_return() {
     port.start(phone.plan());
     let began = clock::now();
     let since = until(&mut events, |event| match event {
-        MediaEvent::SilentWire { since } => Some(since),
+        MediaEvent::SilentWire { since, .. } => Some(since),
         _ => None,
     })
     .await;
