@@ -236,7 +236,9 @@ async fn find(office: &Office, operator: &OperatorId, wanted: Option<&str>) -> R
     let view = office.staff.view().await?;
     let his = view.operators.iter().find(|one| one.operator == *operator);
     let doing = his.map(|one| &one.doing).unwrap_or(&WhatHeDoes::Idle);
-    let now = doing.caller().map(|caller| Known::at_desk(caller, doing));
+    // A talk with a colleague is no attempt: there is nothing to show of it, and nothing to note.
+    let caller = doing.caller().filter(|caller| !caller.colleague);
+    let now = caller.map(|caller| Known::at_desk(caller, doing));
     let Some(wanted) = wanted else {
         let Some(known) = now else { return Ok(Known { state: "none", ..Known::default() }) };
         let handed = match &known.attempt {

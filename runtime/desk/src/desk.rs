@@ -265,6 +265,20 @@ impl Desk {
         self.settle(now);
     }
 
+    /// Whoever was engaged with no caller ([`Desk::handle_talking`]: he has called a colleague, say) is free again. There
+    /// is nothing to write down, and callers wait no longer for it.
+    pub fn handle_disengaged(&mut self, now: UnixMillis, call: &AttemptId) {
+        let now = self.at(now);
+        if let Some(operator) = self.talks.remove(call) {
+            if self.seats.get(&operator).is_some_and(|seat| seat.leaving) {
+                self.seats.remove(&operator);
+            } else {
+                self.idle(&operator, Doing::IDLE);
+            }
+        }
+        self.settle(now);
+    }
+
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: UnixMillis) {
         self.settle(now);

@@ -36,7 +36,7 @@ pub use clip::{Clip, ClipError, Part, Prompt};
 pub use codec::Codec;
 pub use plan::MediaPlan;
 pub use report::Report;
-pub use stream::{PlayEnd, PlayId, Stream, StreamEvent, StreamIds, StreamSettings, VoiceEnd};
+pub use stream::{Heard, PlayEnd, PlayId, Stream, StreamEvent, StreamIds, StreamSettings, VoiceEnd};
 
 /// Samples in a frame of 20 ms, which are also its bytes in G.711.
 pub const FRAME: usize = 160;

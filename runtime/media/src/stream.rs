@@ -43,9 +43,10 @@ mod settings;
 mod source;
 mod tap;
 mod voice;
+mod wire;
 
 pub use bridge::{Handled, Passing};
-pub use event::{PlayEnd, PlayId, StreamEvent};
+pub use event::{Heard, PlayEnd, PlayId, StreamEvent};
 pub use settings::{StreamIds, StreamSettings};
 pub use tap::{NoTap, Tap};
 pub use voice::VoiceEnd;
@@ -54,6 +55,7 @@ use bridge::{Bridge, Kind};
 use event::Events;
 use source::{Source, Verdict};
 use voice::Voice;
+use wire::{Sign, Wire};
 
 /// Comfort noise (RFC 3389), static payload type 13: some far ends send it without having offered it.
 const COMFORT_NOISE: u8 = 13;
@@ -137,16 +139,6 @@ struct CallRecording {
     passed: Option<(u32, u64)>,
 }
 
-/// Whether anything comes from the far end.
-#[derive(Debug, Clone, Copy)]
-struct Wire {
-    /// When something came last, or was to come from.
-    heard_at: Instant,
-    /// When it counts as silent; `None`: told already, or nothing is to come.
-    silent_at: Option<Instant>,
-    told: bool,
-}
-
 impl Stream {
     /// A stream that neither sends nor hears yet.
     pub fn new(now: Instant, settings: StreamSettings, ids: StreamIds) -> Self {
@@ -167,7 +159,7 @@ impl Stream {
             buffer: ReorderBuffer::new(Codec::Pcma, delay),
             listen_at: None,
             last_heard: None,
-            wire: Wire { heard_at: now, silent_at: None, told: false },
+            wire: Wire::new(now, settings.silent_wire),
             ids,
             epoch: now,
             sent_until: None,
@@ -191,6 +183,7 @@ impl Stream {
         let first = self.plan.is_none();
         if self.plan.as_ref().is_none_or(|before| before.remote != plan.remote) {
             self.source.open(plan.remote, now + self.settings.latch_window);
+            self.wire.new_far_end();
         } else {
             self.source.free_ssrc();
         }
@@ -199,7 +192,10 @@ impl Stream {
         }
         self.detector = plan.event_receive.is_none().then(|| self.detector.take().unwrap_or_default());
         self.plan = Some(plan);
-        self.watch_wire(now);
+        if first {
+            self.wire.begin(now);
+        }
+        self.wire.watch(now, self.hears());
         self.listen(now);
         if first && (self.playing.is_some() || self.keys_out.is_busy()) {
             self.hurry = true;
@@ -312,6 +308,7 @@ impl Stream {
                 self.jitter.new_source();
                 self.keys_in.reset();
                 self.buffer.reset(plan.codec);
+                self.wire.new_source();
             }
         }
         match self.tracker.handle(header.sequence) {
@@ -323,10 +320,9 @@ impl Stream {
             self.events.push(StreamEvent::FirstPacketHeard { at: now });
         }
         self.last_heard = Some(now);
-        if std::mem::take(&mut self.wire.told) {
+        if self.wire.handle(now, plan.receive) {
             self.events.push(StreamEvent::WireBack);
         }
-        self.watch_wire(now);
         let kind = if is_event {
             let pressed = self.keys_in.handle(now, header.marker, header.timestamp, payload);
             if let Some(digit) = pressed {
@@ -347,6 +343,13 @@ impl Stream {
         let Header { marker, sequence, timestamp, .. } = header;
         let fresh = matches!(verdict, Verdict::New);
         let overtaken = self.tracker.latest() != Some(sequence);
+        if !overtaken {
+            self.wire.notice(match kind {
+                Kind::Sound(_) => Sign::Sound { sequence, timestamp, samples: range.len() as u32 },
+                Kind::Quiet => Sign::Quiet,
+                Kind::Key { .. } => Sign::Key,
+            });
+        }
         Some(Handled::Pass(Passing { kind, fresh, overtaken, marker, sequence, timestamp, payload: range }))
     }
 
@@ -409,18 +412,14 @@ impl Stream {
         }
     }
 
-    /// Something came, or is to come from now on.
-    fn watch_wire(&mut self, now: Instant) {
-        let hears = self.plan.as_ref().is_some_and(|plan| plan.receive) && !self.wire.told;
-        self.wire.heard_at = now;
-        self.wire.silent_at = self.settings.silent_wire.filter(|_| hears).map(|time| now + time);
+    /// Whether the far end is to send anything.
+    fn hears(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| plan.receive)
     }
 
     fn watch_silence(&mut self, now: Instant) {
-        if self.wire.silent_at.is_some_and(|at| now >= at) {
-            self.wire.silent_at = None;
-            self.wire.told = true;
-            self.events.push(StreamEvent::SilentWire { since: self.wire.heard_at });
+        if let Some(silent) = self.wire.tick(now) {
+            self.events.push(silent);
         }
     }
 

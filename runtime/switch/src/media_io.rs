@@ -49,7 +49,7 @@ use std::time::{Duration, Instant};
 use zvonar_media::amd::{MachineSettings, Verdict};
 use zvonar_media::event::KeyTiming;
 use zvonar_media::utterance::EndedBy;
-use zvonar_media::{MediaPlan, PlayId, Prompt, Report, StreamSettings, VoiceEnd};
+use zvonar_media::{Heard, MediaPlan, PlayId, Prompt, Report, StreamSettings, VoiceEnd};
 
 mod ears;
 mod engine;
@@ -196,11 +196,14 @@ pub enum MediaEvent {
     /// Keys of `send_keys` were not sent: too many wait already.
     KeysRefused,
     /// No RTP came for [`StreamSettings::silent_wire`], though it should: a telephone that answered and fell silent, or a
-    /// network that broke. Told once, and not while the far end has us on hold. A far end that suppresses silence is
-    /// silent too: this alone is no reason to hang up.
+    /// network that broke. Told once, and once more if still nothing comes after the sound was agreed anew or bridged.
+    /// Not while the far end says that it sends nothing; one that holds us and does not say so is told. A far end that
+    /// suppresses silence is silent too: this alone is no reason to hang up.
     SilentWire {
         /// When something came last, or the sound began.
         since: Instant,
+        /// What came before.
+        heard: Heard,
     },
     /// RTP comes again after [`MediaEvent::SilentWire`].
     WireBack,

@@ -246,6 +246,15 @@ async fn the_card_has_the_script_the_person_and_the_results_and_takes_one_of_the
     let early = a.json("/v1/operators/petr/card/result", r#"{"result_name":"Отказ"}"#).await;
     assert!(early.status == 422 && early.text.contains("talks with nobody"), "{early:?}");
 
+    // Nor of a talk with a colleague.
+    let colleague = CallerView { colleague: true, ..caller("asks", "+79161234567") };
+    host.going_on.does("petr", WhatHeDoes::Talks { caller: colleague, since: NOW });
+    let card = a.get("/v1/operators/petr/card").await.good();
+    assert_eq!((&card["state"], &card["call"]), (&json!("none"), &Value::Null));
+    let early = a.json("/v1/operators/petr/card/result", r#"{"result_name":"Отказ"}"#).await;
+    assert!(early.status == 422 && early.text.contains("talks with nobody"), "{early:?}");
+    host.going_on.does("petr", WhatHeDoes::Idle);
+
     // She chose nothing, so it is the scenario's that the caller has talked with.
     let at_desk = CallerView {
         project: ProjectId::new("spring").ok(),

@@ -52,6 +52,37 @@ fn a_telephone_that_is_picked_up_and_stays_silent_counts_as_one_that_was_not_tak
 }
 
 #[test]
+fn whoever_called_a_colleague_is_not_rung_meanwhile_and_takes_the_next_caller_at_once() {
+    let day = [
+        (0, "operator olga sales"),
+        (0, "olga available"),
+        // In the middle of a ring, too: the caller goes on waiting.
+        (1, "a wants sales"),
+        (2, "olga talks-with ivan"),
+        (3, "b wants sales"),
+        (30, "ivan is-free"),
+        (31, "olga takes a"),
+        (35, "a is-done"),
+    ];
+    check(
+        &day,
+        "1s ring olga for a | 2s silence olga for a | 2s olga missed a Busy | 30s ring olga for a | 31s connect a olga | \
+         35s ring olga for b",
+    );
+    let wrap_up = Settings { wrap_up: Millis(20_000), ..settings() };
+    let olga = stored(wrap_up.clone(), &day[..6], "olga");
+    assert_eq!((olga.status, olga.last_talk, olga.misses), (Status::Available, None, 0), "that was no caller");
+    let olga = stored(wrap_up, &day, "olga");
+    assert_eq!((olga.status, olga.last_talk), (Status::WrapUp, Some(at(35))));
+    // Removed meanwhile, she is gone with its end.
+    let mut desk = Desk::new(settings());
+    play(&mut desk, &day[..4], 0);
+    step(&mut desk, at(5), "fire olga");
+    step(&mut desk, at(6), "ivan is-free");
+    assert_eq!(desk.seats().count(), 0);
+}
+
+#[test]
 fn nobody_free_means_waiting_until_somebody_is_and_who_came_first_comes_first() {
     check(
         &[

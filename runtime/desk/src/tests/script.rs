@@ -50,6 +50,7 @@ pub(crate) fn step(desk: &mut Desk, now: UnixMillis, line: &str) {
         [name, "loses-phone"] => desk.handle_reach(now, [(operator(name), false)]),
         [name, "has-phone"] => desk.handle_reach(now, [(operator(name), true)]),
         ["back", names] => desk.handle_reach(now, names.split(',').map(|name| (operator(name), true))),
+        [name, "is-free"] => desk.handle_disengaged(now, &call(name)),
         [name, "is-done"] => desk.handle_talk_ended(now, &call(name)),
         [name, "talks-with", whom] => {
             desk.handle_talking(now, Talk { call: call(whom), operator: operator(name), group: None });

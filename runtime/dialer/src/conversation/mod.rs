@@ -45,7 +45,9 @@ use line::{Finished, Speech, Talk};
 pub use observed::Observed;
 pub use prompts::Clips;
 pub use scene::{Scene, load_clips};
-pub use transfer::{Consultations, Handing, MOST_HANDS, On, Switchboard, TimeSheet};
+pub use transfer::{
+    Consultations, Handing, LONGEST_CONSULTATION, MOST_HANDS, On, Pulse, Switchboard, TimeSheet,
+};
 
 /// How long a fallback prompt may take.
 const FALLBACK_LONGEST: Duration = Duration::from_secs(30);
@@ -137,7 +139,7 @@ impl Brief {
     fn caller(&self) -> CallerView {
         let name = lead_name(&self.fields).map(str::to_owned);
         let (project, lead, number) = (self.project.clone(), self.lead.clone(), self.number.clone());
-        CallerView { attempt: self.attempt.clone(), project, lead, number, name }
+        CallerView { project, lead, number, name, ..CallerView::of(self.attempt.clone()) }
     }
 
     fn of(order: &Order) -> Self {

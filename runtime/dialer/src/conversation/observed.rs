@@ -19,17 +19,20 @@ pub struct Observed {
     pub machine: Option<Verdict>,
     /// How the call ended, once it has.
     pub over: Option<Ended>,
+    /// Somebody to whom the call was handed has picked up.
+    pub taken: bool,
 }
 
 impl Observed {
     /// Keeps what the record wants to know. `true`: a machine is at the far end, so the call shall be dropped at once, as
-    /// it costs by the second.
+    /// it costs by the second. Once somebody has picked up for the far end, he hears himself who is there, and a verdict
+    /// counts no more.
     #[must_use]
     pub fn notice(&mut self, event: &CallEvent) -> bool {
         match event {
             CallEvent::Key { digit, .. } if self.keys.len() < KEYS_KEPT => self.keys.push(*digit),
             CallEvent::Media(event) if left_sound(event) => self.played = true,
-            CallEvent::Media(MediaEvent::Machine(verdict)) if verdict.who == Who::Machine => {
+            CallEvent::Media(MediaEvent::Machine(verdict)) if verdict.who == Who::Machine && !self.taken => {
                 self.machine = Some(*verdict);
                 return true;
             }

@@ -45,7 +45,7 @@ use crate::{DialerError, Pressure, Result, Tables, WallClock};
 pub use externals::ExternalCall;
 pub(crate) use externals::Externals;
 pub use phones::{Asked, Exchange, Phones};
-pub use settings::{DeskSettings, Sounds, TransferRules};
+pub use settings::{DeskSettings, SilenceRules, Sounds, TransferRules};
 pub use waiting::{Place, Told, Waiting};
 use worker::{Ask, Guest, Worker};
 
@@ -100,6 +100,8 @@ struct TalkNow {
     caller: CallerView,
     /// Where the caller's sound is.
     beside: Option<MediaPlace>,
+    /// Since when he talks with this one.
+    since: UnixMillis,
 }
 
 /// Those who have left the desk. Each place is in it once at most, so it is no longer than the desk has callers.
@@ -276,6 +278,27 @@ impl<L: Send + 'static> Desks<L> {
             }
             Err(_) => Err(Miss::Unreachable),
         }
+    }
+
+    /// An operator calls a colleague himself: the queue leaves him alone as long as the place is held, from the end of a
+    /// talk on that he has already. `caller`: whom he talks with, as it is shown. `key` is the name of this talk, which no
+    /// other has.
+    ///
+    /// # Errors
+    /// [`DeskFault`].
+    pub async fn engage(
+        &self,
+        tenant: &TenantId,
+        key: AttemptId,
+        operator: OperatorId,
+        caller: CallerView,
+    ) -> std::result::Result<Place<L>, DeskFault> {
+        let handle = self.of(tenant)?;
+        let place = Place::new(handle.clone(), key.clone());
+        let (done, told) = oneshot::channel();
+        handle.ask(Ask::Engage { key, operator, caller, done }).await?;
+        told.await.map_err(|_| DeskFault::Closed)?;
+        Ok(place)
     }
 
     /// Whom a telephone means: by extension, by id, or by the name that his telephone registers with.

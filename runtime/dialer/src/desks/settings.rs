@@ -34,9 +34,36 @@ pub struct TransferRules {
     pub at_once: u32,
     /// Calls to external numbers begun in any hour.
     pub per_hour: u32,
+    /// How long the telephone of the other side may say nothing.
+    pub silence: SilenceRules,
+}
+
+/// How long the telephone of the other side of a talk may say nothing before it is hung up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SilenceRules {
     /// A talk with an operator that falls silent within this time of the pick-up was none: the caller goes back to the
     /// front of the queue. Later, the talk is over.
-    pub silent_start: Duration,
+    pub start: Duration,
+    /// For a telephone that has said no packet since it was picked up, and for an operator's that falls silent within
+    /// [`Self::start`]; but not for one that leaves silence out, as it has shown. Silence is told after
+    /// [`zvonar_media::StreamSettings::silent_wire`], so less than that makes no difference.
+    pub short: Duration,
+    /// For all others: whoever listens may send nothing for a good while.
+    pub long: Duration,
+    /// How long it may hold the caller, whatever it says meanwhile. A telephone that died on hold looks like one that is
+    /// silent by right, and whoever hears music for so long has been forgotten.
+    pub longest_hold: Duration,
+}
+
+impl Default for SilenceRules {
+    fn default() -> Self {
+        Self {
+            start: Duration::from_secs(30),
+            short: Duration::from_secs(10),
+            long: Duration::from_secs(60),
+            longest_hold: Duration::from_secs(600),
+        }
+    }
 }
 
 impl Default for TransferRules {
@@ -46,7 +73,7 @@ impl Default for TransferRules {
             operators_may_call: Vec::new(),
             at_once: 10,
             per_hour: 100,
-            silent_start: Duration::from_secs(30),
+            silence: SilenceRules::default(),
         }
     }
 }

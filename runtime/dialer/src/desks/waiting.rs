@@ -4,8 +4,11 @@ use tokio::sync::{mpsc, oneshot};
 use zvonar_desk::{GivenUp, Miss};
 use zvonar_model::{AttemptId, Millis, OperatorId};
 
+use zvonar_switch::media_io::MediaPlace;
+
 use super::Handle;
 use super::worker::Ask;
+use crate::operators::CallerView;
 
 /// What somebody who waits is told.
 #[derive(Debug)]
@@ -109,6 +112,13 @@ impl<L> Place<L> {
         self.free = true;
         // A desk that is gone counts nothing.
         let _ = self.handle.ask(Ask::NoTalk(self.call.clone())).await;
+    }
+
+    /// The operator talks with this caller now, in place of whom he talked with before. `beside`: where that one's sound
+    /// is.
+    pub async fn joined(&self, caller: CallerView, beside: Option<MediaPlace>) {
+        // A desk that is gone shows nobody.
+        let _ = self.handle.ask(Ask::Joined { key: self.call.clone(), caller, beside }).await;
     }
 
     /// Nobody is there: the desk has said so itself.

@@ -42,6 +42,10 @@ pub(crate) enum Ask<L> {
         beside: Option<MediaPlace>,
         done: oneshot::Sender<std::result::Result<L, Miss>>,
     },
+    /// He calls a colleague himself.
+    Engage { key: AttemptId, operator: OperatorId, caller: CallerView, done: oneshot::Sender<()> },
+    /// A caller was joined to this talk, which was one between operators.
+    Joined { key: AttemptId, caller: CallerView, beside: Option<MediaPlace> },
     /// An operator chose a status. Told once it is stored.
     Status { operator: OperatorId, status: Status, done: oneshot::Sender<Result<Presence>> },
     /// What is stored of an operator now.
@@ -84,6 +88,8 @@ pub(super) struct Worker<L> {
     guests: BTreeMap<AttemptId, Guest<L>>,
     /// Those who were handed on and talk beside the queue, as they are shown.
     handed: BTreeMap<AttemptId, (CallerView, Option<MediaPlace>)>,
+    /// Those who call a colleague and have another talk yet.
+    consulting: BTreeMap<AttemptId, (OperatorId, CallerView)>,
     rings: JoinSet<std::result::Result<L, Miss>>,
     ringing: BTreeMap<(AttemptId, OperatorId), Ring<L>>,
     /// Picked up just now; the desk says what becomes of it.
@@ -125,6 +131,7 @@ impl<L: Send + 'static> Worker<L> {
             desk,
             guests: BTreeMap::new(),
             handed: BTreeMap::new(),
+            consulting: BTreeMap::new(),
             rings: JoinSet::new(),
             ringing: BTreeMap::new(),
             picked: BTreeMap::new(),
@@ -138,6 +145,7 @@ impl<L: Send + 'static> Worker<L> {
     pub(super) async fn run(&mut self, inbox: &mut mpsc::Receiver<Ask<L>>) {
         loop {
             self.see_off();
+            self.engage();
             self.act();
             self.publish();
             self.save_next();
@@ -188,16 +196,45 @@ impl<L: Send + 'static> Worker<L> {
     fn see_off(&mut self) {
         let now = self.office.now();
         for call in self.office.gone.take() {
-            lock(&self.office.talks).remove(&call);
+            let talk = lock(&self.office.talks).remove(&call);
             self.guests.remove(&call);
+            self.consulting.remove(&call);
             let was_handed = self.handed.remove(&call).is_some();
             if was_handed && self.silence_hand(&call) {
                 // Nobody picked up for him. That is no fault of the one whose telephone rang.
                 self.desk.handle_no_talk(now, &call, Miss::Busy);
+            } else if talk.is_some_and(|now| now.caller.colleague) {
+                self.desk.handle_disengaged(now, &call);
             } else {
                 self.desk.handle_left(now, &call);
             }
         }
+    }
+
+    /// Whoever calls a colleague is engaged by that as soon as no other talk of his goes on.
+    fn engage(&mut self) {
+        let now = self.office.now();
+        let talks = |doing: &Doing| matches!(doing, Doing::Talking { .. });
+        loop {
+            let free = |operator: &OperatorId| {
+                self.desk.seats().any(|seat| seat.operator.id == *operator && !talks(&seat.doing))
+            };
+            let due = self.consulting.iter().find(|(_, (operator, _))| free(operator));
+            let Some(call) = due.map(|(call, _)| call.clone()) else { return };
+            let Some((operator, caller)) = self.consulting.remove(&call) else { return };
+            let talk = Talk { call, operator, group: None };
+            self.desk.handle_talking(now, talk.clone());
+            self.talks(talk, caller, None);
+        }
+    }
+
+    /// A talk goes on from now on, whatever becomes of this task.
+    fn talks(&self, talk: Talk, caller: CallerView, beside: Option<MediaPlace>) {
+        if !caller.colleague {
+            lock(&self.office.lasts).insert(talk.operator.clone(), caller.attempt.clone());
+        }
+        let now = TalkNow { talk, caller, beside, since: self.office.now() };
+        lock(&self.office.talks).insert(now.talk.call.clone(), now);
     }
 
     /// Silences the telephone that rings beside the queue for this talk. `false`: none does.
@@ -216,11 +253,16 @@ impl<L: Send + 'static> Worker<L> {
             // Who left before he was heard was seen off before he came.
             Ask::Wait { guest, .. } if guest.end.is_closed() => {}
             Ask::Hand { done, .. } if done.is_closed() => {}
+            Ask::Engage { done, .. } if done.is_closed() => {}
             Ask::Wait { caller, guest } => {
                 self.guests.insert(caller.call.clone(), guest);
                 self.desk.handle_caller(now, caller);
             }
-            Ask::Leave(call) => self.desk.handle_left(now, &call),
+            Ask::Leave(call) => {
+                // An operator may have picked up for him in this moment: they do not talk.
+                lock(&self.office.talks).remove(&call);
+                self.desk.handle_left(now, &call);
+            }
             Ask::NoTalk(call) => {
                 lock(&self.office.talks).remove(&call);
                 self.handed.remove(&call);
@@ -238,6 +280,21 @@ impl<L: Send + 'static> Worker<L> {
                         self.handed.insert(key.clone(), (caller.clone(), beside.clone()));
                         self.ring(key, operator, caller, beside, Some(done));
                     }
+                }
+            }
+            Ask::Engage { key, operator, caller, done } => {
+                self.consulting.insert(key, (operator, caller));
+                self.engage();
+                // One who does not listen for it has left, and says so.
+                let _ = done.send(());
+            }
+            Ask::Joined { key, caller, beside } => {
+                if let Some(talk) = lock(&self.office.talks).get_mut(&key) {
+                    lock(&self.office.lasts).insert(talk.talk.operator.clone(), caller.attempt.clone());
+                    (talk.since, talk.caller, talk.beside) = (now, caller.clone(), beside.clone());
+                }
+                if let Some(handed) = self.handed.get_mut(&key) {
+                    *handed = (caller, beside);
                 }
             }
             Ask::Status { operator, status, done } => {
@@ -377,9 +434,7 @@ impl<L: Send + 'static> Worker<L> {
             (Some(done), Ok(leg)) => {
                 let unknown = || (CallerView::of(call.clone()), None);
                 let (caller, beside) = self.handed.get(&call).cloned().unwrap_or_else(unknown);
-                lock(&self.office.lasts).insert(operator.clone(), caller.attempt.clone());
-                let talk = Talk { call: call.clone(), operator, group: None };
-                lock(&self.office.talks).insert(call.clone(), TalkNow { talk, caller, beside });
+                self.talks(Talk { call: call.clone(), operator, group: None }, caller, beside);
                 if done.send(Ok(leg)).is_err() {
                     // Whoever handed him on is gone: so is his place, and the desk hears of that.
                     tracing::debug!(%call, "an operator picked up for one who had gone");
@@ -400,9 +455,7 @@ impl<L: Send + 'static> Worker<L> {
             return;
         };
         let Guest { end, caller, group, beside, .. } = guest;
-        lock(&self.office.lasts).insert(operator.clone(), caller.attempt.clone());
-        let talk = Talk { call: call.clone(), operator: operator.clone(), group };
-        lock(&self.office.talks).insert(call.clone(), TalkNow { talk, caller, beside });
+        self.talks(Talk { call: call.clone(), operator: operator.clone(), group }, caller, beside);
         if end.send(Told::Connected { operator, leg }).is_err() {
             tracing::debug!(%call, "an operator picked up for one who had gone");
         }
@@ -478,7 +531,8 @@ impl<L: Send + 'static> Worker<L> {
                     if rings {
                         WhatHeDoes::Rings { caller }
                     } else {
-                        WhatHeDoes::Talks { caller, since: *since }
+                        let since = talks.get(call).map_or(*since, |now| now.since);
+                        WhatHeDoes::Talks { caller, since }
                     }
                 }
             },

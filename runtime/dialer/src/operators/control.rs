@@ -93,12 +93,14 @@ pub struct CallerView {
     pub number: Option<PhoneNumber>,
     /// His name, as telephones show it.
     pub name: Option<String>,
+    /// He is no caller but a colleague, who is asked something or asks: that is no attempt, and nothing is noted of it.
+    pub colleague: bool,
 }
 
 impl CallerView {
     /// A caller of whom nothing but the call is known.
     pub fn of(attempt: AttemptId) -> Self {
-        Self { attempt, project: None, lead: None, number: None, name: None }
+        Self { attempt, project: None, lead: None, number: None, name: None, colleague: false }
     }
 }
 

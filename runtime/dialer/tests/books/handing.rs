@@ -10,10 +10,12 @@ use tokio::sync::mpsc;
 use zvonar_call::Ended;
 use zvonar_desk::{Miss, Status};
 use zvonar_dialer::conversation::{Handing, Observed, On, Switchboard};
-use zvonar_dialer::desks::{Asked, DeskSettings, Desks, Phones, TransferRules};
-use zvonar_dialer::operators::{CallerView, DeskControl, OperatorRow, USUAL_OPERATORS, WhatHeDoes};
+use zvonar_dialer::desks::{Asked, DeskSettings, Desks, Exchange, Phones, SilenceRules, TransferRules};
+use zvonar_dialer::operators::{CallerView, DeskControl, OperatorRow, USUAL_OPERATORS, WhatHeDoes, sip_user};
 use zvonar_dialer::{Abandoned, Recovered, Tables, TenantKeys, WallClock};
 use zvonar_ledger::PriceList;
+use zvonar_media::amd::MachineSettings;
+use zvonar_media::{Clip, Part, Prompt};
 use zvonar_model::{
     AttemptId, Millis, OperatorId, Phases, PhoneNumber, ProjectId, SystemResult, Transfer, TrunkId,
     UnixMillis,
@@ -22,11 +24,13 @@ use zvonar_scenario::ports::{Destination, LineError, TransferEnd, TransferOption
 use zvonar_store::fault::{Fault, FaultStore};
 use zvonar_store::{Cursor, Key, MemoryStore, SharedStore};
 use zvonar_switch::{
-    Call, CallEvent, Doorway, IncomingCall, MediaConfig, Network, Switch, SwitchConfig, Target, TrunkConfig,
-    clock,
+    Call, CallEvent, Doorway, IncomingCall, MediaConfig, MediaEvent, Network, PhoneAccount, PhoneBook,
+    PhoneSecret, Switch, SwitchConfig, Target, TrunkConfig, clock,
 };
 
 use crate::world::{new_project, tenant};
+
+mod silence;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// More than any of these calls takes.
@@ -48,7 +52,10 @@ fn config(trunks: Vec<TrunkConfig>) -> SwitchConfig {
     }
 }
 
-/// Telephones at the other switch: operators', by their names.
+/// Of telephones that are registered here.
+const PASSWORD: &str = "right";
+
+/// Operators' telephones: those that are registered here, and by their names those at the other switch.
 struct Wires {
     switch: Switch,
     address: SocketAddr,
@@ -57,6 +64,9 @@ struct Wires {
 #[async_trait]
 impl Phones<Call> for Wires {
     async fn ring(&self, asked: Asked) -> Result<Call, Miss> {
+        if !self.switch.contacts(&sip_user(&asked.tenant, &asked.operator)).is_empty() {
+            return Exchange(self.switch.clone()).ring(asked).await;
+        }
         let beside = asked.beside.expect("real callers have a place");
         let line = self.switch.reserve_beside(&trunk(), &beside).await.map_err(|_| Miss::Unreachable)?;
         let target = Target::Uri(format!("sip:{}@{}", asked.operator, self.address));
@@ -126,7 +136,15 @@ struct Came {
 
 impl World {
     async fn new(operators: &[&str]) -> Self {
-        let (theirs, mut door) = Switch::start(config(Vec::new())).await.unwrap();
+        Self::with(operators, SilenceRules::default(), Duration::from_secs(10)).await
+    }
+
+    /// `silent_wire`: after how long silence is told.
+    async fn with(operators: &[&str], silence: SilenceRules, silent_wire: Duration) -> Self {
+        let mut far = config(Vec::new());
+        // They say what a test has them say, and nothing else.
+        far.media.stream.keepalive = None;
+        let (theirs, mut door) = Switch::start(far).await.unwrap();
         let address = theirs.local_addr();
         let trunks = vec![TrunkConfig {
             id: trunk(),
@@ -136,7 +154,15 @@ impl World {
             caller: "+74950000000".into(),
             login: None,
         }];
-        let (ours, our_door) = Switch::start(config(trunks)).await.unwrap();
+        let book = PhoneBook::new("zvonar");
+        for name in operators {
+            let user = sip_user(&tenant(), &OperatorId::new(name).unwrap());
+            book.set(PhoneAccount { secret: PhoneSecret::of(&user, "zvonar", PASSWORD), user });
+        }
+        let mut house = config(trunks);
+        house.phones = Some(Arc::new(book));
+        house.media.stream.silent_wire = Some(silent_wire);
+        let (ours, our_door) = Switch::start(house).await.unwrap();
         let line = ours.reserve(&trunk()).await.unwrap();
         let target = Target::Uri(format!("sip:person@{address}"));
         let mut call = ours.place(line, target, LONG).await.unwrap();
@@ -154,7 +180,7 @@ impl World {
         let store: SharedStore = Arc::new(MemoryStore::new());
         let tables = tables(&store);
         let settings = DeskSettings {
-            transfers: TransferRules { at_once: 1, ..TransferRules::default() },
+            transfers: TransferRules { at_once: 1, silence, ..TransferRules::default() },
             ..DeskSettings::default()
         };
         let now: WallClock = Arc::new(clock::wall);
@@ -289,6 +315,61 @@ async fn a_caller_who_hangs_up_in_mid_talk_ends_the_operators_call() {
     assert_eq!(came.end, Err(LineError::HungUp));
     assert_eq!(came.result, Some(SystemResult::Connected));
     assert!(came.transfers[0].connected && came.phases.talk.0 >= 150, "{:?}", came.transfers);
+}
+
+/// Half a second of a voice that does not stop, or until he is hung up: enough for a machine, as it is looked for below.
+async fn talks_on(person: &mut Call) {
+    let words: Vec<i16> = (0..4_000).map(|n| if n % 20 < 10 { 8_000 } else { -8_000 }).collect();
+    let id = person.media().play(Prompt::new([Part::Clip(Arc::new(Clip::from_samples(&words)))]), false);
+    loop {
+        match person.next().await {
+            CallEvent::Media(MediaEvent::Played { id: played }) if played == id => return,
+            CallEvent::Ended { .. } => return,
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_machine_that_is_found_out_ends_a_wait_and_no_talk() {
+    let quick = MachineSettings {
+        initial_silence: LONG,
+        greeting: Duration::from_millis(100),
+        total: LONG,
+        ..MachineSettings::default()
+    };
+    let world = World::new(&["anna"]).await;
+    world.call.media().detect_machine(quick);
+    let (came, ()) = world
+        .hand(operator(), options(LONG), async |far, person, _| {
+            let mut rings = far.recv().await.unwrap();
+            rings.ring().await;
+            talks_on(person).await;
+            rings.given_up().await;
+        })
+        .await;
+    assert_eq!(came.end, Err(LineError::Ended("an answering machine picked up".into())));
+    assert!(!came.transfers[0].connected, "{:?}", came.transfers);
+
+    // She hears herself who is there.
+    let world = World::new(&["anna"]).await;
+    world.call.media().detect_machine(quick);
+    let (came, ()) = world
+        .hand(operator(), options(LONG), async |far, person, desks| {
+            let mut anna = takes(far, "anna").await;
+            while !matches!(
+                desks.view(&tenant()).await.unwrap().operators[0].doing,
+                WhatHeDoes::Talks { .. }
+            ) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            talks_on(person).await;
+            anna.hang_up().await;
+            ended(&mut anna).await;
+        })
+        .await;
+    assert!(matches!(came.end, Ok(TransferEnd::Talked(_))), "{:?}", came.end);
+    assert_eq!(came.result, Some(SystemResult::Connected));
 }
 
 #[tokio::test]

@@ -5,17 +5,21 @@
 mod adding;
 mod call_back;
 mod codes;
+mod consultations;
 mod desks;
 mod dialling;
 mod fees;
 mod foreman;
 mod handing;
+#[path = "../../../switch/tests/phones/handset.rs"]
+mod handset;
 mod hooks;
 mod killed;
 mod leads;
 mod life;
 mod month;
 mod operators;
+mod places;
 mod purse;
 mod rehearsal;
 mod reports;

@@ -171,6 +171,7 @@ impl Stream {
         let before = self.bridge.take();
         let (begun, filling) = before.map_or((now, false), |bridge| (bridge.begun, bridge.filling));
         self.bridge = Some(Bridge { begun, filling, ..Bridge::new(now) });
+        self.wire.watch(now, self.hears());
     }
 
     /// Ends it.

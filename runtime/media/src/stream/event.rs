@@ -24,6 +24,17 @@ pub enum PlayEnd {
     Command,
 }
 
+/// What came from a far end so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// Not a single packet.
+    Nothing,
+    /// Packets without a pause.
+    Sound,
+    /// It leaves silence out: it has sent comfort noise, or paused and gone on. Nobody may be speaking there.
+    Pauses,
+}
+
 /// What a stream has to tell.
 #[derive(Debug)]
 pub enum StreamEvent {
@@ -59,10 +70,13 @@ pub enum StreamEvent {
     KeysSent,
     /// Keys were not sent: too many wait already, or one is no key.
     KeysRefused,
-    /// Nothing came for [`StreamSettings::silent_wire`].
+    /// Nothing came for [`StreamSettings::silent_wire`]. Told once, and once more after a new plan or a bridge if still
+    /// nothing comes.
     SilentWire {
         /// When something came last, or the sound began.
         since: Instant,
+        /// What came before.
+        heard: Heard,
     },
     /// Something came again after that.
     WireBack,

@@ -14,7 +14,8 @@ pub struct StreamSettings {
     /// How long packets may be out of order: 20 to 80 ms. It delays recordings and keys in the sound, but not
     /// telephone-events.
     pub reorder: Duration,
-    /// After how long without RTP [`StreamEvent::SilentWire`] comes; `None`: never.
+    /// After how long without RTP [`StreamEvent::SilentWire`] comes; `None`: never. Whether the far end is gone by that is
+    /// for those to say who know what it did before.
     pub silent_wire: Option<Duration>,
     /// How often a packet of silence is sent while nothing else is; `None`: never, not even the first.
     pub keepalive: Option<Duration>,

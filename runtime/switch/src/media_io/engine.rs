@@ -300,6 +300,15 @@ pub struct MediaPlace {
     shard: Arc<Handle>,
 }
 
+/// Two are the same if calls there can be bridged.
+impl PartialEq for MediaPlace {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shard, &other.shard)
+    }
+}
+
+impl Eq for MediaPlace {}
+
 impl fmt::Debug for MediaPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MediaPlace").finish_non_exhaustive()

@@ -146,7 +146,7 @@ fn deliver(parcel: Parcel) {
             StreamEvent::KeysRefused => MediaEvent::KeysRefused,
             StreamEvent::Machine(verdict) => MediaEvent::Machine(verdict),
             StreamEvent::Beep { hz } => MediaEvent::Beep { hz },
-            StreamEvent::SilentWire { since } => MediaEvent::SilentWire { since },
+            StreamEvent::SilentWire { since, heard } => MediaEvent::SilentWire { since, heard },
             StreamEvent::WireBack => MediaEvent::WireBack,
             // The shard hands these to the recorder, whose word is the last; without a recorder there is no file.
             StreamEvent::VoiceEnded { end, .. } => no_recorder(end),

@@ -15,6 +15,10 @@ pub(crate) struct Handset {
     pub(crate) socket: UdpSocket,
     pub(crate) near: SocketAddr,
     pub(crate) credentials: Credentials,
+    /// Where it wants to hear.
+    pub(crate) port: u16,
+    /// Where it says that it is.
+    pub(crate) says: String,
     answer: Option<Answer>,
     cseq: u32,
     tag: String,
@@ -27,6 +31,8 @@ pub(crate) struct Talk {
     from: String,
     to: String,
     cseq: u32,
+    /// What the host said of its sound.
+    pub(crate) description: String,
 }
 
 impl Handset {
@@ -34,7 +40,9 @@ impl Handset {
         let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
         let credentials = Credentials { username: user.into(), password: password.into() };
         let tag = format!("t{}", socket.local_addr().expect("bound").port());
-        Self { socket, near, credentials, answer: None, cseq: 0, tag }
+        // What a phone behind an address translator says: nobody can reach it there.
+        let says = "10.255.0.1:5999".to_owned();
+        Self { socket, near, credentials, port: 4000, says, answer: None, cseq: 0, tag }
     }
 
     fn here(&self) -> SocketAddr {
@@ -42,13 +50,13 @@ impl Handset {
     }
 
     pub(crate) fn contact(&self) -> String {
-        // What a phone behind an address translator says: nobody can reach it there.
-        format!("<sip:{}@10.255.0.1:5999>", self.credentials.username)
+        format!("<sip:{}@{}>", self.credentials.username, self.says)
     }
 
     pub(crate) fn sdp(&self, direction: &str) -> String {
         format!(
-            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n{direction}"
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 8\r\n{direction}",
+            port = self.port
         )
     }
 
@@ -183,6 +191,7 @@ impl Handset {
             from: ok.header(Name::From).expect("From").to_owned(),
             to: ok.header(Name::To).expect("To").to_owned(),
             cseq: self.cseq,
+            description: String::from_utf8_lossy(ok.body()).into_owned(),
         };
         self.request(&mut talk, "ACK", &[], "", "").await;
         Ok(talk)
@@ -213,6 +222,7 @@ impl Handset {
             from: format!("{};tag={}", invite.header(Name::To).expect("To"), self.tag),
             to: invite.header(Name::From).expect("From").to_owned(),
             cseq: 0,
+            description: String::from_utf8_lossy(invite.body()).into_owned(),
         }
     }
 

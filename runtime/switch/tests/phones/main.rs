@@ -426,7 +426,8 @@ async fn who_calls_is_who_knows_the_password_and_never_who_says_so() {
         assert_eq!(incoming.about.to_user, "*21");
         incoming.answer().await.expect("a port")
     });
-    talk.expect("it was answered");
+    let description = talk.expect("it was answered").description;
+    assert!(description.contains(&format!("m=audio {} ", call.media().local_addr().port())), "{description}");
     drop(call);
     anna.hear("BYE").await;
     // The same address, another name, and no password for it.

@@ -9,7 +9,7 @@ use zvonar_scenario::ports::{LineError, TransferEnd, TransferOptions};
 use zvonar_switch::clock;
 
 use super::ringing::{Rang, Ringing};
-use super::{Handing, On, Talked, With};
+use super::{Handing, On, Pulse, Talked, With};
 use crate::desks::ExternalCall;
 
 impl Handing {
@@ -51,7 +51,8 @@ impl Handing {
                 self.sheet.talk(on.at(at), part);
                 self.parties.push(number);
                 let (place, operator, external) = (None, None, Some(external));
-                let with = With { leg, place, operator, _external: external, held: false, part, since: at };
+                let pulse = Pulse::new(at, leg.is_held(), false);
+                let with = With { leg, place, operator, _external: external, part, pulse };
                 match self.talk(on, with, options).await? {
                     Talked::Over => Ok(TransferEnd::Talked(self.sheet.talked_since(part))),
                     // An external number is at no desk that the caller could go back to.

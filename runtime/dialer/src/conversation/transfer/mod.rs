@@ -8,9 +8,12 @@
 //! * The call's longest length ends waits and talks as it ends everything else.
 //! * An external number is dialled only if the numbering plan, the tenant's blacklist and its caps allow it, whoever asked.
 //! * One call is handed on [`MOST_HANDS`] times at most, and never to a number that is in it already.
+//! * Whom he is with hears him, or is hung up: nobody is left in silence because two calls cannot be joined.
 
+mod consultation;
 mod external;
 mod note;
+mod pulse;
 mod refer;
 mod ringing;
 mod sheet;
@@ -30,10 +33,11 @@ use zvonar_switch::{Call, CallEvent, MediaEvent, Switch, clock};
 use self::note::Note;
 use super::observed::Observed;
 use crate::call_back::Waits;
-use crate::desks::{Desks, ExternalCall, Place, Told, Wanted};
+use crate::desks::{Desks, ExternalCall, Place, SilenceRules, Told, Wanted};
 use crate::operators::CallerView;
 
-pub use refer::Consultations;
+pub use consultation::{Consultations, LONGEST_CONSULTATION};
+pub use pulse::Pulse;
 pub use sheet::TimeSheet;
 
 /// How often one call may be handed on by those who took it.
@@ -93,11 +97,10 @@ struct With {
     operator: Option<OperatorId>,
     /// One of the calls to external numbers that the tenant may have.
     _external: Option<ExternalCall>,
-    /// His telephone holds the caller.
-    held: bool,
     /// His part of the time sheet.
     part: usize,
-    since: Instant,
+    /// Whether his telephone is still there.
+    pulse: Pulse,
 }
 
 /// What a wait for an operator came to.
@@ -328,7 +331,8 @@ impl Handing {
             self.sheet.talk(on.at(picked_up), part);
             self.sheet.transfer(part).operator = Some(operator.clone());
             let (place, operator) = (Some(place), Some(operator));
-            let with = With { leg, place, operator, _external: None, held: false, part, since: picked_up };
+            let pulse = Pulse::new(picked_up, leg.is_held(), true);
+            let with = With { leg, place, operator, _external: None, part, pulse };
             match self.talk(on, with, options).await? {
                 Talked::Over => return Ok(TransferEnd::Talked(self.sheet.talked_since(first))),
                 Talked::Back { part: again, anew } => {
@@ -450,12 +454,19 @@ impl Handing {
         mut with: With,
         options: &TransferOptions,
     ) -> Result<Talked, LineError> {
-        let silent_start = match self.board.desks.of(&self.tenant) {
-            Ok(handle) => handle.office.settings.transfers.silent_start,
-            Err(_) => Duration::ZERO,
+        let rules = match self.board.desks.of(&self.tenant) {
+            Ok(handle) => handle.office.settings.transfers.silence,
+            Err(_) => SilenceRules::default(),
         };
-        join(on, &with);
+        on.heard.taken = true;
+        // He has talked with somebody who handed him on.
+        let mut was_handed = false;
+        let mut joined = join(on, &with);
         loop {
+            if !joined {
+                return Ok(self.apart(on, with, was_handed).await);
+            }
+            let gone = with.pulse.poll_timeout(&rules);
             let event = tokio::select! {
                 biased;
                 event = on.next() => match event {
@@ -469,45 +480,60 @@ impl Handing {
                     }
                 },
                 event = with.leg.next() => event,
+                () = moment(gone) => return Ok(self.part_with_the_silent(on, with, &rules).await),
             };
+            with.pulse.handle(clock::now(), &event);
             match event {
                 CallEvent::Ended { at, .. } => {
                     self.sheet.stop(on.at(at));
                     return Ok(Talked::Over);
                 }
-                CallEvent::Held { held } => {
-                    with.held = held;
-                    join(on, &with);
-                }
-                CallEvent::Media(MediaEvent::SilentWire { .. }) if !with.held => {
-                    let young = clock::now().saturating_duration_since(with.since) < silent_start;
-                    let With { leg, place, operator, part, .. } = with;
-                    tracing::warn!(
-                        ?operator,
-                        "a telephone that was picked up has gone silent: it is hung up"
-                    );
-                    leg.hang_up().await;
-                    match place {
-                        Some(place) if young => {
-                            self.sheet.wait_again(on.now(), part);
-                            place.silent().await;
-                            return Ok(Talked::Back { part, anew: false });
-                        }
-                        _ => {
-                            self.sheet.stop(on.now());
-                            return Ok(Talked::Over);
-                        }
-                    }
-                }
+                CallEvent::Held { .. } => joined = join(on, &with),
                 CallEvent::Refer(request) => match self.hand_on(on, with, request, options).await? {
                     refer::Next::Talk(next) => {
                         with = *next;
-                        join(on, &with);
+                        was_handed = true;
+                        joined = join(on, &with);
                     }
                     refer::Next::Back(part) => return Ok(Talked::Back { part, anew: true }),
-                    refer::Next::Over => return Ok(Talked::Over),
                 },
                 _ => {}
+            }
+        }
+    }
+
+    /// The two cannot hear each other, by a fault of ours: whoever picked up is hung up, and the caller waits for an
+    /// operator again, or goes back to the scenario.
+    async fn apart(&mut self, on: &On<'_>, with: With, anew: bool) -> Talked {
+        let With { leg, place, part, .. } = with;
+        leg.hang_up().await;
+        if place.is_none() {
+            self.sheet.stop(on.now());
+            return Talked::Over;
+        }
+        self.sheet.wait_again(on.now(), part);
+        Talked::Back { part, anew }
+    }
+
+    /// Hangs up a telephone that is gone, as far as anybody can know.
+    async fn part_with_the_silent(&mut self, on: &On<'_>, with: With, rules: &SilenceRules) -> Talked {
+        let With { leg, place, operator, part, pulse, .. } = with;
+        let held = pulse.is_held();
+        tracing::warn!(
+            ?operator,
+            held,
+            "nothing is heard any more of a telephone that was picked up: it is hung up"
+        );
+        leg.hang_up().await;
+        match place {
+            Some(place) if pulse.is_no_talk(rules) => {
+                self.sheet.wait_again(on.now(), part);
+                place.silent().await;
+                Talked::Back { part, anew: false }
+            }
+            _ => {
+                self.sheet.stop(on.now());
+                Talked::Over
             }
         }
     }
@@ -518,11 +544,23 @@ impl Handing {
     }
 }
 
-/// Joins the two, or plays music to the caller while he is held.
-fn join(on: &On<'_>, with: &With) {
-    if with.held {
+/// Joins the two, or plays music to the caller while he is held. `false`: they cannot be joined.
+fn join(on: &On<'_>, with: &With) -> bool {
+    if with.pulse.is_held() {
         on.play_music();
-    } else if let Err(why) = on.call.bridge(&with.leg) {
+        return true;
+    }
+    let joined = on.call.bridge(&with.leg);
+    if let Err(why) = &joined {
         tracing::error!(%why, "a caller and whom he was handed to cannot hear each other");
+    }
+    joined.is_ok()
+}
+
+/// Waits until then; `None`: for ever.
+async fn moment(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at.into()).await,
+        None => std::future::pending().await,
     }
 }

@@ -1,17 +1,14 @@
 //! An operator hands his caller on (REFER): to a colleague, to an external number, or into a talk of his with a colleague.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
-
 use futures::FutureExt;
-use tokio::sync::{mpsc, oneshot};
-use zvonar_model::{PhoneNumber, TenantId, Transfer};
+use zvonar_desk::Miss;
+use zvonar_model::{Outcome, PhoneNumber, SystemResult, Transfer};
 use zvonar_scenario::ports::{LineError, TransferOptions};
-use zvonar_switch::{CallEvent, IncomingCall, ReferRequest, Replaces, clock};
+use zvonar_switch::{ReferRequest, clock};
 
+use super::consultation::Joined;
 use super::ringing::{Rang, Ringing};
-use super::{Handing, MOST_HANDS, On, Switchboard, With};
-use crate::operators::{CallerView, operator_of_user};
+use super::{Handing, MOST_HANDS, On, Pulse, With};
 
 /// How the call goes on.
 pub(super) enum Next {
@@ -19,21 +16,12 @@ pub(super) enum Next {
     Talk(Box<With>),
     /// In the queue, for this part of the time sheet.
     Back(usize),
-    /// With the scenario.
-    Over,
 }
 
 /// Whom the caller is handed on to.
 enum Whom {
     Rings(Ringing, Transfer, Option<crate::desks::ExternalCall>),
     Joined(Box<Joined>),
-}
-
-/// The far end of a talk between operators that a caller is joined to.
-struct Joined {
-    leg: zvonar_switch::Call,
-    place: Option<crate::desks::Place<zvonar_switch::Call>>,
-    operator: Option<zvonar_model::OperatorId>,
 }
 
 impl Handing {
@@ -57,14 +45,15 @@ impl Handing {
         let (ringing, transfer, external) = match whom {
             Whom::Rings(ringing, transfer, external) => (ringing, transfer, external),
             Whom::Joined(joined) => {
-                let transfer =
-                    Transfer { to_operator: true, operator: joined.operator.clone(), ..Transfer::default() };
-                let part = self.sheet.begin(on.now(), transfer);
-                let since = clock::now();
-                self.sheet.talk(on.at(since), part);
-                part_with(with).await;
                 let Joined { leg, place, operator } = *joined;
-                let next = With { leg, place, operator, _external: None, held: false, part, since };
+                let (to_operator, operator, since) = (true, Some(operator), clock::now());
+                let transfer = Transfer { to_operator, operator: operator.clone(), ..Transfer::default() };
+                let part = self.sheet.begin(on.at(since), transfer);
+                self.sheet.talk(on.at(since), part);
+                place.joined(self.caller.clone(), Some(on.call.media().place())).await;
+                part_with(with).await;
+                let (place, pulse) = (Some(place), Pulse::new(since, leg.is_held(), true));
+                let next = With { leg, place, operator, _external: None, part, pulse };
                 return Ok(Next::Talk(Box::new(next)));
             }
         };
@@ -78,7 +67,15 @@ impl Handing {
                 if let Some(first) = first {
                     first.leg.hang_up().await;
                 }
-                Err(on.gone())
+                let gone = on.gone();
+                let transfer = self.sheet.transfer(part);
+                let missed = match &gone {
+                    LineError::HungUp => SystemResult::Lost.title(),
+                    _ if transfer.to_operator => Miss::NoAnswer.title(),
+                    _ => Outcome::NoAnswer.title(),
+                };
+                transfer.missed = Some(missed.into());
+                Err(gone)
             }
             Rang::Picked { leg, place, at } => {
                 self.sheet.talk(on.at(at), part);
@@ -87,7 +84,8 @@ impl Handing {
                 if let Some(first) = first {
                     part_with(first).await;
                 }
-                let next = With { leg, place, operator, _external: external, held: false, part, since: at };
+                let pulse = Pulse::new(at, leg.is_held(), place.is_some());
+                let next = With { leg, place, operator, _external: external, part, pulse };
                 Ok(Next::Talk(Box::new(next)))
             }
             Rang::Missed { missed, code, .. } => {
@@ -98,11 +96,7 @@ impl Handing {
                         self.sheet.talk(on.now(), back_to);
                         Ok(Next::Talk(Box::new(first)))
                     }
-                    // Whoever handed him on to an external number was no operator's business.
-                    None if !self.sheet.transfer(back_to).to_operator => {
-                        self.sheet.stop(on.now());
-                        Ok(Next::Over)
-                    }
+                    // Only those at a desk hand on: where that was, there is a queue.
                     None => {
                         let again = Transfer { to_operator: true, ..Transfer::default() };
                         Ok(Next::Back(self.sheet.begin(on.now(), again)))
@@ -122,8 +116,8 @@ impl Handing {
             return Err("only operators hand callers on".into());
         }
         if let Some(replaces) = &request.replaces {
-            let joined = self.board.consultations.take(&self.tenant, replaces).await;
-            let joined = joined.ok_or("the talk that he should be joined to is none of ours")?;
+            let place = on.call.media().place();
+            let joined = self.board.consultations.take(&self.tenant, replaces, place).await?;
             self.hands += 1;
             return Ok(Whom::Joined(Box::new(joined)));
         }
@@ -160,109 +154,4 @@ impl Handing {
 async fn part_with(first: With) {
     first.leg.refer_progress(200, "OK").await;
     first.leg.hang_up().await;
-}
-
-/// The talks between operators at this host: each is a task of its own, and can be asked for its far end.
-#[derive(Debug, Default)]
-pub struct Consultations {
-    talks: Mutex<BTreeMap<u64, Consultation>>,
-}
-
-#[derive(Debug, Clone)]
-struct Consultation {
-    tenant: TenantId,
-    takes: mpsc::Sender<Take>,
-}
-
-/// Somebody wants the far end of a talk, if it is this one.
-struct Take {
-    replaces: Replaces,
-    reply: oneshot::Sender<Joined>,
-}
-
-impl Consultations {
-    /// The far end of the talk that these name, which is over by that.
-    async fn take(&self, tenant: &TenantId, replaces: &Replaces) -> Option<Joined> {
-        let all = self.talks.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for (_, talk) in all.into_iter().filter(|(_, talk)| talk.tenant == *tenant) {
-            let (reply, told) = oneshot::channel();
-            if talk.takes.send(Take { replaces: replaces.clone(), reply }).await.is_ok()
-                && let Ok(joined) = told.await
-            {
-                return Some(joined);
-            }
-        }
-        None
-    }
-
-    fn enter(&self, tenant: TenantId) -> (u64, mpsc::Receiver<Take>) {
-        let (takes, taken) = mpsc::channel(1);
-        let mut talks = self.talks.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = talks.last_key_value().map_or(0, |(last, _)| last + 1);
-        talks.insert(number, Consultation { tenant, takes });
-        (number, taken)
-    }
-
-    fn leave(&self, number: u64) {
-        self.talks.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
-    }
-}
-
-impl Switchboard {
-    /// An operator calls a colleague from his own telephone, to ask him before he hands a caller on. Comes back when that
-    /// talk is over, or a caller has taken his place in it.
-    pub async fn consult(&self, mut incoming: IncomingCall, tenant: &TenantId, colleague: &str) {
-        let from = incoming.about.account.as_deref().and_then(operator_of_user);
-        let Some((_, from)) = from.filter(|(of, _)| of == tenant) else {
-            return incoming.reject(403, "Forbidden").await;
-        };
-        let Some(operator) = self.desks.find(tenant, colleague) else {
-            return incoming.reject(404, "Not Found").await;
-        };
-        let key = zvonar_model::AttemptId::fresh(clock::wall(), rand::random());
-        let caller = CallerView { name: self.desks.name(tenant, &from), ..CallerView::of(key.clone()) };
-        incoming.ring().await;
-        // Beside the caller whom he talks with, who may be joined to this.
-        let beside = self.desks.beside(tenant, &from);
-        let rings = self.desks.hand(tenant, key, operator.clone(), caller, beside);
-        let taken = tokio::select! {
-            taken = rings => taken,
-            _ = incoming.given_up() => return,
-        };
-        let (place, mut leg) = match taken {
-            Ok(taken) => taken,
-            Err(zvonar_desk::Miss::Busy) => return incoming.reject(486, "Busy Here").await,
-            Err(zvonar_desk::Miss::Declined) => return incoming.reject(603, "Decline").await,
-            Err(_) => return incoming.reject(480, "Temporarily Unavailable").await,
-        };
-        let Ok(mut call) = incoming.answer_beside(&leg.media().place()).await else { return };
-        if let Err(why) = call.bridge(&leg) {
-            tracing::error!(%why, "two operators cannot hear each other");
-        }
-        let (number, mut takes) = self.consultations.enter(tenant.clone());
-        loop {
-            tokio::select! {
-                event = call.next() => if let CallEvent::Ended { .. } = event {
-                    leg.hang_up().await;
-                    break;
-                },
-                event = leg.next() => if let CallEvent::Ended { .. } = event {
-                    call.hang_up().await;
-                    break;
-                },
-                Some(Take { replaces, reply }) = takes.recv() => {
-                    if !call.matches(&replaces) {
-                        continue; // the asker hears it by the going of `reply`
-                    }
-                    call.unbridge();
-                    self.consultations.leave(number);
-                    let joined = Joined { leg, place: Some(place), operator: Some(operator) };
-                    // An asker that is gone leaves a telephone that hangs up.
-                    let _ = reply.send(joined);
-                    return call.hang_up().await;
-                }
-            }
-        }
-        self.consultations.leave(number);
-    }
 }

@@ -69,18 +69,18 @@ impl Ringing {
                     return Rang::CallerGone { at };
                 }
                 Event::First(CallEvent::Ended { .. }) => *first = None,
-                Event::First(CallEvent::Held { held }) => {
-                    if let Some(first) = first {
-                        first.held = held;
-                    }
-                }
                 Event::First(CallEvent::Refer(_)) => {
                     // One thing at a time.
                     if let Some(first) = first {
                         first.leg.answer_refer(false).await;
                     }
                 }
-                Event::First(_) => {}
+                // It counts once he has the caller back: nobody is hung up in the middle of handing on.
+                Event::First(event) => {
+                    if let Some(first) = first {
+                        first.pulse.handle(clock::now(), &event);
+                    }
+                }
                 Event::Operator(Ok((place, leg))) => {
                     return Rang::Picked { leg, place: Some(place), at: clock::now() };
                 }

@@ -319,6 +319,7 @@ async fn calls_of_different_threads_and_a_call_with_itself_are_not_joined() {
     assert!(matches!(first.bridge(&first), Err(MediaError::Apart)));
     let (third, _three) = engine.open_in(&second.place()).expect("a port");
     assert!(second.bridge(&third).is_ok());
+    assert!(second.place() == third.place() && first.place() != third.place(), "and it can be known before");
 }
 
 #[tokio::test]
@@ -331,7 +332,7 @@ async fn a_telephone_that_falls_silent_is_told_and_so_is_its_return() {
     port.start(phone.plan());
     let began = clock::now();
     let since = until(&mut events, |event| match event {
-        MediaEvent::SilentWire { since } => Some(since),
+        MediaEvent::SilentWire { since, .. } => Some(since),
         _ => None,
     })
     .await;
