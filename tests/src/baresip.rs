@@ -8,7 +8,7 @@
 use std::{
     fs,
     io::{Read, Write},
-    net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{IpAddr, SocketAddr, TcpStream, UdpSocket},
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -83,8 +83,7 @@ impl Installed {
         account: &str,
         (hz, seconds): (f64, f64),
     ) -> Result<Baresip, String> {
-        let control =
-            TcpListener::bind("127.0.0.1:0").and_then(|s| s.local_addr()).map_err(|e| e.to_string())?;
+        let control = SocketAddr::from(([127, 0, 0, 1], ports::free_port()));
         let heard = home.join("heard");
         let voice = home.join("voice.wav");
         let (first, last) = ports::media_range(20);
@@ -127,7 +126,7 @@ impl Baresip {
     pub fn start_as(home: &Path, user: &str, voice: (f64, f64)) -> Result<Option<Self>, String> {
         let Some(installed) = Installed::find() else { return Ok(None) };
         let ip = installed.ip;
-        let sip = UdpSocket::bind((ip, 0)).and_then(|s| s.local_addr()).map_err(|e| format!("{ip}: {e}"))?;
+        let sip = SocketAddr::new(ip, ports::free_port());
         let account = format!("<sip:{user}@{sip}>;regint=0;answermode=auto;audio_codecs=PCMA/8000/1\n");
         let baresip = installed.start(home, sip, &account, voice)?;
         if Prober::new_on(ip).options(sip, Duration::from_secs(5)).is_none() {
@@ -140,7 +139,7 @@ impl Baresip {
     pub fn register(folder: &Path, account: &Account) -> Result<Option<Self>, String> {
         let Some(installed) = Installed::find() else { return Ok(None) };
         let ip = installed.ip;
-        let sip = UdpSocket::bind((ip, 0)).and_then(|s| s.local_addr()).map_err(|e| format!("{ip}: {e}"))?;
+        let sip = SocketAddr::new(ip, ports::free_port());
         let Account { user, password, registrar, answers, voice_hz, voice_s } = account;
         let answers = if *answers { "auto" } else { "manual" };
         let line = format!(

@@ -12,6 +12,12 @@ use serde_json::Value;
 
 use crate::{machine, ports, process::Process};
 
+/// How many times lateness is measured anew, where the machine may have been busy with something else.
+const TIMES: u32 = 3;
+/// In how many whole ticks of 20 ms all packets may be late: a machine that does other things stalls now and then. A host that
+/// is in its own way is late for most of the time.
+const LATE_TICKS: u64 = 5;
+
 /// The generator, compiled for one test.
 pub struct Callgen {
     program: PathBuf,
@@ -61,6 +67,37 @@ impl Callgen {
     }
 }
 
+/// Packets of sound, as [`Callers::figures`] has them: how many came more than 20 ms late, and of how many.
+///
+/// # Panics
+///
+/// If the figures are not the generator's.
+pub fn late(figures: &Value) -> (u64, u64) {
+    let number =
+        |name: &str| figures["rtp"][name].as_f64().unwrap_or_else(|| panic!("no {name}: {figures:#}"));
+    let all = number("rx");
+    ((number("late_20ms_pct") / 100.0 * all).round() as u64, all as u64)
+}
+
+/// Has the figures of so many calls measured until their sound was in time, three times at most.
+///
+/// # Panics
+///
+/// If it was late each time: then it is the host.
+pub fn in_time(calls: u32, mut measure: impl FnMut() -> Value) {
+    let most = LATE_TICKS * u64::from(calls);
+    let mut seen = Vec::new();
+    while seen.len() < TIMES as usize {
+        let (late, all) = late(&measure());
+        if late <= most {
+            return;
+        }
+        seen.push(format!("{late} of {all}"));
+        eprintln!("{late} of {all} packets came more than 20 ms late, and {most} may: once more");
+    }
+    panic!("each time more than {most} packets were late: {}", seen.join(", "));
+}
+
 impl Callers {
     /// Waits until all have hung up, and gives the figures: `ok`, `failed`, `fail`, `rtp`.
     ///
@@ -72,5 +109,27 @@ impl Callers {
         self.process.wait(limit).expect("the callers hang up");
         let text = fs::read_to_string(&self.out).expect("callgen writes its figures");
         serde_json::from_str(&text).expect("its figures are JSON")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_stall_of_the_machine_is_measured_again_and_a_host_that_is_always_late_is_told() {
+        // 20 calls of 850 packets; the generator writes percents with four digits.
+        let figures = |late: u32| json!({ "rtp": { "rx": 17_000, "late_20ms_pct": (1e6 * f64::from(late) / 17_000.0).round() / 1e4 } });
+        for count in [0, 1, 99, 100, 101, 17_000] {
+            assert_eq!(late(&figures(count)), (count.into(), 17_000));
+        }
+        let mut stalls = [101, 4_000, 100].into_iter();
+        in_time(20, || figures(stalls.next().expect("three times")));
+        assert_eq!(stalls.next(), None);
+        let told = std::panic::catch_unwind(|| in_time(20, || figures(101))).unwrap_err();
+        let told = told.downcast_ref::<String>().expect("a sentence");
+        assert!(told.contains("101 of 17000, 101 of 17000, 101 of 17000"), "{told}");
     }
 }

@@ -10,6 +10,9 @@ use std::{
 use crate::{machine, process::Process, project::Config};
 
 const LIMIT: Duration = Duration::from_secs(60);
+/// How long after the answer to a BYE the last packet may leave, in seconds: on a busy machine those of the media thread that
+/// were due before it. A stream that nobody closes goes on for longer.
+const CLOSING: f64 = 0.3;
 
 /// A capture in progress.
 pub struct Capture {
@@ -288,7 +291,7 @@ pub fn rtp_faults(packets: &[Packet]) -> Vec<String> {
         if let [first, .., last] = sound.as_slice() {
             let measured = f64::from(last.timestamp.wrapping_sub(first.timestamp)) / 8000.0;
             let drift = (last.at - first.at) - measured;
-            if drift.abs() > 0.25 {
+            if drift.abs() > 0.5 {
                 faults.push(format!(
                     "{from} to {to}: timestamps and the clock are {drift:.3} s apart in the end"
                 ));
@@ -308,27 +311,12 @@ pub fn after_the_end(messages: &[Message], packets: &[Packet]) -> Vec<String> {
             of.find_map(|message| message.audio)
         };
         let (Some(from), Some(to)) = (of(true), of(false)) else { continue };
-        let late = packets.iter().filter(|p| p.from == from && p.to == to && p.at > bye.at + 0.04).count();
+        let late = packets.iter().filter(|p| p.from == from && p.to == to && p.at > bye.at + CLOSING).count();
         if late > 0 {
             faults.push(format!("{}: {late} packets after the BYE was answered", bye.call_id));
         }
     }
     faults
-}
-
-/// How many packets of sound came more than `limit` after the one before them in the same stream, beyond what their
-/// timestamps are apart; and of how many.
-pub fn late(packets: &[Packet], limit: Duration) -> (usize, usize) {
-    let mut last: BTreeMap<(u16, u16), &Packet> = BTreeMap::new();
-    let (mut late, mut all) = (0, 0);
-    for packet in packets.iter().filter(|packet| packet.key.is_none()) {
-        if let Some(before) = last.insert((packet.from, packet.to), packet) {
-            let due = f64::from(packet.timestamp.wrapping_sub(before.timestamp)) / 8000.0;
-            all += 1;
-            late += usize::from(packet.at - before.at - due > limit.as_secs_f64());
-        }
-    }
-    (late, all)
 }
 
 #[cfg(test)]
@@ -383,7 +371,7 @@ mod tests {
         assert_eq!(sip_faults(&call()), [] as [String; 0]);
         assert_eq!(rtp_faults(&sound(35)), [] as [String; 0]);
         assert_eq!(after_the_end(&call(), &sound(35)), [] as [String; 0]);
-        assert_eq!(late(&sound(35), Duration::from_millis(40)), (0, 34));
+        assert_eq!(after_the_end(&call(), &sound(45)), [] as [String; 0], "the last of it left late");
     }
 
     #[test]
@@ -417,8 +405,5 @@ mod tests {
         slow.iter_mut().for_each(|packet| packet.at *= 2.0);
         assert!(rtp_faults(&slow).join("; ").contains("apart in the end"));
         assert_eq!(after_the_end(&call(), &sound(60)).len(), 1);
-        let mut stalled = sound(35);
-        stalled[20..].iter_mut().for_each(|packet| packet.at += 0.05);
-        assert_eq!(late(&stalled, Duration::from_millis(40)), (1, 34));
     }
 }

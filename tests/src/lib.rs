@@ -21,5 +21,6 @@ pub mod phone;
 pub mod ports;
 pub mod process;
 pub mod project;
+pub mod records;
 pub mod sip;
 pub mod sipp;

@@ -10,17 +10,19 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
     audio,
     baresip::{self, Account, Baresip},
+    clock,
     host::{self, Farm, Host, Report, Row},
     http::{self, Token},
     machine, package, ports,
     process::Process,
     project::{Config, Lead, Project, Route},
+    records::Days,
 };
 
 /// The pitch of the music.
@@ -47,6 +49,7 @@ pub struct Office {
     pub config: Config,
     passwords: BTreeMap<String, String>,
     token: Token,
+    days: Days,
     host: Option<Host>,
 }
 
@@ -59,7 +62,7 @@ impl Office {
         let Some(ip) = baresip::address() else { return Ok(None) };
         let folder = tempfile::tempdir().map_err(|why| format!("no temporary folder: {why}"))?;
         let farm = Farm::start_on(ip, folder.path(), &[])?;
-        let token = Token::new("demo");
+        let (token, days) = (Token::new("demo"), Days::from_now());
         let mut config = Config::new(farm.address).scenario("menu").with_http(&token);
         config.listen.set_ip(ip);
         config.allow.push(format!("{ip}/32"));
@@ -67,8 +70,8 @@ impl Office {
         config.scenarios.push(("table".into(), tones(&folder.path().join("table"))?));
         config.tenant += "\n[tenant.limits]\nactive_projects = 50\noperators = 50\n\
                           \n[tenant.desk]\nring_s = 5\nwrap_up_s = 0\nrest_s = 60\ntransfer_trunk = \"farm\"\n";
-        let mut office = Self { folder, farm, config, passwords: BTreeMap::new(), token, host: None };
-        office.add_project(CALL_BACK, "menu", Vec::new(), &[]);
+        let mut office = Self { folder, farm, config, passwords: BTreeMap::new(), token, days, host: None };
+        office.add_project(CALL_BACK, "menu", &[]);
         Ok(Some(office))
     }
 
@@ -92,15 +95,15 @@ impl Office {
         format!("sip:{user}@{}", self.config.listen)
     }
 
-    /// A project of one person, who is called once. `ending`: what he does ([`Farm`]); `table`: what the scenario does then.
-    pub fn call(&mut self, id: &str, ending: u8, table: &str, settings: &[(&str, &str)]) -> Lead {
+    /// A project for one person, who is called once, when that is [told](Self::dial): by then everybody whom the call meets is
+    /// there. `ending`: what he does ([`Farm`]); `table`: what the scenario does then.
+    pub fn project(&mut self, id: &str, ending: u8, table: &str, settings: &[(&str, &str)]) -> Lead {
         let number = self.config.projects.len();
-        let lead = Lead { id: format!("lead-{id}"), phone: format!("+79161{number:04}{ending:02}") };
-        self.add_project(id, "table", vec![lead.clone()], &[&[("table", table)], settings].concat());
-        lead
+        self.add_project(id, "table", &[&[("table", table)], settings].concat());
+        Lead { id: format!("lead-{id}"), phone: format!("+79161{number:04}{ending:02}") }
     }
 
-    fn add_project(&mut self, id: &str, scenario: &str, leads: Vec<Lead>, settings: &[(&str, &str)]) {
+    fn add_project(&mut self, id: &str, scenario: &str, settings: &[(&str, &str)]) {
         let settings = if scenario == "table" { given(settings) } else { Vec::new() };
         self.config.projects.push(Project {
             id: id.into(),
@@ -108,7 +111,7 @@ impl Office {
             lines: 10,
             ring_s: 8,
             max_calls: 1,
-            leads,
+            leads: Vec::new(),
             settings,
         });
     }
@@ -133,6 +136,44 @@ impl Office {
         Ok(())
     }
 
+    /// Has a project call somebody, from now on.
+    pub fn dial(&self, project: &str, lead: &Lead) -> Result<(), String> {
+        let body = json!({ "leads": [{ "id": lead.id, "numbers": [lead.phone] }] });
+        self.tell(&format!("/v1/projects/{project}/leads"), &body)
+    }
+
+    /// Has a project wait, or go on: `pause`, `start`.
+    pub fn turn(&self, project: &str, to: &str) -> Result<(), String> {
+        self.tell(&format!("/v1/projects/{project}/{to}"), &json!({}))
+    }
+
+    fn tell(&self, path: &str, body: &Value) -> Result<(), String> {
+        let address = self.config.http.ok_or("the host has no HTTP")?;
+        match http::ask(address, &self.token, "POST", path, body.to_string().as_bytes()) {
+            Ok(answer) if [200, 201].contains(&answer.status) => Ok(()),
+            other => Err(format!("{path} with {body}: {other:?}")),
+        }
+    }
+
+    /// The records of the calls that are over.
+    pub fn attempts(&self) -> Vec<Value> {
+        self.config.http.map(|address| self.days.attempts(address, &self.token)).unwrap_or_default()
+    }
+
+    /// Waits until so many calls are over.
+    pub fn wait_for_attempts(&self, count: usize, limit: Duration) -> Result<(), String> {
+        let mut over = 0;
+        clock::within(limit, || {
+            over = self.attempts().len();
+            over >= count
+        });
+        if over >= count {
+            Ok(())
+        } else {
+            Err(format!("{over} of {count} calls are over after {limit:?}\n{}", self.output()))
+        }
+    }
+
     /// Lets an operator take calls from now on.
     pub fn available(&self, operator: &str) -> Result<(), String> {
         let address = self.config.http.ok_or("the host has no HTTP")?;
@@ -144,11 +185,9 @@ impl Office {
         }
     }
 
-    /// Starts the host and waits until it listens. With `--once` it ends when everybody has been called.
-    pub fn open(&mut self, arguments: &[&str]) -> Result<(), String> {
-        let mut host = Host::start(&self.config, self.folder.path(), arguments, false)?;
-        host.process.wait_for_line(host::READY, host::START_LIMIT)?;
-        self.host = Some(host);
+    /// Starts the host and waits until it listens.
+    pub fn open(&mut self) -> Result<(), String> {
+        self.host = Some(Host::serve(&self.config, self.folder.path())?);
         Ok(())
     }
 
@@ -186,12 +225,6 @@ impl Office {
     pub fn caller(&self, name: &str, voice: (f64, f64)) -> Result<Baresip, String> {
         Baresip::start_as(&self.folder.path().join(name), name, voice)?
             .ok_or_else(|| "baresip has gone".into())
-    }
-
-    /// Waits for the end of a host that was opened with `--once`; gives the report, in which all sums are right.
-    pub fn finish(&mut self) -> Result<Report, String> {
-        self.host.as_mut().ok_or("the host is not open")?.process.succeed(LIMIT)?;
-        self.report()
     }
 
     /// Stops the host; gives the report, in which all sums are right.

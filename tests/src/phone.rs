@@ -6,7 +6,7 @@ use std::{
     net::{SocketAddr, UdpSocket},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
     time::Duration,
@@ -33,14 +33,29 @@ pub struct Heard {
     pub samples: Vec<f32>,
     /// From the answer to the end.
     pub length: Duration,
-    /// Whether the caller hung up (and not we, by [`LONGEST_CALL`]).
+    /// Whether the caller hung up (and not we, by [`Phone::hang_up`] or [`LONGEST_CALL`]).
     pub hung_up: bool,
 }
 
 struct Line {
     call_id: String,
     over: Arc<AtomicBool>,
+    /// Set before `over` where it is us who hang up.
+    ours: Arc<AtomicBool>,
+    /// Our request, which ends the call, and whom it is for.
+    bye: (String, SocketAddr),
     listener: JoinHandle<Heard>,
+}
+
+/// What the telephone and its thread tell each other.
+#[derive(Default)]
+struct Told {
+    /// Hang up on everybody.
+    leave: AtomicBool,
+    /// It is no more needed.
+    stop: AtomicBool,
+    /// How many are on the line.
+    talking: AtomicUsize,
 }
 
 /// A telephone that picks up. It stops when dropped.
@@ -48,7 +63,7 @@ pub struct Phone {
     /// Where it takes SIP.
     pub address: SocketAddr,
     heard: Arc<Mutex<Vec<Heard>>>,
-    stop: Arc<AtomicBool>,
+    told: Arc<Told>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -58,12 +73,22 @@ impl Phone {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         socket.set_read_timeout(Some(Duration::from_millis(20)))?;
         let address = socket.local_addr()?;
-        let (heard, stop) = (Arc::default(), Arc::new(AtomicBool::new(false)));
+        let (heard, told) = (Arc::default(), Arc::<Told>::default());
         let thread = {
-            let (heard, stop) = (Arc::clone(&heard), Arc::clone(&stop));
-            std::thread::spawn(move || run(&socket, address, &heard, &stop))
+            let (heard, told) = (Arc::clone(&heard), Arc::clone(&told));
+            std::thread::spawn(move || run(&socket, address, &heard, &told))
         };
-        Ok(Self { address, heard, stop, thread: Some(thread) })
+        Ok(Self { address, heard, told, thread: Some(thread) })
+    }
+
+    /// How many it talks with now.
+    pub fn talking(&self) -> usize {
+        self.told.talking.load(Ordering::Relaxed)
+    }
+
+    /// Hangs up on everybody who is on the line, within moments.
+    pub fn hang_up(&self) {
+        self.told.leave.store(true, Ordering::Relaxed);
     }
 
     /// The calls that have ended so far, in the order of their ends.
@@ -74,22 +99,32 @@ impl Phone {
 
 impl Drop for Phone {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.told.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-fn run(socket: &UdpSocket, address: SocketAddr, heard: &Mutex<Vec<Heard>>, stop: &AtomicBool) {
+fn run(socket: &UdpSocket, address: SocketAddr, heard: &Mutex<Vec<Heard>>, told: &Told) {
     let mut lines: Vec<Line> = Vec::new();
     // Answers to INVITEs, kept for their retransmissions.
     let mut answers: Vec<(String, String)> = Vec::new();
     let mut buffer = [0; 65_536];
-    while !stop.load(Ordering::Relaxed) {
+    while !told.stop.load(Ordering::Relaxed) {
         let (ended, live) = lines.into_iter().partition(|line| line.listener.is_finished());
         lines = live;
         collect(ended, heard);
+        if told.leave.swap(false, Ordering::Relaxed) {
+            for line in lines.iter().filter(|line| !line.over.load(Ordering::Relaxed)) {
+                let (bye, to) = &line.bye;
+                let _ = socket.send_to(bye.as_bytes(), to);
+                line.ours.store(true, Ordering::Relaxed);
+                line.over.store(true, Ordering::Release);
+            }
+        }
+        let talking = lines.iter().filter(|line| !line.over.load(Ordering::Relaxed)).count();
+        told.talking.store(talking, Ordering::Relaxed);
         let Ok((length, from)) = socket.recv_from(&mut buffer) else { continue };
         let message = String::from_utf8_lossy(&buffer[..length]).into_owned();
         let Some(call_id) = header(&message, "Call-ID").map(str::to_owned) else { continue };
@@ -97,7 +132,7 @@ fn run(socket: &UdpSocket, address: SocketAddr, heard: &Mutex<Vec<Heard>>, stop:
             Some("INVITE") => {
                 let known = answers.iter().find(|(id, _)| *id == call_id).map(|(_, answer)| answer.clone());
                 known.or_else(|| {
-                    let answer = pick_up(&message, &call_id, address, &mut lines)
+                    let answer = pick_up(&message, &call_id, (address, from), &mut lines)
                         .unwrap_or_else(|| respond(&message, address, "486 Busy Here", None));
                     answers.push((call_id, answer.clone()));
                     Some(answer)
@@ -105,7 +140,7 @@ fn run(socket: &UdpSocket, address: SocketAddr, heard: &Mutex<Vec<Heard>>, stop:
             }
             Some("BYE") => {
                 for line in lines.iter().filter(|line| line.call_id == call_id) {
-                    line.over.store(true, Ordering::Relaxed);
+                    line.over.store(true, Ordering::Release);
                 }
                 Some(respond(&message, address, "200 OK", None))
             }
@@ -117,7 +152,7 @@ fn run(socket: &UdpSocket, address: SocketAddr, heard: &Mutex<Vec<Heard>>, stop:
         }
     }
     for line in &lines {
-        line.over.store(true, Ordering::Relaxed);
+        line.over.store(true, Ordering::Release);
     }
     collect(lines, heard);
 }
@@ -131,7 +166,12 @@ fn collect(lines: Vec<Line>, heard: &Mutex<Vec<Heard>>) {
 }
 
 /// The 200 to an INVITE, with somebody listening; `None` if there is no room or nothing to listen to.
-fn pick_up(invite: &str, call_id: &str, address: SocketAddr, lines: &mut Vec<Line>) -> Option<String> {
+fn pick_up(
+    invite: &str,
+    call_id: &str,
+    (address, from): (SocketAddr, SocketAddr),
+    lines: &mut Vec<Line>,
+) -> Option<String> {
     if lines.len() >= MOST_CALLS {
         return None;
     }
@@ -139,13 +179,14 @@ fn pick_up(invite: &str, call_id: &str, address: SocketAddr, lines: &mut Vec<Lin
     media.set_read_timeout(Some(Duration::from_millis(20))).ok()?;
     let far = far_media(invite)?;
     let port = media.local_addr().ok()?.port();
-    let over = Arc::new(AtomicBool::new(false));
+    let (over, ours) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
     let called = invite.split(' ').nth(1)?.trim_start_matches("sip:").split('@').next()?.to_owned();
     let listener = {
-        let (over, call_id) = (Arc::clone(&over), call_id.to_owned());
-        std::thread::spawn(move || listen(&media, far, &over, called, call_id))
+        let (over, ours, call_id) = (Arc::clone(&over), Arc::clone(&ours), call_id.to_owned());
+        std::thread::spawn(move || listen(&media, far, (&over, &ours), called, call_id))
     };
-    lines.push(Line { call_id: call_id.to_owned(), over, listener });
+    let bye = (bye(invite, address, from), from);
+    lines.push(Line { call_id: call_id.to_owned(), over, ours, bye, listener });
     let ip = address.ip();
     let sdp = format!(
         "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 8 101\r\n\
@@ -162,17 +203,41 @@ fn far_media(invite: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, port))
 }
 
-fn listen(media: &UdpSocket, far: SocketAddr, over: &AtomicBool, called: String, call_id: String) -> Heard {
+/// Our BYE to whoever called us, as the dialog of his INVITE wants it.
+fn bye(invite: &str, address: SocketAddr, to: SocketAddr) -> String {
+    let of = |name: &str| header(invite, name).unwrap_or_default();
+    let target = of("Contact").split(['<', '>']).nth(1).map_or_else(|| format!("sip:{to}"), str::to_owned);
+    format!(
+        "BYE {target} SIP/2.0\r\nVia: SIP/2.0/UDP {address};rport;branch=z9hG4bK-bye-{}\r\nMax-Forwards: 70\r\n\
+         From: {};tag=phone\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n",
+        of("Call-ID"),
+        of("To"),
+        of("From"),
+        of("Call-ID")
+    )
+}
+
+/// Listens until the call is over, and says silence.
+fn listen(
+    media: &UdpSocket,
+    far: SocketAddr,
+    (over, ours): (&AtomicBool, &AtomicBool),
+    called: String,
+    call_id: String,
+) -> Heard {
     let start = clock::now();
     let mut samples = Vec::new();
-    let (mut buffer, mut sequence) = ([0; 2048], 0_u16);
-    while !over.load(Ordering::Relaxed) && start.elapsed() < LONGEST_CALL {
-        if let Ok((length, _)) = media.recv_from(&mut buffer)
-            && length > 12
-            && buffer[1] & 0x7f == 8
-        {
+    let mut hear = || {
+        let mut buffer = [0; 2048];
+        let length = media.recv(&mut buffer).ok()?;
+        if length > 12 && buffer[1] & 0x7f == 8 {
             samples.extend(buffer[12..length].iter().map(|byte| audio::from_alaw(*byte)));
         }
+        Some(())
+    };
+    let mut sequence = 0_u16;
+    while !over.load(Ordering::Acquire) && start.elapsed() < LONGEST_CALL {
+        hear();
         // Silence towards the caller, at the pace of the time that went by: a line that is there.
         while u128::from(sequence) * 20 < start.elapsed().as_millis() {
             let mut packet = vec![0x80, 8];
@@ -184,7 +249,10 @@ fn listen(media: &UdpSocket, far: SocketAddr, over: &AtomicBool, called: String,
             sequence += 1;
         }
     }
-    let hung_up = over.load(Ordering::Relaxed);
+    // What had come before the end is heard, however late we are.
+    let _ = media.set_nonblocking(true);
+    while hear().is_some() {}
+    let hung_up = over.load(Ordering::Acquire) && !ours.load(Ordering::Relaxed);
     Heard { called, call_id, samples, length: start.elapsed(), hung_up }
 }
 
@@ -209,12 +277,14 @@ fn respond(request: &str, address: SocketAddr, status: &str, sdp: Option<&str>) 
 mod tests {
     use super::*;
 
+    const LIMIT: Duration = Duration::from_secs(30);
+
     #[test]
     fn a_phone_picks_up_hears_what_is_said_and_notices_the_hang_up() {
         let phone = Phone::start().unwrap();
         let (sip, media) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
         for socket in [&sip, &media] {
-            socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            socket.set_read_timeout(Some(LIMIT)).unwrap();
         }
         let head = |method: &str| {
             format!(
@@ -244,13 +314,25 @@ mod tests {
         let mut silence = [0; 512];
         assert_eq!(media.recv(&mut silence).unwrap(), 172, "the phone says nothing to its caller");
 
-        // Time to hear all of it before the end is noticed.
-        std::thread::sleep(Duration::from_millis(300));
         let answer = ask(format!("{}\r\n", head("BYE")));
         assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
-        assert!(clock::within(Duration::from_secs(5), || !phone.heard().is_empty()));
+        assert!(clock::within(LIMIT, || !phone.heard().is_empty()));
         let heard = phone.heard().remove(0);
         assert_eq!((heard.called.as_str(), heard.hung_up, heard.samples.len()), ("123", true, 1600));
         assert!(audio::rms(&heard.samples) > 0.9, "{}", audio::rms(&heard.samples));
+
+        // Another call, which it ends itself.
+        let another = format!("{}\r\n{sdp}", head("INVITE").replace("Call-ID: one", "Call-ID: two"));
+        assert!(ask(another).starts_with("SIP/2.0 200"));
+        assert!(clock::within(LIMIT, || phone.talking() == 1));
+        phone.hang_up();
+        let mut buffer = [0; 4096];
+        let length = sip.recv(&mut buffer).unwrap();
+        let bye = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        assert!(bye.starts_with("BYE sip:127.0.0.1:"), "{bye}");
+        let dialog = ["From", "To", "Call-ID", "CSeq"].map(|name| header(&bye, name).unwrap());
+        assert_eq!(dialog, ["<sip:123@c>;tag=phone", "<sip:a@b>;tag=1", "two", "1 BYE"]);
+        assert!(clock::within(LIMIT, || phone.heard().len() == 2));
+        assert!(!phone.heard()[1].hung_up);
     }
 }

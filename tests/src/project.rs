@@ -111,7 +111,7 @@ impl Config {
     /// Lets the tenant `demo` be reached over HTTP, with this token.
     #[must_use]
     pub fn with_http(mut self, token: &Token) -> Self {
-        self.http = Some(SocketAddr::from(([127, 0, 0, 1], ports::free_tcp_port())));
+        self.http = Some(SocketAddr::from(([127, 0, 0, 1], ports::free_port())));
         self.tenant = format!("tokens = [\"{}\"]\n{}", token.hash, self.tenant);
         self
     }

@@ -44,11 +44,10 @@ impl Sipp {
         let Some(mut sipp) = Self::start(address, None, folder, name, values, raw_sockets)? else {
             return Ok(None);
         };
-        // SIPp says nothing of use when it listens, but then nobody else can have the port.
-        let taken = clock::within(Duration::from_secs(10), || {
-            !sipp.process.is_running() || std::net::UdpSocket::bind(address).is_err()
-        });
-        if !taken || !sipp.process.is_running() {
+        // SIPp says nothing of use when it listens. It is not asked by binding its port: that could be in its way.
+        let listens =
+            clock::within(Duration::from_secs(30), || !sipp.process.is_running() || ports::is_bound(address));
+        if !listens || !sipp.process.is_running() {
             return Err(format!("sipp does not listen on {address}\n{}", sipp.process.output()));
         }
         Ok(Some(sipp))

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 use zvonar_gateways::smsc::{Account, Callback, Code, Patience, Secret, Smsc, SmscSettings};
 use zvonar_gateways::stand::{Manner, Running, StandSettings, serve};
@@ -47,10 +47,12 @@ fn sms(id: u32, text: &str) -> Sms {
     Sms { id: SmsId::new(id).unwrap(), to: PhoneNumber::parse("+79001234567").unwrap(), text: text.into() }
 }
 
-/// Where nobody listens.
-async fn closed() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
+/// Where nobody listens, as long as the socket is kept: the port is taken, and calls to it are refused.
+fn closed() -> (TcpSocket, String) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}", socket.local_addr().unwrap());
+    (socket, url)
 }
 
 /// A server that reads a question and says this, or hangs up at once with `None`.
@@ -184,7 +186,7 @@ async fn an_answer_without_end_is_not_read_to_its_end() {
 #[tokio::test]
 async fn the_reserve_is_asked_when_a_host_is_not_reached_and_first_from_then_on() {
     let (stand, _) = stand(StandSettings::default(), None).await;
-    let dead = closed().await;
+    let (_taken, dead) = closed();
     let smsc = client(&[dead.clone(), dead.clone(), url(&stand)]);
     assert!(smsc.send(&sms(7, "x")).await.is_ok());
     assert!(smsc.send(&sms(8, "y")).await.is_ok());
@@ -287,9 +289,13 @@ async fn few_questions_are_asked_at_once() {
         let smsc = Arc::clone(&smsc);
         asking.spawn(async move { smsc.send(&sms(id, "x")).await.is_err() });
     }
-    while stand.with(|stand| stand.questions()) < 5 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let five = async {
+        while stand.with(|stand| stand.questions()) < 5 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let asked = tokio::time::timeout(Duration::from_secs(60), five).await;
+    assert!(asked.is_ok(), "after a minute {} are asked", stand.with(|stand| stand.questions()));
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(stand.with(|stand| stand.questions()), 5);
 }

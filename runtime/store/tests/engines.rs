@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -185,6 +185,22 @@ async fn a_dead_process_hears_nothing_and_what_it_had_written_stays() {
 
 const CHILD: &str = "ZVONAR_STORE_TEST_CHILD";
 
+/// A process that does not outlive the test that started it, whatever comes of that.
+struct Doomed(Child);
+
+impl Doomed {
+    fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Doomed {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
 /// The process that is killed: it writes as fast as it can from several tasks, and prints each commit once it is
 /// acknowledged.
 #[test]
@@ -233,28 +249,27 @@ async fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let mut acknowledged: Vec<(String, usize)> = Vec::new();
     for round in 0..6 {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        let child = Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", "--nocapture", "child_that_writes_until_it_is_killed"])
             .env(CHILD, folder.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            .spawn();
+        let mut child = Doomed(child.unwrap());
+        let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
         let mut heard = 0;
         // Killed (SIGKILL) at another place each time, in the middle of whatever it does.
         while heard < 40 + round * 23 {
             let line = lines.next().expect("the child writes until it is killed").unwrap();
             heard += usize::from(note(&line, &mut acknowledged));
         }
-        child.kill().unwrap();
+        child.kill();
         // What it had printed before it died counts as well; the last line may be cut.
         let mut rest = String::new();
         for line in lines.map_while(Result::ok) {
             rest.push_str(&line);
             rest.push('\n');
         }
-        child.wait().unwrap();
         for line in rest.lines() {
             note(line, &mut acknowledged);
         }

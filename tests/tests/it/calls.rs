@@ -10,7 +10,7 @@ use serde::Deserialize;
 use zvonar_tests::{clock, host, machine, ports, process::Process};
 
 /// A call that rings, talks and ends takes less.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_secs(90);
 
 /// What `zvonar call --json` prints.
 #[derive(Debug, Clone, Deserialize)]
@@ -70,8 +70,8 @@ fn a_port_where_nobody_listens_is_told_as_such_and_costs_nothing() {
     let said = call.output();
     assert!(said.contains(&address.to_string()), "it does not say whom it could not reach\n{said}");
     assert!(!said.contains("panicked"), "{said}");
-    // RFC 3261 timer B: nobody waits longer for a first answer.
-    assert!(started.elapsed() < Duration::from_secs(40), "{:?}\n{said}", started.elapsed());
+    // RFC 3261 timer B, 32 s: nobody waits longer for a first answer.
+    assert!(started.elapsed() < Duration::from_secs(60), "{:?}\n{said}", started.elapsed());
 }
 
 #[test]

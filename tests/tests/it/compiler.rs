@@ -1,12 +1,7 @@
 //! A scenario is compiled by a child that is last in the queue for the CPU, has little memory and little time. What is no
 //! scenario never gets that far, and is refused in words.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use zvonar_scenario::{Compiler, Engine, EngineConfig, Package, archive, compiler::COMMAND};
 use zvonar_tests::{host, machine, process::Process};
@@ -102,7 +97,7 @@ fn the_child_is_last_in_the_queue_and_goes_with_its_limits() {
         .args([COMMAND, "--memory-mib", "512", "--cpu-seconds", "7"])
         .arg(&pipe)
         .arg(folder.path().join("code"));
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = Process::spawn("zvonar compile", &mut command).unwrap();
     let proc = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", child.id())).unwrap_or_default();
     let limited = || proc("limits").lines().any(|line| line.starts_with("Max core file size        0 "));
     let mut naps = 0;
@@ -125,8 +120,7 @@ fn the_child_is_last_in_the_queue_and_goes_with_its_limits() {
         let line = limits.lines().find(|line| line.starts_with(name)).unwrap();
         assert_eq!(line[name.len()..].split_whitespace().next(), Some(soft), "{line}");
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    child.kill();
 }
 
 /// What `zvonar check` says about a package, without the folder it is in; what it exits with.

@@ -2,6 +2,7 @@
 //! themselves, there again after a restart and after any kill.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -12,10 +13,12 @@ use serde_json::Value;
 use zvonar_tests::{
     clock,
     host::{self, Farm, Host, Report},
-    http::{Answer, Token, ask},
+    http::{Token, ask},
     machine, package,
+    phone::Phone,
     process::Process,
     project::{Config, Project, leads},
+    records::{self, Days},
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -36,10 +39,6 @@ fn deploy(config: &Config, token: &Token, package: &Path, more: &[&str]) -> Stri
     told(config, token, &[&["deploy", package.to_str().unwrap()], more].concat())
 }
 
-fn get(config: &Config, token: &Token, path: &str) -> Answer {
-    ask(config.http.unwrap(), token, "GET", path, b"").unwrap()
-}
-
 /// The versions of a scenario, newest first.
 fn versions(config: &Config, token: &Token, name: &str) -> Vec<Value> {
     let lines = told(config, token, &["versions", name, "--json"]);
@@ -51,81 +50,79 @@ fn states(config: &Config, token: &Token, name: &str) -> Vec<String> {
     versions.iter().map(|v| format!("v{} {}", v["number"], v["state"].as_str().unwrap())).collect()
 }
 
-/// The day that it is in Moscow.
-fn today() -> String {
-    let done = Command::new("date").env("TZ", "Europe/Moscow").arg("+%F").output().unwrap();
-    String::from_utf8(done.stdout).unwrap().trim().to_owned()
-}
-
 #[test]
 fn a_version_is_deployed_under_live_calls_rolled_back_and_there_after_a_restart() {
     let _machine = machine::shared();
-    if !machine::built(&["menu"]) {
+    if !machine::built(&["bench"]) {
         return;
     }
+    let days = Days::from_now();
     let folder = tempfile::tempdir().unwrap();
-    let farm = Farm::start(folder.path()).unwrap();
+    // Everybody stays on the line until we have them hang up.
+    let phone = Phone::start().unwrap();
     let token = Token::new("demo");
-    let mut config = Config::new(farm.address).with_http(&token);
-    config.scenarios.push(("menu".into(), package::copy("menu", "1", &folder.path().join("menu"))));
-    // 03: listens to the end of the menu twice, which takes half a minute.
+    let mut config = Config::new(phone.address).with_http(&token);
+    config.scenarios.push(("bench".into(), package::copy("bench", "1", &folder.path().join("bench"))));
     config.projects = vec![Project {
         id: "demo".into(),
-        scenario: "menu".into(),
+        scenario: "bench".into(),
         lines: 3,
         ring_s: 5,
         max_calls: 1,
-        leads: leads(6, &[3, 3, 3, 1, 1, 1]),
-        settings: vec![],
+        leads: leads(6, &[0]),
+        settings: vec![("job".into(), "hold".into())],
     }];
     let mut host = Host::serve(&config, folder.path()).unwrap();
-    let on_call = || told(&config, &token, &["versions", "--json"]).contains("\"calls_now\":3");
+    let on_call =
+        || phone.talking() == 3 && told(&config, &token, &["versions", "--json"]).contains("\"calls_now\":3");
     assert!(clock::within(LIMIT, on_call), "{}", host.process.output());
-    let second = package::copy("menu", "2", &folder.path().join("second"));
+    let second = package::copy("bench", "2", &folder.path().join("second"));
     assert_eq!(
         deploy(&config, &token, &second, &["--note", "новое меню"]),
-        "menu: v2 live, 3 calls still on v1"
+        "bench: v2 live, 3 calls still on v1"
     );
-    host.process.wait_for_line("demo: menu: v2 live, 3 calls still on v1", LIMIT).unwrap();
-    assert_eq!(states(&config, &token, "menu"), ["v2 live", "v1 previous"]);
+    host.process.wait_for_line("demo: bench: v2 live, 3 calls still on v1", LIMIT).unwrap();
+    assert_eq!(states(&config, &token, "bench"), ["v2 live", "v1 previous"]);
+    phone.hang_up();
     host.process.wait_for_line("the last call on v1 has ended", LIMIT).unwrap();
-    let table = told(&config, &token, &["versions", "menu"]);
+    let table = told(&config, &token, &["versions", "bench"]);
     assert!(table.contains("v2") && table.contains("новое меню"), "{table}");
-    let done = || get(&config, &token, "/v1/attempts").body.lines().count() == 6;
-    assert!(clock::within(LIMIT, done), "{}", host.process.output());
+    let all_on_second = || phone.heard().len() == 3 && phone.talking() == 3;
+    assert!(clock::within(LIMIT, all_on_second), "{}", host.process.output());
+    phone.hang_up();
+    let attempts = || days.attempts(config.http.unwrap(), &token);
+    assert!(clock::within(LIMIT, || attempts().len() == 6), "{}", host.process.output());
 
-    // Each call ran whole on the version that it began with.
-    let records = get(&config, &token, "/v1/attempts?scenario=menu");
-    let versions_of = |ending: &str| {
-        let records = records.body.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let records = records.filter(|record| record["number"].as_str().unwrap().ends_with(ending));
-        let versions = records.map(|record| record["scenario"]["version"].as_str().unwrap().to_owned());
-        versions.collect::<Vec<_>>()
-    };
-    assert_eq!(versions_of("03"), ["1"; 3], "{}", records.body);
-    assert_eq!(versions_of("01"), ["2"; 3], "{}", records.body);
+    // Each call ran whole on the version that it began with: those of the first had ended before the others began.
+    let records = attempts();
+    let versions_of: Vec<_> =
+        records.iter().map(|record| record["scenario"]["version"].as_str().unwrap()).collect();
+    assert_eq!(versions_of, ["1", "1", "1", "2", "2", "2"], "{records:?}");
 
     // What was recorded replays from the running host, against any version.
-    let today = &today();
     let second = second.to_str().unwrap();
-    let replay = ["replay", "--host", &config.url(), "--day", today, "--against", second];
-    assert_eq!(
-        told(&config, &token, &replay),
-        "6 replayed: 6 the same, 0 decide otherwise, 0 not comparable"
-    );
+    let days: BTreeSet<String> = records.iter().map(records::day_of).collect();
+    for day in &days {
+        let calls = records.iter().filter(|record| records::day_of(record) == *day).count();
+        let replay = ["replay", "--host", &config.url(), "--day", day, "--against", second];
+        assert_eq!(
+            told(&config, &token, &replay),
+            format!("{calls} replayed: {calls} the same, 0 decide otherwise, 0 not comparable")
+        );
+    }
 
-    assert_eq!(told(&config, &token, &["rollback", "menu"]), "menu: v1 live");
+    assert_eq!(told(&config, &token, &["rollback", "bench"]), "bench: v1 live");
     host.process.terminate(LIMIT).unwrap();
     // The configuration is as it was, so what is live is what was live.
     let mut host = Host::serve(&config, folder.path()).unwrap();
-    assert_eq!(states(&config, &token, "menu"), ["v2 withdrawn", "v1 live"]);
-    let counted = &versions(&config, &token, "menu");
+    assert_eq!(states(&config, &token, "bench"), ["v2 withdrawn", "v1 live"]);
+    let counted = &versions(&config, &token, "bench");
     assert_eq!((&counted[0]["calls"], &counted[1]["calls"]), (&3.into(), &3.into()), "{counted:?}");
     // Now it changes.
-    package::copy("menu", "3", &folder.path().join("menu"));
+    package::copy("bench", "3", &folder.path().join("bench"));
     host.process.terminate(LIMIT).unwrap();
     let mut host = Host::serve(&config, folder.path()).unwrap();
-    assert_eq!(states(&config, &token, "menu"), ["v3 live", "v2 withdrawn", "v1 previous"]);
+    assert_eq!(states(&config, &token, "bench"), ["v3 live", "v2 withdrawn", "v1 previous"]);
     let sum = Report::of(&{
         host.process.terminate(LIMIT).unwrap();
         host.config.clone()
@@ -140,6 +137,7 @@ fn a_version_that_fails_on_every_call_is_taken_back_after_five() {
     if !machine::built(&["naughty"]) {
         return;
     }
+    let days = Days::from_now();
     let folder = tempfile::tempdir().unwrap();
     let farm = Farm::start(folder.path()).unwrap();
     let token = Token::new("demo");
@@ -159,7 +157,8 @@ fn a_version_that_fails_on_every_call_is_taken_back_after_five() {
         settings: vec![],
     }];
     let mut host = Host::serve(&config, folder.path()).unwrap();
-    let talked = || get(&config, &token, "/v1/attempts").body.contains("Хорошо");
+    let attempts = || days.attempts(config.http.unwrap(), &token);
+    let talked = || attempts().iter().any(|record| record.to_string().contains("Хорошо"));
     assert!(clock::within(LIMIT, talked), "{}", host.process.output());
     deploy(&config, &token, &bad, &[]);
     host.process.wait_for_line("rolled back automatically: all of its first", LIMIT).unwrap();

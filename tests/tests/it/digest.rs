@@ -2,6 +2,7 @@
 //! so that a mistake in that one cannot hide here.
 
 use md5::{Digest, Md5};
+use zvonar_tests::machine;
 
 /// Checks a `Proxy-Authorization` or `Authorization` value; the error says what is wrong with it.
 pub(crate) fn check(value: &str, method: &str, username: &str, password: &str) -> Result<(), String> {
@@ -35,6 +36,7 @@ fn hash(text: &str) -> String {
 /// The example of RFC 7616 §3.9.1 and two ways to get it wrong.
 #[test]
 fn the_example_of_the_standard_is_right_and_its_neighbours_are_wrong() {
+    let _machine = machine::shared();
     let value = "Digest username=\"Mufasa\", realm=\"http-auth@example.org\", uri=\"/dir/index.html\", \
          algorithm=MD5, nonce=\"7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v\", nc=00000001, \
          cnonce=\"f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ\", qop=auth, \

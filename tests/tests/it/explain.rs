@@ -23,16 +23,19 @@ fn vectors(command: &[&str], file: &Path, count: usize) {
 
 #[test]
 fn every_vector_of_redialling_comes_out_of_explain_retry() {
+    let _machine = machine::shared();
     vectors(&["explain", "retry"], &machine::root().join("tests/data/retry-vectors.json"), 8);
 }
 
 #[test]
 fn every_vector_of_the_tariff_comes_out_of_rate() {
+    let _machine = machine::shared();
     vectors(&["rate"], &machine::root().join("runtime/ledger/tests/billing-vectors.json"), 13);
 }
 
 #[test]
 fn a_lead_that_is_dialled_again_is_told_in_words_and_as_json() {
+    let _machine = machine::shared();
     let told = |more: &[&str]| {
         let mut zvonar = host::zvonar(["explain", "retry", "--numbers", "A,B", "--limits", "busy=1"]);
         zvonar.args(["--results", "busy,answered"]).args(more);
@@ -50,6 +53,7 @@ fn a_lead_that_is_dialled_again_is_told_in_words_and_as_json() {
 
 #[test]
 fn hours_and_numbers_are_explained_with_the_rule_and_the_next_time() {
+    let _machine = machine::shared();
     for (arguments, expected) in [
         (
             &["explain", "hours", "--lead-zone", "Asia/Omsk", "--at", "2026-03-02T07:30", "--json"][..],
@@ -96,6 +100,7 @@ fn hours_and_numbers_are_explained_with_the_rule_and_the_next_time() {
 
 #[test]
 fn a_result_or_a_field_that_does_not_exist_is_refused_with_what_there_is() {
+    let _machine = machine::shared();
     let folder = tempfile::tempdir().unwrap();
     let call = folder.path().join("call.json");
     std::fs::write(&call, "{\"robt\": 3}").unwrap();

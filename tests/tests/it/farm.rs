@@ -56,11 +56,12 @@ fn callees_answer_aloud_when_the_robot_has_fallen_silent_or_over_its_voice() {
         let said = said(number);
         assert_eq!(said[0].1, words, "{number}: {said:?}");
         let after = MENU_MS + SILENCE_MS;
-        assert!((after - 300..after + 2000).contains(&said[0].0), "{number}: {said:?}");
+        assert!((after - 300..after + 5_000).contains(&said[0].0), "{number}: {said:?}");
     }
     let over = said("79000000018");
     assert_eq!(over[0].1, "Да, конечно.");
-    assert!((3_900..5_000).contains(&over[0].0), "{over:?}");
+    // Long before the prompt is over.
+    assert!((3_900..8_000).contains(&over[0].0), "{over:?}");
     assert_eq!(said("79000000003"), []);
 
     for (called, number) in called.iter().zip(numbers) {
@@ -88,6 +89,7 @@ fn far_end(file: &Path) -> Recording {
 
 #[test]
 fn a_farm_with_answers_that_nobody_would_say_does_not_start_and_says_why() {
+    let _machine = machine::shared();
     let folder = tempfile::tempdir().unwrap();
     let refused = || {
         let mut farm = host::zvonar(["farm", "--listen", "127.0.0.1:0", "--answers"]);

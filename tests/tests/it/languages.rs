@@ -35,6 +35,7 @@ fn play(package: &str, conversations: usize) -> Result<(), String> {
 
 #[test]
 fn one_scenario_in_four_languages_passes_the_same_conversations() {
+    let _machine = machine::shared();
     let packages = packages();
     let names = ["appointment", "appointment-c", "appointment-js", "appointment-python"];
     if !machine::built(&names) {
@@ -49,6 +50,7 @@ fn one_scenario_in_four_languages_passes_the_same_conversations() {
 
 #[test]
 fn every_other_scenario_passes_its_conversations() {
+    let _machine = machine::shared();
     let mut failed = Vec::new();
     for (name, conversations) in packages() {
         if name.starts_with("appointment") || !machine::built(&[&name]) {

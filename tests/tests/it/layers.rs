@@ -8,6 +8,7 @@ use std::{
 };
 
 use serde::Deserialize;
+use zvonar_tests::machine;
 
 /// A file that grows past this usually has a second noun in it.
 const LONG_FILE: usize = 700;
@@ -44,7 +45,7 @@ fn packages() -> Vec<Package> {
 }
 
 fn root() -> PathBuf {
-    zvonar_tests::machine::root()
+    machine::root()
 }
 
 /// The name in the drawing: the folder under `runtime/`.
@@ -68,6 +69,7 @@ fn drawing() -> BTreeMap<String, u32> {
 
 #[test]
 fn imports_point_down_only() {
+    let _machine = machine::shared();
     let layers = drawing();
     let packages = packages();
     let names: BTreeMap<&str, String> =
@@ -105,6 +107,7 @@ fn imports_point_down_only() {
 
 #[test]
 fn only_the_tools_import_the_tests() {
+    let _machine = machine::shared();
     for package in packages() {
         let imports = package.dependencies.iter().any(|dependency| dependency.name == "zvonar-tests");
         assert!(!imports || package.name == "xtask", "{} imports zvonar-tests", package.name);
@@ -113,6 +116,7 @@ fn only_the_tools_import_the_tests() {
 
 #[test]
 fn every_dependency_is_named_in_the_root_manifest_with_a_reason() {
+    let _machine = machine::shared();
     let text = fs::read_to_string(root().join("Cargo.toml")).expect("the root manifest");
     let section = text.split("[workspace.dependencies]").nth(1).expect("it lists the dependencies");
     let section = section.split("\n[").next().expect("a section has a beginning");
@@ -135,6 +139,7 @@ fn every_dependency_is_named_in_the_root_manifest_with_a_reason() {
 /// Not a rule but a question, so it only speaks.
 #[test]
 fn long_files_are_named() {
+    let _machine = machine::shared();
     let mut looked = 0;
     let mut folders = vec![root().join("runtime"), root().join("tests"), root().join("xtask")];
     while let Some(folder) = folders.pop() {

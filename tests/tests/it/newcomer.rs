@@ -89,7 +89,6 @@ impl Newcomer {
 /// From nothing to a scenario that was changed, tested and talked to. `branch` is the source and its line for the key 2,
 /// which becomes the key 3.
 fn walk(language: &'static str, example: &str, source: &str, branch: &str) {
-    let _machine = machine::shared();
     let Some(mut newcomer) = Newcomer::new(language, example) else { return };
     let readme = fs::read_to_string(newcomer.folder.join("README.md")).expect("the README");
     for command in ["build .", "test .", "chat .", "deploy .", "watch ."] {
@@ -142,21 +141,25 @@ fn ship(newcomer: &mut Newcomer) {
 
 #[test]
 fn a_newcomer_with_rust_gets_from_nothing_into_a_running_host() {
+    let _machine = machine::shared();
     walk("rust", "menu", "scenario.rs", "\"2\" =>");
 }
 
 #[test]
 fn a_newcomer_with_c_gets_from_nothing_into_a_running_host() {
+    let _machine = machine::shared();
     walk("c", "appointment-c", "scenario.c", "case '2':");
 }
 
 #[test]
 fn a_newcomer_with_javascript_gets_from_nothing_into_a_running_host() {
+    let _machine = machine::shared();
     walk("js", "appointment-js", "scenario.js", "case \"2\":");
 }
 
 #[test]
 fn a_newcomer_with_python_gets_from_nothing_into_a_running_host() {
+    let _machine = machine::shared();
     walk("python", "appointment-python", "scenario.py", "case \"2\":");
 }
 
@@ -169,6 +172,7 @@ fn refused(arguments: &[&str], place: &Path) -> String {
 
 #[test]
 fn what_cannot_be_begun_or_built_is_refused_in_a_sentence() {
+    let _machine = machine::shared();
     let place = tempfile::tempdir().expect("a temporary folder");
     let place = place.path();
     fs::create_dir(place.join("there")).expect("a folder");
@@ -199,6 +203,7 @@ fn what_cannot_be_begun_or_built_is_refused_in_a_sentence() {
 /// Tools are looked for beside the source, in the cache and in the PATH; without any of them one sentence says what to get.
 #[test]
 fn tools_that_are_not_there_are_named_with_the_command_that_gets_them() {
+    let _machine = machine::shared();
     let place = tempfile::tempdir().expect("a temporary folder");
     for (language, sentence) in [
         ("rust", "rustup target add wasm32-unknown-unknown"),

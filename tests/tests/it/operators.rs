@@ -11,12 +11,13 @@ use std::time::Duration;
 use md5::{Digest, Md5};
 use serde_json::Value;
 use zvonar_tests::{
+    clock,
     host::{self, Host},
     http::Token,
     machine,
     process::Process,
     project::Config,
-    sip::{Prober, headers, status},
+    sip::{Prober, header, headers, status},
 };
 
 use crate::calls::call;
@@ -155,9 +156,16 @@ fn register(near: SocketAddr, user: &str, password: &str) -> Prober {
              CSeq: {cseq} REGISTER\r\nContact: <sip:{user}@127.0.0.1:9>\r\nExpires: 300\r\n{proof}\
              Content-Length: 0\r\n\r\n"
         );
-        prober.send(near, request.as_bytes());
-        let answers = prober.receive(Duration::from_millis(700));
-        let answer = answers.first().expect("the host answers a REGISTER");
+        // As a telephone does it: again and again until there is an answer.
+        let sequence = format!("{cseq} REGISTER");
+        let mut found = None;
+        clock::within(Duration::from_secs(10), || {
+            prober.send(near, request.as_bytes());
+            let answers = prober.receive(Duration::from_millis(500));
+            found = answers.into_iter().find(|answer| header(answer, "CSeq") == Some(sequence.as_str()));
+            found.is_some()
+        });
+        let answer = &found.expect("the host answers a REGISTER");
         if status(answer) == Some(200) {
             return prober;
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use zvonar_tests::{host, process::Process};
+use zvonar_tests::{host, machine, process::Process};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -40,6 +40,7 @@ fn lines(text: &str) -> Vec<Value> {
 
 #[test]
 fn a_loaded_register_tells_whose_a_number_is_and_which_do_not_exist() {
+    let _machine = machine::shared();
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     std::fs::write(folder.join("zvonar.toml"), CONFIG).unwrap();
@@ -77,6 +78,7 @@ fn a_loaded_register_tells_whose_a_number_is_and_which_do_not_exist() {
 
 #[test]
 fn the_blacklist_and_consents_are_kept_from_the_command_line() {
+    let _machine = machine::shared();
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     std::fs::write(folder.join("zvonar.toml"), CONFIG).unwrap();

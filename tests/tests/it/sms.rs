@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use zvonar_tests::{host, process::Process};
+use zvonar_tests::{host, machine, process::Process};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -25,6 +25,7 @@ fn post(address: &str, path: &str, form: &str) -> String {
 
 #[test]
 fn a_stand_takes_messages_prints_them_and_refuses_as_it_is_told() {
+    let _machine = machine::shared();
     let arguments =
         ["smsc-stand", "--listen", "127.0.0.1:0", "--login", "me", "--password", "word", "--balance", "400"];
     let mut stand = Process::spawn("stand", &mut host::zvonar(arguments)).unwrap();

@@ -2,7 +2,6 @@
 
 use std::{fmt::Write as _, path::Path, time::Duration};
 
-use serde_json::Value;
 use zvonar_tests::{
     audio, clock,
     host::Host,
@@ -10,6 +9,7 @@ use zvonar_tests::{
     machine, package,
     phone::Phone,
     project::{Config, Project, leads},
+    records::Days,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -38,6 +38,7 @@ fn tenants_with_the_same_names_share_neither_code_nor_sounds_nor_limits_nor_reco
     if !machine::built(&["bench"]) {
         return;
     }
+    let days = Days::from_now();
     let folder = tempfile::tempdir().unwrap();
     let phone = Phone::start().unwrap();
     let (demo, other) = (Token::new("demo"), Token::new("other"));
@@ -70,10 +71,7 @@ fn tenants_with_the_same_names_share_neither_code_nor_sounds_nor_limits_nor_reco
     let mut host = Host::serve(&config, folder.path()).unwrap();
     assert!(clock::within(LIMIT, || phone.heard().len() == 4), "{}", host.process.output());
     let address = config.http.unwrap();
-    let records = |token: &Token| {
-        let lines = ask(address, token, "GET", "/v1/attempts", b"").unwrap().body;
-        lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect::<Vec<_>>()
-    };
+    let records = |token: &Token| days.attempts(address, token);
     assert!(clock::within(LIMIT, || records(&demo).len() == 2 && records(&other).len() == 2));
 
     for (at, lead) in list.iter().enumerate() {

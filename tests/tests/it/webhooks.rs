@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use zvonar_tests::clock;
 use zvonar_tests::host::{self, Host};
 use zvonar_tests::http::{Token, ask};
 use zvonar_tests::machine;
@@ -129,13 +130,12 @@ fn a_host_tells_a_receiver_that_checks_the_signature_as_the_readme_says() {
         let said = String::from_utf8(done.stdout).unwrap();
         said.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>()
     };
-    let list = loop {
-        let list = command(&["list"]);
-        if list[0]["failing"] == 1 {
-            break list;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    };
+    let mut list = Vec::new();
+    let failing = clock::within(LIMIT, || {
+        list = command(&["list"]);
+        list[0]["failing"] == 1
+    });
+    assert!(failing, "the event that was not taken is not told as failing: {list:?}");
     assert_eq!((&list[0]["name"], &list[0]["state"]), (&json!("crm"), &json!("failing")));
     assert_eq!(list[0]["url"], format!("http://{address}/hooks"), "what follows ? is not shown");
     assert_eq!(command(&["resend", "crm", &event])[0]["state"], "waiting");

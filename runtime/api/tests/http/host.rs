@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -94,6 +95,17 @@ impl TextNews for Texts {
         self.told.lock().unwrap().push(news.key());
         Ok(if news.id.get() == 7 { Heard::Taken } else { Heard::Unknown })
     }
+}
+
+/// Asks until it is so; what is not so within a minute will not be.
+pub(crate) async fn soon(what: &str, mut is: impl AsyncFnMut() -> bool) {
+    let asked = async {
+        while !is().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let told = tokio::time::timeout(Duration::from_secs(60), asked).await;
+    assert!(told.is_ok(), "a minute has gone by, and it is not so that {what}");
 }
 
 /// A running host.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use zvonar_dialer::Grant;
 use zvonar_scenario::rollout::Sample;
 
-use crate::host::{Host, archive_of, component, manifest, tenant, write_package};
+use crate::host::{Host, archive_of, component, manifest, soon, tenant, write_package};
 
 /// `v2 live · v1 previous`.
 fn states(versions: &Value) -> String {
@@ -92,17 +92,15 @@ async fn a_version_whose_calls_fail_is_rolled_back_by_itself_and_says_why() {
     for _ in 0..5 {
         slot.assign(0).ended(Sample { fault: true, without_result: false });
     }
-    while slot.lineup().live().number() == 2 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    soon("it is rolled back", async || slot.lineup().live().number() == 1).await;
     // The reason is written just after the swap.
-    let withdrawn = loop {
-        let list = host.of("a").get("/v1/scenarios/menu/versions").await.good();
-        if let Some(why) = list["versions"][0]["withdrawn"].as_str() {
-            break (why.to_owned(), list["versions"][0]["faults"].clone());
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    };
+    let mut newest = Value::Null;
+    soon("the reason is written", async || {
+        newest = host.of("a").get("/v1/scenarios/menu/versions").await.good()["versions"][0].take();
+        newest["withdrawn"].is_string()
+    })
+    .await;
+    let withdrawn = (newest["withdrawn"].as_str().unwrap().to_owned(), newest["faults"].clone());
     assert_eq!(withdrawn, ("rolled back automatically: all of its first 5 calls failed".into(), 5.into()));
     // Back on a version that people trusted: nothing rolls that back.
     for _ in 0..30 {
@@ -123,9 +121,7 @@ async fn a_canary_whose_calls_fail_goes_and_leaves_the_live_version_alone() {
         slot.assign(99).ended(Sample::default());
         slot.assign(0).ended(Sample { fault: true, without_result: false });
     }
-    while slot.lineup().canary().is_some() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    soon("the canary goes", async || slot.lineup().canary().is_none()).await;
     assert_eq!(slot.lineup().to_string(), "v1 live");
     host.end().await;
 }

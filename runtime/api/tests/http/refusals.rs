@@ -5,7 +5,7 @@ use std::sync::Arc;
 use zvonar_dialer::Grant;
 use zvonar_store::MemoryStore;
 
-use crate::host::{Host, archive_of, component, manifest, tenant, token, write_package};
+use crate::host::{Host, archive_of, component, manifest, soon, tenant, token, write_package};
 
 /// What is asked, by whom, and what must come back.
 struct Case {
@@ -360,13 +360,14 @@ async fn an_upload_that_hangs_holds_up_its_own_tenant_alone() {
         host.of("a").head
     );
     hanging.write_all(head.as_bytes()).await.unwrap();
-    let refused = loop {
+    let mut refused = None;
+    soon("the upload that hangs is noticed", async || {
         let answer = host.of("a").post("/v1/scenarios", archive_of("menu", 1)).await;
-        // Until the hanging one has been noticed.
-        if answer.status != 201 && answer.status != 200 {
-            break answer;
-        }
-    };
+        refused = (![200, 201].contains(&answer.status)).then_some(answer);
+        refused.is_some()
+    })
+    .await;
+    let refused = refused.unwrap();
     assert_eq!((refused.status, refused.header("retry-after")), (429, Some("5")), "{refused:?}");
     host.of("b").post("/v1/scenarios", archive_of("menu", 1)).await.good();
     drop(hanging);

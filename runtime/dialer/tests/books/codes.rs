@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use zvonar_call::{Ended, Side};
 use zvonar_desk::Status;
@@ -22,7 +23,7 @@ use crate::world::tenant;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 const PASSWORD: &str = "слово и дело";
 
 fn config(ports: u16, phones: Option<Arc<PhoneBook>>, trunks: Vec<TrunkConfig>) -> SwitchConfig {
@@ -111,8 +112,14 @@ impl House {
         let target = Target::Uri(format!("sip:{dialled}@{}", self.switch.local_addr()));
         let mut call = phone.place(line, target, SOON).await.expect("a call");
         let tones = ServiceTones::default();
+        // Whoever is not let in never comes to the door.
+        let over = Notify::new();
         let served = async {
-            let Ok(Some(incoming)) = timeout(Duration::from_secs(2), self.door.next()).await else { return };
+            let incoming = tokio::select! {
+                incoming = self.door.next() => incoming,
+                () = over.notified() => None,
+            };
+            let Some(incoming) = incoming else { return };
             let account =
                 incoming.about.account.clone().expect("only telephones that prove themselves get here");
             let (of, operator) = operator_of_user(&account).expect("an operator's telephone");
@@ -124,7 +131,10 @@ impl House {
             loop {
                 match timeout(SOON, call.next()).await.expect("it ends") {
                     CallEvent::Answered { .. } => answered = true,
-                    CallEvent::Ended { how, .. } => break (answered, how),
+                    CallEvent::Ended { how, .. } => {
+                        over.notify_one();
+                        break (answered, how);
+                    }
                     _ => {}
                 }
             }
@@ -153,9 +163,9 @@ async fn an_operator_dials_her_status_hears_it_confirmed_and_can_dial_nothing_el
         assert_eq!(presence.map(|presence| presence.status), Some(status), "{dialled}");
         heard.push(packets);
     }
-    // 20 packets before the first beep, 20 for each.
+    // 20 packets before the first beep, 20 for each; the last of them may be on their way when the call ends.
     for (packets, beeps) in heard.iter().zip([1, 2, 3, 4, 4]) {
-        assert!(packets.abs_diff(20 + 20 * beeps) <= 6, "{heard:?}");
+        assert!(packets.abs_diff(20 + 20 * beeps) < 10, "{heard:?} are not so many beeps");
     }
     // Toll fraud with her password, a slip of the finger, and somebody who does not know it.
     for (password, dialled, code) in

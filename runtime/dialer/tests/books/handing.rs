@@ -294,7 +294,7 @@ async fn an_operator_who_hangs_up_gives_the_caller_back_to_the_scenario() {
         })
         .await;
     let Ok(TransferEnd::Talked(talk)) = came.end else { panic!("{:?}", came.end) };
-    assert!(talk >= TALK / 2 && talk < TALK * 4, "{talk:?}");
+    assert!(talk >= TALK / 2 && talk < TALK + LONG / 2, "{talk:?}");
     let [transfer] = &came.transfers[..] else { panic!("{:?}", came.transfers) };
     assert!(transfer.to_operator && transfer.connected && transfer.missed.is_none(), "{transfer:?}");
     assert_eq!(transfer.operator.as_ref().map(OperatorId::as_str), Some("anna"));
@@ -471,7 +471,7 @@ async fn nobody_in_time_and_nobody_at_all_are_told_to_the_scenario() {
             })
             .await;
         assert_eq!((came.end, came.result), (Ok(end), result));
-        assert!((650..1_500).contains(&came.phases.wait.0), "{:?}", came.phases);
+        assert!((650..10_000).contains(&came.phases.wait.0), "{:?}", came.phases);
     }
     let world = World::new(&[]).await;
     let (came, ()) = world.hand(operator(), options(LONG), async |_, _, _| ()).await;

@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::process::Command;
 use zvonar_dialer::{
     CUT_OFF, CallReport, Caller, DialRules, Dialer, NewLead, NewProject, NotPlaced, Order, Reserved,
 };
@@ -23,6 +24,12 @@ use zvonar_store::{SledOptions, SledStore};
 const CHILD: &str = "ZVONAR_DIALER_TEST_CHILD";
 const LEADS: u32 = 400;
 const LINES: u32 = 4;
+const KILLS: u32 = 8;
+/// How long a process may take for what is asked of it.
+const LIMIT: Duration = Duration::from_secs(120);
+/// How many lines of paper the others may write once the first call holds still: a process is killed while some go on, but
+/// however late that is, the list is not at its end.
+const MORE: usize = 20;
 
 fn tenant() -> TenantId {
     TenantId::new("acme").unwrap()
@@ -33,12 +40,32 @@ fn project() -> ProjectId {
 }
 
 /// Rings phones on paper: a line before the ringing, a line after the talk. The paper outlives the process.
-struct Paper(Mutex<File>);
+struct Paper {
+    sheet: Mutex<Sheet>,
+    /// A call that rings when so many lines are written rings on until the process is killed.
+    enough: usize,
+}
+
+struct Sheet {
+    file: File,
+    /// By this process.
+    lines: usize,
+    /// Whether a call rings on.
+    holds: bool,
+}
 
 impl Paper {
-    fn write(&self, line: &str) {
+    /// Whether whoever wrote it is to go on.
+    fn write(&self, line: &str) -> bool {
+        let mut sheet = self.sheet.lock().unwrap();
+        sheet.lines += 1;
+        let holds = line.starts_with("rings")
+            && sheet.lines >= self.enough
+            && (!sheet.holds || sheet.lines >= self.enough.saturating_add(MORE));
+        let told = if holds && !std::mem::replace(&mut sheet.holds, true) { "\nholds" } else { "" };
         // One write each, so that a kill cuts between lines.
-        self.0.lock().unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
+        sheet.file.write_all(format!("{line}{told}\n").as_bytes()).unwrap();
+        !holds
     }
 }
 
@@ -52,7 +79,9 @@ impl Caller for Paper {
 #[async_trait]
 impl Reserved for &Paper {
     async fn call(self: Box<Self>, order: Order) -> CallReport {
-        self.write(&format!("rings {} {}", order.number.reveal(), order.attempt));
+        if !self.write(&format!("rings {} {}", order.number.reveal(), order.attempt)) {
+            std::future::pending::<()>().await;
+        }
         let fate: u64 = order.number.digits().parse().unwrap();
         tokio::time::sleep(Duration::from_millis(fate % 5)).await;
         let mut report = CallReport::unanswered(UnixMillis(9_000), Outcome::Busy);
@@ -66,10 +95,10 @@ impl Reserved for &Paper {
     }
 }
 
-fn dialer(folder: &Path, seed: u64) -> Dialer {
+fn dialer(folder: &Path, seed: u64, enough: usize) -> Dialer {
     let store = SledStore::open(&folder.join("data"), SledOptions { cache_bytes: 8 << 20 }).unwrap();
-    let paper = OpenOptions::new().create(true).append(true).open(folder.join("paper")).unwrap();
-    let caller = Arc::new(Paper(Mutex::new(paper)));
+    let file = OpenOptions::new().create(true).append(true).open(folder.join("paper")).unwrap();
+    let caller = Arc::new(Paper { sheet: Mutex::new(Sheet { file, lines: 0, holds: false }), enough });
     let clock = Arc::new(|| UnixMillis(1_790_000_000_000));
     Dialer::new(Arc::new(store), Arc::new(PriceList::default()), caller, clock, seed)
 }
@@ -79,25 +108,29 @@ fn dialer(folder: &Path, seed: u64) -> Dialer {
 #[ignore = "run by the test that kills it"]
 async fn child_that_dials_until_it_is_killed() {
     let Ok(told) = std::env::var(CHILD) else { return };
-    let (seed, folder) = told.split_once(' ').unwrap();
-    let dialer = dialer(Path::new(folder), seed.parse().unwrap());
+    let [seed, enough, folder] = told.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{told}") };
+    let dialer = dialer(Path::new(folder), seed.parse().unwrap(), enough.parse().unwrap());
     dialer.recover(&tenant()).await.unwrap();
     let (_tell, stop) = tokio::sync::watch::channel(false);
     dialer.run(&tenant(), &project(), None, stop).await.unwrap();
 }
 
-fn child(folder: &Path, seed: u64) -> Command {
+/// It goes with its handle.
+fn child(folder: &Path, seed: u64, enough: usize) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["--ignored", "--exact", "killed::child_that_dials_until_it_is_killed"])
-        .env(CHILD, format!("{seed} {}", folder.display()))
+        .env(CHILD, format!("{seed} {enough} {}", folder.display()))
         .stdout(Stdio::null())
-        .stderr(Stdio::null());
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
     command
 }
 
-fn lines_of(paper: &PathBuf) -> usize {
-    std::fs::read(paper).map(|bytes| bytes.iter().filter(|byte| **byte == b'\n').count()).unwrap_or(0)
+/// How many processes have come so far that a call rings on.
+fn holding(paper: &Path) -> u32 {
+    let text = std::fs::read_to_string(paper).unwrap_or_default();
+    text.lines().map(|line| u32::from(line == "holds")).sum()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -105,7 +138,7 @@ async fn a_list_that_is_killed_many_times_rings_no_phone_twice_and_keeps_its_boo
     let folder = tempfile::tempdir().unwrap();
     let paper = folder.path().join("paper");
     {
-        let tables = dialer(folder.path(), 0).tables(&tenant());
+        let tables = dialer(folder.path(), 0, usize::MAX).tables(&tenant());
         tables
             .create_project(
                 NewProject {
@@ -130,35 +163,29 @@ async fn a_list_that_is_killed_many_times_rings_no_phone_twice_and_keeps_its_boo
         });
         tables.add_leads(&project(), leads.collect()).await.unwrap();
     }
-    let mut kills = 0;
-    for seed in 1..=8 {
-        let mut child = child(folder.path(), seed).spawn().unwrap();
-        let enough = lines_of(&paper) + 37 + 11 * seed as usize;
-        let ended = loop {
-            if let Some(status) = child.try_wait().unwrap() {
-                assert!(status.success());
-                break true;
+    for kill in 1..=KILLS {
+        let mut child = child(folder.path(), kill.into(), 20 + 7 * kill as usize).spawn().unwrap();
+        let holds = async {
+            while holding(&paper) < kill {
+                tokio::time::sleep(Duration::from_millis(1)).await;
             }
-            if lines_of(&paper) >= enough {
-                break false;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
         };
-        if !ended {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            kills += 1;
+        // It does not end by itself, since one call rings on. The others are in the middle of whatever they do.
+        tokio::select! {
+            () = holds => child.kill().await.unwrap(),
+            ended = child.wait() => panic!("process {kill} ended by itself: {ended:?}"),
+            () = tokio::time::sleep(LIMIT) => panic!("process {kill} dials too little in {LIMIT:?}"),
         }
     }
-    // On a busy machine a process may have finished before it is looked at again.
-    assert!(kills >= 3, "{kills}");
-    assert!(child(folder.path(), 99).status().unwrap().success(), "the last process finishes the list");
+    let last = tokio::time::timeout(LIMIT, child(folder.path(), 99, usize::MAX).status()).await;
+    assert!(last.expect("it comes to an end").unwrap().success(), "the last process finishes the list");
 
     let text = std::fs::read_to_string(&paper).unwrap();
     let mut rang = BTreeSet::new();
     let mut over = BTreeMap::new();
     for line in text.lines() {
         match line.split(' ').collect::<Vec<_>>()[..] {
+            ["holds"] => {}
             ["rings", number, _] => assert!(rang.insert(number), "{number} rang twice"),
             ["over", attempt, robot] => {
                 over.insert(attempt, robot.parse::<u64>().unwrap());
@@ -166,7 +193,7 @@ async fn a_list_that_is_killed_many_times_rings_no_phone_twice_and_keeps_its_boo
             _ => panic!("{line}"),
         }
     }
-    let tables = dialer(folder.path(), 0).tables(&tenant());
+    let tables = dialer(folder.path(), 0, usize::MAX).tables(&tenant());
     let (mut due, mut cut_off) = (0, 0);
     for lead in tables.leads(&project()).await.unwrap() {
         let [one] = &lead.progress.tries[..] else { panic!("{lead:?}") };
@@ -177,7 +204,8 @@ async fn a_list_that_is_killed_many_times_rings_no_phone_twice_and_keeps_its_boo
             due += 4 * over[one.attempt.as_str()].div_ceil(1000) as i64;
         }
     }
-    assert!(cut_off > 0 && cut_off <= kills * LINES, "{cut_off} calls were cut off by {kills} kills");
+    // At each kill one call rang for certain, and no more than there are lines.
+    assert!((KILLS..=KILLS * LINES).contains(&cut_off), "{cut_off} calls were cut off by {KILLS} kills");
     let verified = tables.verify().await.unwrap();
     assert!(verified.is_sound(), "{:?}", verified.faults);
     assert_eq!((verified.charges, verified.sum.0), (u64::from(LEADS), due));

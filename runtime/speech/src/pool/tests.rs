@@ -75,7 +75,9 @@ impl World {
         let known = self.known();
         let pool = Arc::clone(&self.pool);
         let task = self.runtime.spawn(async move { pool.recognise(request).await });
+        let until = some_moment() + Duration::from_secs(60);
         while self.known() == known {
+            assert!(some_moment() < until, "after a minute the pool knows nothing of the piece {name}");
             std::thread::yield_now();
         }
         task

@@ -2,9 +2,10 @@
 //! control port, and what it did is read there.
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -51,12 +52,24 @@ async fn bench() -> Option<House> {
     }
 }
 
+/// Where a telephone can be told what to do. Ports below 32768 are given to nobody who does not ask for them, so that this one
+/// is free still when it starts.
+fn control() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let begin = 6_000 + (std::process::id() % 300 * 10) as u16;
+    loop {
+        let port = begin + NEXT.fetch_add(1, Ordering::Relaxed) % 1_000;
+        if let Ok(socket) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            return socket.local_addr().expect("bound");
+        }
+    }
+}
+
 impl Baresip {
     /// Starts one whose account registers by itself.
     async fn start(host: SocketAddr, user: &str, password: &str) -> Self {
         let home = tempfile::tempdir().expect("a folder");
-        let control =
-            TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
+        let control = control();
         let voice = home.path().join("voice.wav");
         let spec = hound::WavSpec {
             channels: 1,

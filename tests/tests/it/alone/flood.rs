@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use zvonar_tests::{
-    callgen::Callgen,
+    callgen::{self, Callgen},
     clock,
     host::Host,
     http::{Token, ask},
@@ -22,6 +23,11 @@ fn the_flood_of_one_tenant_costs_its_neighbours_nothing() {
     if !machine::built(&["bench", "naughty"]) {
         return;
     }
+    callgen::in_time(NEIGHBOURS, neighbours_beside_a_flood);
+}
+
+/// What the generator says of the neighbours.
+fn neighbours_beside_a_flood() -> Value {
     let folder = tempfile::tempdir().unwrap();
     let callgen = Callgen::compile(folder.path());
     let (demo, noisy) = (Token::new("demo"), Token::new("noisy"));
@@ -86,10 +92,9 @@ fn the_flood_of_one_tenant_costs_its_neighbours_nothing() {
     let measured = neighbours.figures(LIMIT);
     assert_eq!(measured["ok"].as_u64(), Some(u64::from(NEIGHBOURS)), "{measured:#}");
     assert_eq!(measured["rtp"]["lost"].as_u64(), Some(0), "{measured:#}");
-    let late = measured["rtp"]["late_20ms_pct"].as_f64();
-    assert!(late.is_some_and(|percent| percent < 0.1), "{measured:#}");
     // Whatever was logged ten thousand times is not in the host's own log.
     let said = host.process.output();
     assert!(!said.contains("and another thing"), "{said}");
     host.process.terminate(LIMIT).unwrap();
+    measured
 }

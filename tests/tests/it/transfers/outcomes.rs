@@ -1,16 +1,20 @@
 //! What a transfer can come to, case by case, all in one host at once: people of the farm press keys, and those who are
 //! asked to take them pick up, are busy, decline, do not hear it, or are not there.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use zvonar_tests::{
     host::{Report, Row},
     machine,
-    office::Office,
+    office::{CALL_BACK, Office},
     project::Lead,
 };
 
 use super::{LIMIT, judge, stubborn, watch};
 
+/// How long all calls together may take.
+const LONG: Duration = Duration::from_secs(180);
 /// Pressed 1, and stays.
 const STAYS: u8 = 1;
 /// Pressed 1, and hangs up five seconds later.
@@ -87,17 +91,16 @@ fn every_outcome_of_a_transfer_is_told_to_the_scenario_reported_and_charged() {
     for case in &cases {
         let table = format!("1 | | transfer: {}; {THEN}", case.to);
         let settings = [("transfer-seconds", case.wait), ("call-back-project", "callback")];
-        leads.push(office.call(case.name, case.ending, &table, &settings));
+        leads.push(office.project(case.name, case.ending, &table, &settings));
     }
     // Handed to himself, by a number that only this list knows.
     let own = Lead { id: "lead-loop".into(), phone: "+79169990001".into() };
-    office.call("loop", STAYS, &format!("1 | | transfer: {}; {THEN}", own.phone), &[]);
-    office.config.projects.last_mut().unwrap().leads = vec![own.clone()];
+    office.project("loop", STAYS, &format!("1 | | transfer: {}; {THEN}", own.phone), &[]);
     for operator in ["taken", "busy", "declined", "rings", "nobody", "leaves"] {
         office.operator(operator, operator).unwrap();
     }
     let capture = watch(&office);
-    office.open(&["--once"]).unwrap();
+    office.open().unwrap();
     let telephone = office.telephone("taken", "taken", (1_000.0, 3.0)).unwrap();
     let Some(busy) = stubborn(&office, "busy", "refuse", "486 Busy Here") else { return };
     let Some(declined) = stubborn(&office, "declined", "refuse", "603 Decline") else { return };
@@ -105,7 +108,18 @@ fn every_outcome_of_a_transfer_is_told_to_the_scenario_reported_and_charged() {
     for operator in ["taken", "busy", "declined", "rings"] {
         office.available(operator).unwrap();
     }
-    let report = office.finish().unwrap();
+    // Everybody is where he belongs: now they are called. Those who are missed are called back when all have been.
+    office.turn(CALL_BACK, "pause").unwrap();
+    for (case, lead) in cases.iter().zip(&leads) {
+        office.dial(case.name, lead).unwrap();
+    }
+    office.dial("loop", &own).unwrap();
+    office.wait_for_attempts(cases.len() + 1, LONG).unwrap();
+    let missed: Vec<&Lead> =
+        cases.iter().zip(&leads).filter(|(case, _)| !case.talks).map(|(_, lead)| lead).collect();
+    office.turn(CALL_BACK, "start").unwrap();
+    office.wait_for_attempts(cases.len() + 1 + missed.len(), LONG).unwrap();
+    let report = office.close().unwrap();
     for sipp in [busy, declined, rings] {
         sipp.finish(LIMIT).unwrap();
     }
@@ -125,8 +139,6 @@ fn every_outcome_of_a_transfer_is_told_to_the_scenario_reported_and_charged() {
 
     // Whoever was not talked with is called back; nobody else, and no number is in clear in the log.
     let called_back = office.called_back().unwrap();
-    let missed: Vec<&Lead> =
-        cases.iter().zip(&leads).filter(|(case, _)| !case.talks).map(|(_, lead)| lead).collect();
     assert_eq!(called_back.len(), missed.len(), "{called_back:?}");
     for lead in missed {
         let there = called_back.iter().any(|found| found["numbers"][0].as_str() == Some(&lead.phone));

@@ -33,7 +33,7 @@ fn a_caller_whom_one_operator_declines_is_given_to_the_next() {
     office.operator("anna", "sales").unwrap();
     office.operator("boris", "sales").unwrap();
     let capture = watch(&office);
-    office.open(&[]).unwrap();
+    office.open().unwrap();
     let Some(anna) = stubborn(&office, "anna", "refuse", "603 Decline") else { return };
     let boris = office.telephone("boris", "boris", VOICE).unwrap();
     // She has been there for longer, so she is asked first.
@@ -51,7 +51,7 @@ fn a_caller_whom_one_operator_declines_is_given_to_the_next() {
     let [row] = report.rows.as_slice() else { panic!("{report:?}") };
     let [transfer] = row.transfers.as_slice() else { panic!("{row:?}") };
     assert!(transfer.connected && transfer.operator.as_deref() == Some("boris"), "{row:?}");
-    assert!(row.result == "Соединён" && (2..8).contains(&row.talk_s), "{row:?}");
+    assert!(row.result == "Соединён" && (2..30).contains(&row.talk_s), "{row:?}");
     // A talk with an operator costs nothing, so all that is paid for is the robot.
     assert_eq!(row.kopecks, 4 * row.robot_s as i64, "{row:?}");
 }

@@ -1,7 +1,5 @@
 //! Two calls joined, each with a telephone made of a plain socket at its far end.
 
-use std::f32::consts::TAU;
-
 use super::*;
 
 /// A telephone that sends a tone, 20 ms a packet, and keeps all that it hears.
@@ -101,33 +99,9 @@ impl Pair {
                 phone.say(*target, hz);
             }
         }
-        tokio::time::sleep(Duration::from_millis(30)).await;
+        // The last of them are on their way; in a longer pause silence would be sent in place of more.
+        tokio::time::sleep(Duration::from_millis(60)).await;
     }
-}
-
-/// What share of the sound is this tone (Goertzel, packet by packet, so that one that is missing does not spoil the
-/// rest), and how loud it is in all.
-fn share(samples: &[i16], hz: f32) -> (f32, f32) {
-    let factor = 2.0 * (TAU * hz / 8000.0).cos();
-    let (mut found, mut total) = (0.0, 1.0);
-    for packet in samples.chunks_exact(FRAME) {
-        let (mut one, mut two) = (0.0_f32, 0.0_f32);
-        for sample in packet {
-            let sample = f32::from(*sample);
-            let next = sample + factor * one - two;
-            (two, one) = (one, next);
-            total += sample * sample;
-        }
-        found += (one * one + two * two - factor * one * two) * 2.0 / FRAME as f32;
-    }
-    (found / total, level::dbfs(samples))
-}
-
-#[track_caller]
-fn is_tone(samples: &[i16], hz: f32) {
-    assert!(samples.len() >= 30 * FRAME, "only {} samples", samples.len());
-    let (share, dbfs) = share(samples, hz);
-    assert!(share > 0.9 && (dbfs + 11.0).abs() < 0.7, "{hz} Hz has a share of {share}, at {dbfs} dBFS");
 }
 
 #[tokio::test]
@@ -139,10 +113,13 @@ async fn each_hears_the_other_whatever_the_laws_and_after_the_bridge_nobody_does
         is_tone(&heard[0][5 * FRAME..], 1100.0);
         is_tone(&heard[1][5 * FRAME..], 700.0);
         pair.ports[1].0.unbridge();
+        // What is said before the media thread has heard of it passes.
+        pair.talk(5).await;
+        pair.phones.iter_mut().for_each(|phone| drop(phone.sound()));
         pair.talk(20).await;
         assert!(pair.phones.iter_mut().all(|phone| phone.sound().is_empty()));
         let stats = pair.engine.stats();
-        assert!(stats.packets_passed >= 110 && stats.packets_passed <= 122, "{stats:?}");
+        assert!((110..=132).contains(&stats.packets_passed), "{stats:?}");
     }
 }
 
