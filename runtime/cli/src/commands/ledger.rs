@@ -141,7 +141,13 @@ fn verify(config: &Path) -> Result<(), Failure> {
                     0 => String::new(),
                     count => format!(", {count} in doubt: SMSC is asked what became of them"),
                 };
-                super::say(format!("{tenant}: {} text messages{doubt}", found.texts))?;
+                let unpriced = match found.texts_unpriced {
+                    0 => String::new(),
+                    count => {
+                        format!(", {count} were taken at no price that SMSC would tell, and are not charged")
+                    }
+                };
+                super::say(format!("{tenant}: {} text messages{doubt}{unpriced}", found.texts))?;
             }
             faults += found.fault_count;
         }
