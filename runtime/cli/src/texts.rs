@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use zvonar_dialer::{Dialer, Policy, Post, Tables, TextOffice, Texts};
 use zvonar_gateways::Gateway;
-use zvonar_gateways::smsc::Smsc;
+use zvonar_gateways::smsc::{Secret, Smsc};
 use zvonar_model::TenantId;
 use zvonar_switch::clock;
 
@@ -22,21 +22,30 @@ const LOOK: Duration = Duration::from_millis(100);
 /// The offices, before they are kept.
 pub(crate) struct Offices {
     offices: BTreeMap<TenantId, (TextOffice, Arc<dyn Gateway>)>,
+    /// The words that news is signed with.
+    secrets: BTreeMap<TenantId, Secret>,
 }
 
 impl Offices {
-    /// Makes them; asks nobody yet.
+    /// Makes them; asks nobody yet. Those who share an account share its few questions at once.
     pub(crate) fn open(config: &Config, policies: &BTreeMap<TenantId, Policy>) -> Result<Self, Failure> {
-        let mut offices = BTreeMap::new();
+        let (mut offices, mut secrets) = (BTreeMap::new(), BTreeMap::new());
+        let mut accounts: BTreeMap<&str, Arc<Smsc>> = BTreeMap::new();
         for tenant in &config.tenants {
             let Some(sms) = &tenant.sms else { continue };
             let gateway = Smsc::new(sms.settings.clone())
                 .map_err(|why| format!("text messages of tenant {}: {why}", tenant.id))?;
+            let gateway = Arc::new(match accounts.get(&*sms.rules.account) {
+                Some(other) => gateway.sharing(other),
+                None => gateway,
+            });
+            accounts.entry(&sms.rules.account).or_insert_with(|| Arc::clone(&gateway));
+            secrets.extend(sms.callback_secret.clone().map(|secret| (tenant.id.clone(), secret)));
             let register = Arc::clone(&policies[&tenant.id].register);
             let office = TextOffice::new(sms.rules.clone(), register, Arc::new(clock::wall));
-            offices.insert(tenant.id.clone(), (office, Arc::new(gateway) as Arc<dyn Gateway>));
+            offices.insert(tenant.id.clone(), (office, gateway as Arc<dyn Gateway>));
         }
-        Ok(Self { offices })
+        Ok(Self { offices, secrets })
     }
 
     /// Where calls put their messages.
@@ -48,7 +57,7 @@ impl Offices {
     pub(crate) fn texts(&self) -> Texts {
         let mut texts = Texts::default();
         for (tenant, (office, _)) in &self.offices {
-            texts.add(tenant.clone(), office);
+            texts.add(tenant.clone(), office, self.secrets.get(tenant).cloned());
         }
         texts
     }

@@ -40,7 +40,7 @@ pub(crate) async fn keep(all: Vec<(Tables, Vec<HookSetup>)>, over: watch::Receiv
         tasks.spawn(async move {
             let tenant = tables.tenant().clone();
             if let Err(why) = tables.keep_hooks(hooks, Arc::new(clock::wall), over).await {
-                tracing::error!(%tenant, error = &why as &dyn std::error::Error, "the webhooks of a tenant do not begin");
+                tracing::error!(%tenant, error = &why as &dyn std::error::Error, "the webhooks of a tenant have not begun");
             }
         });
     }

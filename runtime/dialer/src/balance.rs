@@ -35,7 +35,8 @@ impl Tables {
         for _ in 0..TRIES {
             let stored = self.get::<T>(key).await?;
             let (mut revision, mut row) = match stored {
-                Some(read) => (Some(read.revision), read.row),
+                Some(read) if read.row.is_current() => (Some(read.revision), read.row),
+                Some(read) => (Some(read.revision), T::default()),
                 None => (None, T::default()),
             };
             let mut news = self.store.read(self.keys.shard(), journal, row.cursor(), BATCH).await?;
@@ -70,12 +71,20 @@ impl Tables {
 trait Fold: Row + Default + Copy + Send + Sync {
     /// What the journal holds.
     type Of: Row;
+    /// Whether it was folded as it would be now. What was not is made anew from the journal.
+    fn is_current(&self) -> bool {
+        true
+    }
     fn cursor(&self) -> u64;
     fn add(&mut self, entry: Read<Self::Of>);
 }
 
 impl Fold for BalanceRow {
     type Of = Charge;
+
+    fn is_current(&self) -> bool {
+        self.rule == Self::RULE
+    }
 
     fn cursor(&self) -> u64 {
         self.cursor

@@ -29,6 +29,8 @@ pub struct Verified {
     pub texts: u64,
     /// Those of which nobody knows whether they were sent: the gateway is asked.
     pub texts_in_doubt: u64,
+    /// Those that the gateway took and of which it never said what they cost: they were not charged.
+    pub texts_unpriced: u64,
     /// What is wrong, the first thousand.
     pub faults: Vec<BookFault>,
     /// How much is wrong in all.

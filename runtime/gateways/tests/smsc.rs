@@ -147,7 +147,9 @@ async fn an_answer_that_is_lost_leaves_a_doubt_that_the_status_settles() {
             (true, Err(GatewayError::Refused { code: Code(9), .. })) | (false, Ok(_)) => {}
             (_, again) => panic!("{manner:?}: {again:?}"),
         }
-        assert_eq!(stand.with(|stand| stand.taken().count()), 1);
+        let again = stand.with(|stand| stand.taken().map(|taken| taken.offered_again).collect::<Vec<_>>());
+        // Whoever gives a message that was taken is noticed.
+        assert_eq!(again, [u32::from(taken)]);
     }
 }
 
@@ -202,6 +204,34 @@ async fn the_reserve_is_asked_when_a_host_is_not_reached_and_first_from_then_on(
     assert!(client(&[mute.clone(), url(&stand)]).balance().await.is_ok());
     assert!(client(&[mute, url(&stand)]).send(&sms(9, "z")).await.is_err());
     assert_eq!(stand.with(|stand| stand.taken().count()), 2);
+}
+
+/// A host that answered nonsense was asked first for ever, and with it every message was in doubt.
+#[tokio::test]
+async fn a_host_whose_answers_cannot_be_read_is_left_for_the_reserve() {
+    const GARBAGE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\n<html/>";
+    let (stand, _) = stand(StandSettings::default(), None).await;
+    let mut tasks = JoinSet::new();
+    let strange = babbler(Some(GARBAGE), &mut tasks).await;
+    // A message is not put to a second host, but the one after it begins there.
+    let smsc = client(&[strange.clone(), url(&stand)]);
+    let lost = smsc.send(&sms(7, "x")).await;
+    assert!(matches!(&lost, Err(GatewayError::NoAnswer(why)) if why.contains("<html/>")), "{lost:?}");
+    assert_eq!(stand.with(|stand| stand.questions()), 0);
+    assert!(smsc.send(&sms(8, "y")).await.is_ok());
+    assert!(smsc.send(&sms(9, "z")).await.is_ok());
+    // What changes nothing is put to the next one at once.
+    let smsc = client(&[strange.clone(), url(&stand)]);
+    assert_eq!(smsc.balance().await, Ok(Kopecks(10_000 - 360)));
+    assert!(smsc.status(SmsId::new(8).unwrap(), &sms(8, "y").to).await.unwrap().is_some());
+    assert!(smsc.send(&sms(10, "w")).await.is_ok(), "it is asked first from then on");
+    // A refusal is an answer.
+    stand.with(|stand| stand.treat(Manner::Refuses(3), Some(1)));
+    let smsc = client(&[strange.clone(), url(&stand), strange.clone()]);
+    assert!(matches!(smsc.balance().await, Err(GatewayError::Refused { code: Code(3), .. })));
+    assert!(smsc.send(&sms(11, "v")).await.is_ok());
+    let nobody = client(&[strange]).balance().await;
+    assert!(matches!(&nobody, Err(GatewayError::NoAnswer(why)) if why.contains("<html/>")), "{nobody:?}");
 }
 
 #[tokio::test]
@@ -278,15 +308,18 @@ async fn https_is_spoken_with_whom_is_trusted_and_with_nobody_else() {
 }
 
 #[tokio::test]
-async fn few_questions_are_asked_at_once() {
+async fn few_questions_of_an_account_are_asked_at_once() {
     let (stand, _) = stand(StandSettings::default(), None).await;
     stand.with(|stand| stand.treat(Manner::IsSilent, None));
     let mut patient = settings(&[url(&stand)]);
     patient.patience.answer = Duration::from_secs(60);
-    let smsc = Arc::new(Smsc::new(patient).unwrap());
+    let one = Smsc::new(patient.clone()).unwrap();
+    // Two tenants of the account, each with his own sender's name.
+    let other = Smsc::new(SmscSettings { sender: Some("Zvonar".into()), ..patient }).unwrap().sharing(&one);
+    let clients = [Arc::new(one), Arc::new(other)];
     let mut asking = JoinSet::new();
     for id in 1..=20 {
-        let smsc = Arc::clone(&smsc);
+        let smsc = Arc::clone(&clients[id as usize % 2]);
         asking.spawn(async move { smsc.send(&sms(id, "x")).await.is_err() });
     }
     let five = async {

@@ -19,7 +19,7 @@ pub struct Charge {
     pub tariff: u32,
     /// Started seconds with the robot.
     pub robot_seconds: u64,
-    /// How many external numbers took the caller: the trial is counted in them.
+    /// How many external numbers took the caller, one after the other. To the trial it is one call.
     #[serde(default, skip_serializing_if = "is_none")]
     pub externals: u32,
     /// What for.
@@ -242,7 +242,8 @@ pub struct Balance {
     pub spent: Kopecks,
     /// How many charges that were, those of nothing included.
     pub charges: u64,
-    /// How many external numbers took a caller.
+    /// How many calls were taken at external numbers, however many numbers that were in one call: the trial is counted in
+    /// them.
     #[serde(default)]
     pub externals: u64,
 }
@@ -254,7 +255,7 @@ impl Balance {
         Self {
             spent: self.spent + charge.total,
             charges: self.charges + 1,
-            externals: self.externals + u64::from(charge.externals),
+            externals: self.externals + u64::from(charge.externals > 0),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde::Deserialize;
-use zvonar_ledger::{Kind, PriceList, rate};
+use zvonar_ledger::{Balance, Kind, PriceList, rate};
 use zvonar_model::{
     AttemptId, AttemptRecord, Direction, Kopecks, MediaReport, Millis, Outcome, Phases, RECORD_VERSION,
     RecognisedAnswer, SentSms, SystemResult, TenantId, Trace, Transfer, UnixMillis,
@@ -363,4 +363,22 @@ proptest! {
         let read: AttemptRecord = serde_json::from_slice(&serde_json::to_vec(&record).unwrap()).unwrap();
         prop_assert_eq!(rate(&prices(input.ext_kop_per_s), &read), rate(&prices(input.ext_kop_per_s), &record));
     }
+}
+
+/// The trial is so many calls, and a caller who was handed from one external number on to another made two of one.
+#[test]
+fn a_call_that_two_external_numbers_took_is_one_call_of_the_trial() {
+    let input = Input { kind: Some("external".into()), connected: true, ..input_of(true) };
+    let mut handed_on = record(&input);
+    handed_on.transfers.push(handed_on.transfers[0].clone());
+    let calls = [record(&input), handed_on, record(&Input { connected: false, ..input })];
+    let charges = calls.map(|call| rate(&prices(3), &call));
+    assert_eq!(charges.each_ref().map(|charge| charge.externals), [1, 2, 0]);
+    let balance = charges.iter().fold(Balance::default(), Balance::after);
+    assert_eq!((balance.externals, balance.charges), (2, 3));
+}
+
+fn input_of(answered: bool) -> Input {
+    serde_json::from_value(serde_json::json!({ "answered": answered, "robot": 5_000, "talk": 5_000 }))
+        .unwrap()
 }

@@ -106,6 +106,9 @@ fn check(texts: &BTreeMap<String, Value>, taken: &[Value], when: &str) {
     for one in taken {
         by_number.entry(one["id"].as_u64().expect("a number")).or_default().push(one);
     }
+    // The stand takes a number once, whatever is offered: that nobody has it twice must not be its merit alone.
+    let again: Vec<_> = taken.iter().filter(|one| one["offered_again"] != 0).collect();
+    assert!(again.is_empty(), "{when}: offered once more, though the stand had them: {again:?}");
     let phones: BTreeSet<&str> = taken.iter().filter_map(|one| one["phone"].as_str()).collect();
     assert_eq!(phones.len(), taken.len(), "{when}: somebody has the message twice");
     let mut known = BTreeSet::new();

@@ -142,7 +142,13 @@ fn verify(config: &Path) -> Result<(), Failure> {
                     0 => String::new(),
                     count => format!(", {count} in doubt: SMSC is asked what became of them"),
                 };
-                super::say(format!("{tenant}: {}{doubt}", count(found.texts, "text message")))?;
+                let unpriced = match found.texts_unpriced {
+                    0 => String::new(),
+                    count => {
+                        format!(", {count} were taken at no price that SMSC would tell, and are not charged")
+                    }
+                };
+                super::say(format!("{tenant}: {}{doubt}{unpriced}", count(found.texts, "text message")))?;
             }
             faults += found.fault_count;
         }

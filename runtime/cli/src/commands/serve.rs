@@ -75,7 +75,7 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
     let policies = host::policies(&config)?;
     let mut webhooks = webhooks::setups(&config)?;
     let offices = Offices::open(&config, &policies)?;
-    let news = Arc::new(News::new(&config, offices.texts()));
+    let news = Arc::new(News(offices.texts()));
     let store = host::open_store(&config.node.data)?;
     let listening = match &config.speech {
         None => None,

@@ -62,9 +62,10 @@ pub(crate) fn table() -> String {
         "Nothing is sent to anybody. What is taken is printed, a JSON object a line.\n\
          The last two digits of a number say what becomes of its message: 07 and 08 are refused (errors 7 and 8), 03\n\
          expires, 20 cannot be delivered, all others are delivered within four seconds.\n\
-         Manners: 1 to 9 (SMSC's errors), {names}.\n\
+         Manners: 1 to 9 (SMSC's errors; up to 99, which it does not have), {names}.\n\
          While it runs: curl -X POST 'http://127.0.0.1:8085/stand/manner?manner=3&times=1' refuses one question,\n\
-         curl http://127.0.0.1:8085/stand/messages shows all messages and where they are."
+         …/stand/manner?manner=10&phone=79001234567 every message to that number, until `manner=answers`;\n\
+         curl http://127.0.0.1:8085/stand/messages shows all messages, where they are, and how often each was offered again."
     )
 }
 

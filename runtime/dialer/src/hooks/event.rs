@@ -159,6 +159,18 @@ pub struct CallResult {
     pub user_id: Option<OperatorId>,
 }
 
+impl From<Verdict> for CallResult {
+    fn from(verdict: Verdict) -> Self {
+        Self {
+            call_id: verdict.attempt,
+            result_id: verdict.result.clone(),
+            result_name: verdict.result,
+            comment: Some(verdict.comment).filter(|comment| !comment.is_empty()),
+            user_id: Some(verdict.operator),
+        }
+    }
+}
+
 /// A lead as it stands after the call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LeadCard {
@@ -251,6 +263,8 @@ pub struct CallProject {
 pub(super) struct Facts<'a> {
     pub(super) record: &'a AttemptRecord,
     pub(super) step: &'a AttemptStep,
+    /// What an operator has said of it by now.
+    pub(super) verdict: Option<&'a Verdict>,
     pub(super) project: Option<&'a Project>,
     pub(super) lead: Option<&'a Lead>,
     pub(super) register: &'a Register,
@@ -275,16 +289,19 @@ impl Event {
         }
     }
 
-    /// Of a finished call.
+    /// Of a finished call. Its result is the operator's, if he has said one by now, and the robot's otherwise.
     pub(super) fn of_call(kind: EventKind, facts: &Facts<'_>) -> Self {
-        let Facts { record, project, lead, .. } = facts;
+        let Facts { record, project, lead, verdict, .. } = facts;
         let bare = Self::bare(kind, &record.tenant, record.attempt.as_str(), record.ended_at);
-        let result = CallResult {
-            call_id: record.attempt.clone(),
-            result_id: result_id(&record.outcome),
-            result_name: record.outcome.title().to_owned(),
-            comment: None,
-            user_id: None,
+        let result = match verdict {
+            Some(verdict) => CallResult::from((*verdict).clone()),
+            None => CallResult {
+                call_id: record.attempt.clone(),
+                result_id: result_id(&record.outcome),
+                result_name: record.outcome.title().to_owned(),
+                comment: None,
+                user_id: None,
+            },
         };
         let lead = lead.zip(*project);
         Self {
@@ -296,8 +313,8 @@ impl Event {
         }
     }
 
-    /// Of a call that an operator gave a result; the step has this revision. `facts`: what is known of the call, once it
-    /// is over.
+    /// Of a call that an operator gave a result after its end; the step has this revision. `facts`: what is known of the
+    /// call, if it has a record.
     pub(super) fn of_judged(
         tenant: &TenantId,
         judged: Verdict,
@@ -306,13 +323,7 @@ impl Event {
     ) -> Self {
         let of = format!("{}-{revision}", judged.attempt);
         let bare = Self::bare(EventKind::CallResult, tenant, &of, judged.at);
-        let call_result = Some(CallResult {
-            call_id: judged.attempt,
-            result_id: judged.result.clone(),
-            result_name: judged.result,
-            comment: Some(judged.comment).filter(|comment| !comment.is_empty()),
-            user_id: Some(judged.operator),
-        });
+        let call_result = Some(CallResult::from(judged));
         match facts.map(|facts| Self::of_call(EventKind::CallResult, facts)) {
             Some(event) => Self { id: bare.id, created_at: bare.created_at, call_result, ..event },
             None => Self { call_result, ..bare },
@@ -376,7 +387,7 @@ impl Event {
 
 impl Call {
     fn of(facts: &Facts<'_>) -> Self {
-        let Facts { record, step, project, lead, register, recordings } = facts;
+        let Facts { record, step, project, lead, register, recordings, .. } = facts;
         let place = record.number.as_ref().and_then(|number| register.look_up(number));
         let place = place.filter(|place| !place.federal);
         let duration = record.answered_at.map_or(0, |at| record.ended_at.0.saturating_sub(at.0).max(0));

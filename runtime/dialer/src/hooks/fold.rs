@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use zvonar_model::{AttemptId, AttemptRecord, UnixMillis};
+use zvonar_model::{AttemptRecord, UnixMillis};
 use zvonar_store::{Commit, Cursor, Item, Key, MAX_VALUE_BYTES, Write};
 
 use super::event::{Facts, is_lost};
@@ -166,11 +166,18 @@ impl Tables {
         Ok(match decode::<Step>(item)?.row {
             Step::Attempt(step) => self.events_of_call(&step, hook).await?,
             Step::Judged(judged) => {
-                let attempt = judged.attempt.clone();
+                let step = self.get::<Step>(&self.keys.attempt_step(&judged.attempt)).await?;
+                // What was said before the call was over is in the events of its end. Told on its own, and before them,
+                // it would be overwritten by them.
+                let Some(Read { row: Step::Attempt(step), .. }) =
+                    step.filter(|step| step.revision < item.revision)
+                else {
+                    return Ok(Vec::new());
+                };
                 let make = |facts: Option<&Facts<'_>>| {
                     vec![Event::of_judged(&self.tenant, *judged, facts, item.revision)]
                 };
-                self.with_facts(&attempt, None, hook, make).await?
+                self.with_facts(&step, hook, make).await?
             }
             Step::Text(step) => vec![Event::of_sms(&self.tenant, *step, item.revision)],
             Step::State(step) => vec![Event::of_state(&self.tenant, *step, item.revision)],
@@ -184,36 +191,28 @@ impl Tables {
                 tracing::warn!(attempt = %step.attempt, "a webhook cannot be told of a call that has no record");
                 return Vec::new();
             };
-            let answered = facts.record.outcome.is_answered();
+            let has_result = facts.record.outcome.is_answered() || facts.verdict.is_some();
             let kinds = [
                 (EventKind::CallFinished, true),
-                (EventKind::CallResult, answered),
+                (EventKind::CallResult, has_result),
                 (EventKind::TransferLost, is_lost(facts.record)),
             ];
             let kinds = kinds.into_iter().filter(|(kind, is)| *is && hook.events.contains(kind));
             kinds.map(|(kind, _)| Event::of_call(kind, facts)).collect()
         };
-        self.with_facts(&step.attempt, Some(step), hook, make).await
+        self.with_facts(step, hook, make).await
     }
 
-    /// Makes events of a call out of all that is stored about it, if it is over.
+    /// Makes events of a call that is over out of all that is stored about it.
     async fn with_facts(
         &self,
-        attempt: &AttemptId,
-        step: Option<&AttemptStep>,
+        step: &AttemptStep,
         hook: &Hook,
         make: impl FnOnce(Option<&Facts<'_>>) -> Vec<Event>,
     ) -> Result<Vec<Event>> {
-        let stored = match step {
-            Some(_) => None,
-            None => match self.get::<Step>(&self.keys.attempt_step(attempt)).await?.map(|read| read.row) {
-                Some(Step::Attempt(stored)) => Some(stored),
-                _ => None,
-            },
-        };
-        let step = step.or(stored.as_deref());
-        let record = self.get::<AttemptRecord>(&self.keys.call(attempt)).await?.map(|read| read.row);
-        let Some((step, record)) = step.zip(record) else { return Ok(make(None)) };
+        let record = self.get::<AttemptRecord>(&self.keys.call(&step.attempt)).await?;
+        let Some(Read { row: record, .. }) = record else { return Ok(make(None)) };
+        let verdict = self.verdict(&step.attempt).await?;
         let project = match &record.project {
             Some(project) => self.project(project).await?,
             None => None,
@@ -225,6 +224,7 @@ impl Tables {
         Ok(make(Some(&Facts {
             record: &record,
             step,
+            verdict: verdict.as_ref(),
             project: project.as_ref(),
             lead: lead.as_ref(),
             register: &self.policy.register,

@@ -85,7 +85,8 @@ impl From<HookName> for String {
 pub enum EventKind {
     /// A call is over.
     CallFinished,
-    /// An answered call has its result, or an operator gave it one of his own.
+    /// An answered call has its result: the robot's, or the operator's who gave it one while it lasted; or an operator gave
+    /// it one after its end.
     CallResult,
     /// Somebody wanted a person and got none.
     TransferLost,

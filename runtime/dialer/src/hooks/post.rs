@@ -1,14 +1,14 @@
 //! The tasks that bring letters: one for each hook of a tenant, each with its own line, none waiting for another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::stream::{BoxStream, StreamExt};
 use futures::{FutureExt, stream};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
-use zvonar_gateways::webhook::{Letter, Line, NotTaken, Turn, Verdict};
-use zvonar_model::UnixMillis;
+use zvonar_gateways::webhook::{Back, Letter, Line, NotTaken, RETRIES, Turn, Verdict};
+use zvonar_model::{TenantId, UnixMillis};
 use zvonar_store::{Commit, Event as Change, NEWS, StoreError, Write};
 
 use super::{HookSetup, LetterRow, OverRow, TryRow};
@@ -36,15 +36,22 @@ const WRITES: usize = 90;
 /// Why a letter is given up that did not go again.
 const DOOR_SHUT: &str = "the receiver took nothing for a day";
 
+/// The same, if it never went at all.
+const LONG_SHUT: &str = "the receiver took nothing for a week";
+
 impl Tables {
-    /// Tells the tenant's hooks what happens, until told to stop. Hooks that are not among these are forgotten.
+    /// Tells the tenant's hooks what happens, until told to stop. Hooks that are not among these are forgotten. When the
+    /// store fails, they rest and begin again.
     ///
     /// # Errors
-    /// The store failed at the beginning. Later the hook that it failed for rests and begins again.
+    /// The store has failed from the beginning until it was time to stop.
     pub async fn keep_hooks(&self, hooks: Vec<HookSetup>, clock: WallClock, mut stop: Stop) -> Result<()> {
-        self.forget_hooks(&hooks.iter().map(|setup| &setup.hook.name).collect()).await?;
-        for setup in &hooks {
-            self.open_hook(&setup.hook, clock()).await?;
+        while let Err(why) = self.begin_hooks(&hooks, &clock).await {
+            note_late(self.tenant(), &why);
+            tokio::select! {
+                () = told(&mut stop) => return Err(why),
+                () = tokio::time::sleep(REST) => {}
+            }
         }
         let mut tasks = JoinSet::new();
         for setup in hooks {
@@ -78,6 +85,22 @@ impl Tables {
     }
 }
 
+impl Tables {
+    /// Notes which hooks there are, and forgets the others.
+    async fn begin_hooks(&self, hooks: &[HookSetup], clock: &WallClock) -> Result<()> {
+        self.forget_hooks(&hooks.iter().map(|setup| &setup.hook.name).collect()).await?;
+        for setup in hooks {
+            self.open_hook(&setup.hook, clock()).await?;
+        }
+        Ok(())
+    }
+}
+
+fn note_late(tenant: &TenantId, why: &DialerError) {
+    let error = why as &dyn std::error::Error;
+    tracing::error!(%tenant, error, "the webhooks of a tenant do not begin yet: the store has failed");
+}
+
 /// Comes back when it is time to stop, or nobody is left who could tell.
 async fn told(stop: &mut Stop) {
     let _ = stop.wait_for(|stop| *stop).await;
@@ -105,8 +128,6 @@ struct Post {
     clock: WallClock,
     line: Line,
     held: BTreeMap<u64, Held>,
-    /// Letters that were not taken before the program began, by their events.
-    failures: BTreeMap<String, Read<TryRow>>,
     /// The last letter that was taken into the line, and whether there may be more.
     read_to: u64,
     more: bool,
@@ -123,7 +144,6 @@ impl Post {
             setup,
             clock,
             held: BTreeMap::new(),
-            failures: BTreeMap::new(),
             read_to: 0,
             more: true,
             steps: true,
@@ -133,10 +153,6 @@ impl Post {
 
     async fn work(mut self, mut stop: Stop) -> Result<()> {
         let mut heard = self.listen().await?;
-        let mut failures = BTreeMap::new();
-        let tries = self.tables.keys.hook_tries(&self.setup.hook.name);
-        self.tables.each_keyed(&tries, |event, read| drop(failures.insert(event.to_owned(), read))).await?;
-        self.failures = failures;
         let (mut gather, mut sweep) = (tokio::time::interval(GATHER), tokio::time::interval(SWEEP));
         gather.set_missed_tick_behavior(MissedTickBehavior::Delay);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -213,6 +229,9 @@ impl Post {
 
     /// Takes letters into the line, as many as it has room for.
     async fn fill(&mut self) -> Result<()> {
+        if self.line.wants_aside((self.clock)()) {
+            self.look_aside().await?;
+        }
         let queue = self.tables.keys.hook_queue(&self.setup.hook.name);
         while self.more && self.line.room() > 0 {
             let most = self.line.room().min(PAGE);
@@ -223,15 +242,63 @@ impl Post {
             };
             self.read_to = last.revision;
             for item in &items {
-                let Read { row, revision } = decode::<LetterRow>(item)?;
-                // Its event's id is in the key as it is.
-                let failed = self.failures.remove(item.key.last());
-                let (failures, due) =
-                    failed.as_ref().map_or((0, row.queued), |read| (read.row.failures, read.row.due));
-                self.line.take(revision, row.queued, failures, due);
-                let tries = failed.map(|read| read.revision);
-                let held = Held { event: row.event.id, failures, tries };
-                self.held.insert(revision, held);
+                let letter = decode::<LetterRow>(item)?;
+                // It may have gone before the program began.
+                let tries = self.tables.keys.hook_tries(&self.setup.hook.name).then(&letter.row.event.id);
+                let tries = self.tables.get::<TryRow>(&tries).await?;
+                self.take(letter, tries);
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, letter: Read<LetterRow>, tries: Option<Read<TryRow>>) {
+        let Read { row, revision: place } = letter;
+        if self.line.holds(place) {
+            return;
+        }
+        let (failures, due) =
+            tries.as_ref().map_or((0, row.queued), |read| (read.row.failures, read.row.due));
+        self.line.take(place, row.queued, failures, due);
+        let tries = tries.map(|read| read.revision);
+        self.held.insert(place, Held { event: row.event.id, failures, tries });
+        self.put_aside();
+    }
+
+    /// Lets go of letters that were not taken when there are too many of them: they stay in the store.
+    fn put_aside(&mut self) {
+        while let Some(place) = self.line.put_aside() {
+            self.held.remove(&place);
+        }
+    }
+
+    /// Takes those letters in that were not taken, are not in the line, and are due first.
+    async fn look_aside(&mut self) -> Result<()> {
+        self.line.looking_aside();
+        let tries = self.tables.keys.hook_tries(&self.setup.hook.name);
+        let here: BTreeSet<&str> = self.held.values().map(|held| held.event.as_str()).collect();
+        let mut first = BTreeMap::new();
+        let note = |event: &str, read: Read<TryRow>| {
+            if !here.contains(event) {
+                first.insert((read.row.due, event.to_owned()), read);
+            }
+            if first.len() > RETRIES + 1 {
+                first.pop_last();
+            }
+        };
+        // An event's id is in the key as it is.
+        self.tables.each_keyed(&tries, note).await?;
+        if first.len() > RETRIES
+            && let Some(((due, _), _)) = first.pop_last()
+        {
+            self.line.note_aside(due);
+        }
+        for ((_, event), read) in first {
+            let letter = self.tables.keys.hook_queue(&self.setup.hook.name).then(&event);
+            match self.tables.get::<LetterRow>(&letter).await? {
+                Some(letter) => self.take(letter, Some(read)),
+                // Of a letter that is over.
+                None => self.tables.delete(vec![Write::delete(tries.then(&event), read.revision)]).await?,
             }
         }
         Ok(())
@@ -243,7 +310,11 @@ impl Post {
             let now = (self.clock)();
             match self.line.next(now) {
                 None => return Ok(()),
-                Some(Turn::GiveUp(place)) => self.over(place, None, Some(DOOR_SHUT.to_owned()), now).await?,
+                Some(Turn::GiveUp(place)) => {
+                    let went = self.held.get(&place).is_some_and(|held| held.failures > 0);
+                    let why = if went { DOOR_SHUT } else { LONG_SHUT };
+                    self.over(place, None, Some(why.to_owned()), now).await?;
+                }
                 Some(Turn::Bring(place, attempt)) => self.bring(place, attempt).await?,
             }
         }
@@ -282,7 +353,7 @@ impl Post {
         let hook = &self.setup.hook.name;
         let Some(held) = self.held.get(&place).cloned() else { return Ok(()) };
         let shut = self.line.shut_since();
-        let verdict = self.line.ended(place, answer.is_ok(), now);
+        let verdict = self.line.ended(place, Back::of(&answer), now);
         match (shut, self.line.shut_since()) {
             (None, Some(_)) => {
                 tracing::warn!(%hook, "a webhook takes nothing, and is asked with one letter at a time")
@@ -297,7 +368,9 @@ impl Post {
             (Verdict::Again { failures, due }, Err(why)) => {
                 tracing::debug!(%hook, event = %held.event, why = why.brief(), "a webhook did not take a letter");
                 let row = TryRow { failures, due, at: now, status: why.status(), why: why.to_string() };
-                self.failed(place, &held, &row).await
+                self.failed(place, &held, &row).await?;
+                self.put_aside();
+                Ok(())
             }
             (_, Ok(status)) => self.over(place, Some(status), None, now).await,
             (_, Err(why)) => {

@@ -347,12 +347,26 @@ impl Row for Blocked {
 }
 
 /// The balance as far as the journal of charges was folded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BalanceRow {
     /// The last charge that is in it, by revision.
     pub cursor: u64,
     /// The fold.
     pub balance: Balance,
+    /// By which rule it was folded: what is not by [`BalanceRow::RULE`] is folded anew.
+    #[serde(default)]
+    pub rule: u16,
+}
+
+impl BalanceRow {
+    /// The rule by which charges are folded. By rule 0 a call that two external numbers took counted twice.
+    pub const RULE: u16 = 1;
+}
+
+impl Default for BalanceRow {
+    fn default() -> Self {
+        Self { cursor: 0, balance: Balance::default(), rule: Self::RULE }
+    }
 }
 
 /// A payment of a prepaid tenant. Written once and never edited.

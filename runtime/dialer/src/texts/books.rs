@@ -89,11 +89,17 @@ impl Tables {
 
     /// What has become of a message, and whether nothing is left to be done about it.
     pub(super) async fn fate(&self, id: &TextId) -> Result<Option<(Read<Fate>, bool)>> {
-        // It may be moved from the one to the other in between, and never back.
-        if let Some(open) = self.get::<Fate>(&self.keys.open_text(id)).await? {
-            return Ok(Some((open, false)));
+        // It may be moved from the one to the other in between; back only by news, and then it is seen there.
+        for (key, done) in [
+            (self.keys.open_text(id), false),
+            (self.keys.done_text(id), true),
+            (self.keys.open_text(id), false),
+        ] {
+            if let Some(fate) = self.get::<Fate>(&key).await? {
+                return Ok(Some((fate, done)));
+            }
         }
-        Ok(self.get::<Fate>(&self.keys.done_text(id)).await?.map(|done| (done, true)))
+        Ok(None)
     }
 
     /// Up to `limit` messages above a revision of their journal, decided before `to`.
@@ -337,6 +343,7 @@ impl Tables {
                 let charge = self.text_charge(&text.id).await?;
                 match (fate.row.charged, charge) {
                     (Some(_), None) => found.fault(BookFault::TextNotCharged { text: text.id }),
+                    _ if fate.row.is_unpriced() => found.texts_unpriced += 1,
                     _ if TextStatus::of(&fate.row.life.state) == TextStatus::InDoubt => {
                         found.texts_in_doubt += 1;
                     }

@@ -26,6 +26,9 @@ const WAITING: usize = 1_000;
 /// Decisions that are stored in one commit.
 const BATCH: usize = 30;
 
+/// How long the store rests when it has failed, before the same decisions are stored once more.
+const REST: Duration = Duration::from_secs(2);
+
 /// A message that a scenario has decided to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextDecision {
@@ -171,7 +174,9 @@ impl Sms for CallTexts {
     }
 }
 
-/// Stores what comes into the post until told to stop; then what is in it, and ends.
+/// Stores what comes into the post until told to stop; then what is in it, and ends. What could not be stored is stored
+/// before all that comes after it, so that the messages of a call have no gap; calls keep theirs when the queue is full by
+/// then.
 pub(crate) async fn store_decisions(
     tables: Tables,
     PostBox(mut waiting): PostBox,
@@ -198,9 +203,17 @@ pub(crate) async fn store_decisions(
             if batch.is_empty() {
                 break;
             }
-            if let Err(why) = tables.store_texts(&batch).await {
-                // Their calls have them, and store them when they are settled.
+            while let Err(why) = tables.store_texts(&batch).await {
                 tracing::error!(%why, texts = batch.len(), "text messages could not be stored at once");
+                if !open {
+                    // Their calls have them, and store them when they are settled.
+                    return;
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(REST) => {}
+                    // Once more, and no more.
+                    () = told(&mut stop) => open = false,
+                }
             }
             batch.clear();
         }

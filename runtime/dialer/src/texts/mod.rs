@@ -32,7 +32,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use zvonar_campaign::Register;
 use zvonar_gateways::segments::MOST_PARTS;
-use zvonar_gateways::smsc::Callback;
+use zvonar_gateways::smsc::{Callback, Secret};
 use zvonar_gateways::{Gateway, SmsId};
 use zvonar_model::TenantId;
 
@@ -144,13 +144,23 @@ impl TextOffice {
 /// The offices of a host's tenants, for whoever has something to tell them. Clones reach the same.
 #[derive(Debug, Clone, Default)]
 pub struct Texts {
-    offices: BTreeMap<TenantId, mpsc::Sender<Wanted>>,
+    offices: BTreeMap<TenantId, Office>,
+}
+
+/// An office, for whoever has something to tell it.
+#[derive(Debug, Clone)]
+struct Office {
+    wanted: mpsc::Sender<Wanted>,
+    /// Which account at the gateway it has, and the word that the account's news is signed with.
+    account: String,
+    secret: Option<Secret>,
 }
 
 impl Texts {
-    /// Knows this office, too.
-    pub fn add(&mut self, tenant: TenantId, office: &TextOffice) {
-        self.offices.insert(tenant, office.wanted.0.clone());
+    /// Knows this office, too. `secret`: the word that news of its account is signed with, if it hears any.
+    pub fn add(&mut self, tenant: TenantId, office: &TextOffice, secret: Option<Secret>) {
+        let (wanted, account) = (office.wanted.0.clone(), office.rules.account.clone());
+        self.offices.insert(tenant, Office { wanted, account, secret });
     }
 
     /// Whether a tenant sends messages.
@@ -158,17 +168,40 @@ impl Texts {
         self.offices.contains_key(tenant)
     }
 
-    /// News of a message, signed and read. Stored when this comes back; `false`: the tenant has no such message.
+    /// The word that news of a tenant's account is signed with; `None`: it hears none.
+    pub fn secret(&self, tenant: &TenantId) -> Option<Secret> {
+        self.offices.get(tenant)?.secret.clone()
+    }
+
+    /// News of a message, signed with a tenant's word and read. Stored when this comes back. An account has one address for
+    /// its news, so it may be of a message of another tenant's who has the same account and word. `false`: none of them has
+    /// such a message.
     ///
     /// # Errors
-    /// The office has closed: the news must come again.
+    /// An office has closed: the news must come again.
     pub async fn news(&self, tenant: &TenantId, news: &Callback) -> Result<bool> {
-        let Some(office) = self.offices.get(tenant) else { return Ok(false) };
+        let Some(own) = self.offices.get(tenant) else { return Ok(false) };
+        if own.tell(news).await? {
+            return Ok(true);
+        }
+        for (other, office) in &self.offices {
+            let alike =
+                office.account == own.account && office.secret.is_some() && office.secret == own.secret;
+            if other != tenant && alike && office.tell(news).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Office {
+    async fn tell(&self, news: &Callback) -> Result<bool> {
         let (known, told) = oneshot::channel();
         let number: SmsId = news.id;
-        let (phone, delivery, cost) = (news.phone.clone(), news.delivery, news.cost);
+        let (phone, delivery) = (news.phone.clone(), news.delivery);
         let closed = |()| DialerError::TextsClosed;
-        office.send(Wanted::News { number, phone, delivery, cost, known }).await.map_err(|_| closed(()))?;
+        self.wanted.send(Wanted::News { number, phone, delivery, known }).await.map_err(|_| closed(()))?;
         told.await.map_err(|_| closed(()))
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`Worker`](super::worker) asks for the next [`Job`], does it, and tells what came of it. Messages go out in the order
 //! in which they were decided, those that are tried again first; a few at once while the gate is open, one alone to see
-//! whether a trouble is over.
+//! whether a trouble is over: then the one that was refused least, since another may have the trouble in itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -147,7 +147,14 @@ impl Outbox {
             waiting.first().filter(|(due, ..)| *due <= now).map(|(.., id)| id.clone())
         };
         let fresh = || self.allowed(now).is_ok().then(|| due(&self.fresh)).flatten();
-        let id = due(&self.again).or_else(fresh)?;
+        let id = match self.state.gate.passage(now) {
+            Passage::One => {
+                let again = self.again.iter().take_while(|(due, ..)| *due <= now).map(|(.., id)| id.clone());
+                let tries = |id: &TextId| self.open.get(id).map_or(u32::MAX, |open| open.fate.life.tries);
+                again.chain(fresh()).min_by_key(tries)
+            }
+            Passage::Open | Passage::Closed(_) => due(&self.again).or_else(fresh),
+        }?;
         self.begin(&id, true);
         Some(Job::Send(id))
     }
@@ -172,11 +179,24 @@ impl Outbox {
     pub(crate) fn counted(&self, now: UnixMillis) -> OutboxRow {
         let (minute, day) = (minute(now), Day::of(now));
         let (in_minute, in_day) = self.left(now);
-        OutboxRow { gate: self.state.gate, minute: (minute, in_minute + 1), day: Some((day, in_day + 1)) }
+        OutboxRow {
+            gate: self.state.gate.clone(),
+            minute: (minute, in_minute + 1),
+            day: Some((day, in_day + 1)),
+        }
+    }
+
+    /// Whether one that was begun may still go: the gate may have closed since, and lets one alone try it.
+    pub(crate) fn may_go_on(&self, now: UnixMillis) -> bool {
+        match self.state.gate.passage(now) {
+            Passage::Open => true,
+            Passage::One => self.sending.len() <= 1,
+            Passage::Closed(_) => false,
+        }
     }
 
     /// Whether the tenant's limits let one more go; if not, until when they do not.
-    fn allowed(&self, now: UnixMillis) -> Result<(), UnixMillis> {
+    pub(crate) fn allowed(&self, now: UnixMillis) -> Result<(), UnixMillis> {
         let (in_minute, in_day) = self.left(now);
         if in_day >= self.rules.per_day {
             return Err(Day::of(now).end());
@@ -300,7 +320,7 @@ mod tests {
             outbox.state = outbox.counted(now);
         }
         fate.life.sent(now, &answer);
-        let _ = outbox.state.gate.heard(now, &answer);
+        let _ = outbox.state.gate.heard(now, &which.to_string(), &answer);
         outbox.put(open.text, fate, 2);
         outbox.landed(which);
     }
@@ -336,6 +356,22 @@ mod tests {
         gives(&mut outbox, at(61), &id(1), accepted());
         assert_eq!(outbox.next(at(61)), Some(Job::Send(id(2))));
         assert_eq!(outbox.next(at(61)), Some(Job::Send(id(3))));
+    }
+
+    /// The one that was refused most went first whenever the gate was tried, and kept it closed for all.
+    #[test]
+    fn the_one_that_was_refused_least_tries_whether_a_trouble_is_over() {
+        let mut outbox = outbox(TextRules::default(), 5);
+        let strange = || Err(GatewayError::Refused { code: Code(10), text: String::new() });
+        for which in 1..=3 {
+            assert_eq!(outbox.next(at(1)), Some(Job::Send(id(which))));
+            gives(&mut outbox, at(1), &id(which), strange());
+        }
+        assert_eq!(outbox.next(at(60)), None, "three of them are too many");
+        assert_eq!(outbox.next(at(61)), Some(Job::Send(id(4))), "and not one of the three again");
+        gives(&mut outbox, at(61), &id(4), accepted());
+        let rest: Vec<_> = std::iter::from_fn(|| outbox.next(at(62))).collect();
+        assert_eq!(rest, [1, 2, 3, 5].map(|which| Job::Send(id(which))));
     }
 
     #[test]

@@ -98,6 +98,11 @@ impl Fate {
         Self { number: None, life, charged: None, told: 0 }
     }
 
+    /// Whether the gateway took it, and never said what it costs: nobody asks any more, and it is not charged.
+    pub(crate) fn is_unpriced(&self) -> bool {
+        self.is_over() && self.charged.is_none() && matches!(self.life.state, State::Accepted { .. })
+    }
+
     /// Whether nothing is left to be done about it.
     pub(crate) fn is_over(&self) -> bool {
         self.life.next() == Next::Nothing

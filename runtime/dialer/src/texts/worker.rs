@@ -5,6 +5,7 @@
 //! of new messages from the store, whoever has put them there.
 
 mod giving;
+mod news;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -16,11 +17,10 @@ use tokio::task::JoinSet;
 use zvonar_gateways::outbox::{Alarm, Begin, Next};
 use zvonar_gateways::{Accepted, Delivery, Gateway, GatewayError, Price, SmsId, Tracked};
 use zvonar_ledger::charge_text;
-use zvonar_model::{Kopecks, UnixMillis};
+use zvonar_model::UnixMillis;
 use zvonar_store::{BoxStream, Commit, Cursor, Event, Expect, Key, NEWS, Write};
 
 use super::TextRules;
-use super::books::same_number;
 use super::outbox::{Job, Outbox};
 use super::rows::{Fate, OutboxRow, Text, TextId, TextStatus, TextStep, reason};
 use crate::purse::Held;
@@ -49,7 +49,6 @@ pub(super) enum Wanted {
         phone: String,
         /// `None`: it has none of this number any more.
         delivery: Option<Delivery>,
-        cost: Option<Kopecks>,
         /// Whether it is one of this tenant's; told once it is stored.
         known: oneshot::Sender<bool>,
     },
@@ -292,10 +291,11 @@ impl Worker {
     async fn hear(
         &mut self,
         now: UnixMillis,
+        id: &TextId,
         answer: &std::result::Result<Accepted, GatewayError>,
     ) -> Result<()> {
         let mut state = self.outbox.state.clone();
-        self.alarm(state.gate.heard(now, answer));
+        self.alarm(state.gate.heard(now, &id.to_string(), answer));
         if state != self.outbox.state {
             self.store_state(state).await?;
         }
@@ -332,7 +332,7 @@ impl Worker {
         for _ in 0..TRIES {
             let now = self.dialer.now();
             let mut state = self.outbox.state.clone();
-            let alarm = state.gate.heard(now, answer);
+            let alarm = state.gate.heard(now, &id.to_string(), answer);
             let state = Some(state).filter(|state| *state != self.outbox.state);
             // News may have been quicker than the answer, and all is told.
             let known = self.outbox.get(id).filter(|open| !open.fate.is_over()).map(|open| open.fate.clone());
@@ -378,58 +378,6 @@ impl Worker {
         Ok(())
     }
 
-    async fn serve(&mut self, wanted: Wanted) -> Result<()> {
-        match wanted {
-            Wanted::News { number, phone, delivery, cost, known } => {
-                let is_known = self.news(number, &phone, delivery, cost).await?;
-                // Whoever asked may have gone.
-                let _ = known.send(is_known);
-            }
-        }
-        Ok(())
-    }
-
-    async fn news(
-        &mut self,
-        number: SmsId,
-        phone: &str,
-        delivery: Option<Delivery>,
-        cost: Option<Kopecks>,
-    ) -> Result<bool> {
-        let Some(id) = self.tables.text_by_number(number).await? else { return Ok(false) };
-        let now = self.dialer.now();
-        if let Some(open) = self.outbox.get(&id) {
-            if !same_number(&open.text.to, phone) {
-                return Ok(false);
-            }
-            let mut fate = open.fate.clone();
-            if delivery.is_some_and(|delivery| fate.life.news(now, delivery, cost)) {
-                self.change(&id, now, fate, None, Vec::new()).await?;
-            }
-            return Ok(true);
-        }
-        let Some(text) = self.tables.get::<Text>(&self.tables.keys.text(&id)).await? else {
-            return Ok(false);
-        };
-        if !same_number(&text.row.to, phone) {
-            return Ok(false);
-        }
-        // All is told of it but that it was read, perhaps.
-        if let Some((known, true)) = self.tables.fate(&id).await? {
-            let mut fate = known.row.clone();
-            if delivery.is_some_and(|delivery| fate.life.news(now, delivery, cost)) {
-                let key = self.tables.keys.done_text(&id);
-                let mut next = fate;
-                let tells = self.telling(&text.row, &known.row, &mut next, now);
-                let mut writes = vec![Write::replace(key, known.revision, encode(&next))];
-                writes.extend(tells);
-                // Whoever changed it meanwhile knew better.
-                let _ = self.tables.commit(writes, 0).await?;
-            }
-        }
-        Ok(true)
-    }
-
     /// Stores what has become of a message, with all that follows from it: the charge once the price is known, the step,
     /// the state of the outbox. `false`: somebody else has changed it, and nothing was stored; what is stored counts.
     async fn change(
@@ -461,6 +409,9 @@ impl Worker {
                 }
                 if next.charged.is_some() || next.is_over() || matches!(next.life.next(), Next::Send(_)) {
                     self.holds.remove(id);
+                }
+                if next.is_unpriced() {
+                    tracing::warn!(text = %id, "the gateway took a text message and never said what it costs: it is not charged");
                 }
                 self.outbox.put(open.text, next, revisions[0]);
                 Ok(true)

@@ -9,7 +9,7 @@ use zvonar_dialer::{CallReport, Dialer, Inbound, Tables, TenantKeys};
 use zvonar_ledger::{Month, PriceList};
 use zvonar_model::{Kopecks, Millis, OperatorId, Transfer, UnixMillis};
 use zvonar_store::fault::{Fault, FaultStore};
-use zvonar_store::{Commit, Key, SharedStore, Write};
+use zvonar_store::{Commit, Cursor, Key, SharedStore, Write};
 
 use crate::dialling::{Phone, answered, memory};
 use crate::world::tenant;
@@ -101,6 +101,36 @@ async fn twenty_calls_to_external_numbers_are_free_of_the_fee_and_then_each_oper
     let account = tables.account().await.unwrap();
     assert_eq!((account.fees, account.left()), (Kopecks(5 * 65_000), Kopecks(-account.spent.0 - 5 * 65_000)));
     assert!(tables.verify().await.unwrap().is_sound());
+}
+
+/// A caller who was handed from one external number on to another counted as two calls, so the trial was over too soon.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_two_external_numbers_took_is_one_call_of_the_trial() {
+    let store = memory();
+    let (tables, dialer) = (tables(store.clone()), dialer(store.clone()));
+    operators(&tables, &["anna"]).await;
+    let mut twice = handed(false, true);
+    twice.transfers.push(twice.transfers[0].clone());
+    for _ in 0..19 {
+        call(&dialer, twice.clone()).await;
+    }
+    assert_eq!(tables.balance().await.unwrap().externals, 19);
+    assert_eq!(tables.charge_seats(MARCH).await.unwrap(), [], "the trial is not over");
+    // A balance as an earlier program folded it is folded anew.
+    let shard = TenantKeys::new(&tenant()).shard();
+    let page = store.scan(shard, &Key::root(tenant().as_str()), Cursor::start(), 1_000).await.unwrap();
+    let row =
+        page.items.into_iter().find(|item| String::from_utf8_lossy(&item.value).contains("\"externals\":19"));
+    let row = row.unwrap();
+    let text = String::from_utf8(row.value.to_vec()).unwrap();
+    let old = text.replace("\"externals\":19", "\"externals\":38").replace(",\"rule\":1", "");
+    assert!(old.len() < text.len(), "{text}");
+    let done = store.commit(shard, vec![Write::replace(row.key, row.revision, old)]).await.unwrap();
+    assert!(matches!(done, Commit::Done(_)));
+    assert_eq!(tables.balance().await.unwrap().externals, 19);
+    assert!(tables.verify().await.unwrap().is_sound());
+    call(&dialer, handed(false, true)).await;
+    assert_eq!(tables.charge_seats(MARCH).await.unwrap().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

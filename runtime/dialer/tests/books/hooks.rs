@@ -1,6 +1,7 @@
 //! Webhooks: whatever crashes and whoever is down, all that happened is told, and by one name each.
 
 mod names;
+mod poison;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -122,7 +123,8 @@ async fn due(store: &SharedStore) -> BTreeMap<String, &'static str> {
             "text" => {
                 due.insert(format!("sms_status-{}-{revision}", text("text")), "sms_status");
             }
-            "judged" => {
+            // What was said before the call was over is told with its end.
+            "judged" if due.contains_key(&format!("call_finished-{}", text("attempt"))) => {
                 due.insert(format!("call_result-{}-{revision}", text("attempt")), "call_result");
             }
             _ => {}

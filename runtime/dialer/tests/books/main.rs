@@ -24,6 +24,7 @@ mod purse;
 mod rehearsal;
 mod reports;
 mod short;
+mod sick;
 mod stats;
 mod texts;
 mod world;

@@ -1,5 +1,7 @@
 //! Whether a tenant's messages may go out at all.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use zvonar_model::UnixMillis;
 
@@ -17,9 +19,15 @@ pub enum Trouble {
     Account,
     /// Too many errors: SMSC does not listen for a while.
     LockedOut,
+    /// Several messages, one after the other, were refused for a reason that is unknown here.
+    Unexplained,
     /// Nobody answers.
     Silence,
 }
+
+/// So many different messages that are refused for an unknown reason, with none taken in between, close the gate: one may
+/// have it in itself.
+const SEVERAL: usize = 3;
 
 impl Trouble {
     /// A sentence for the tenant: what is wrong, and what to do.
@@ -30,6 +38,9 @@ impl Trouble {
                 "SMSC knows no such login and password, or does not let this address in: messages wait until it is mended"
             }
             Self::LockedOut => "SMSC does not listen to this address for a while: messages wait",
+            Self::Unexplained => {
+                "SMSC refuses message after message for a reason that is unknown here: messages wait, ask there"
+            }
             Self::Silence => "SMSC does not answer: messages wait",
         }
     }
@@ -50,16 +61,20 @@ pub enum Alarm {
 pub enum Passage {
     /// As many as like.
     Open,
-    /// One alone, to see whether the trouble is over. None other before its answer is told to [`Gate::heard`].
+    /// One alone, to see whether the trouble is over: one that was refused least. None other before its answer is told to
+    /// [`Gate::heard`].
     One,
     /// None before this moment.
     Closed(UnixMillis),
 }
 
 /// Whether a tenant's messages may go out. Stored with the tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Gate {
     closed: Option<Closed>,
+    /// Messages that were refused for an unknown reason since one was understood: [`SEVERAL`] at most.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    unexplained: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,14 +103,30 @@ impl Gate {
         self.closed.map(|closed| closed.why)
     }
 
-    /// A message was answered so. The alarm comes once for each trouble, and once when it is over.
-    pub fn heard(&mut self, now: UnixMillis, answer: &Result<Accepted, GatewayError>) -> Option<Alarm> {
+    /// A message was answered so; `which`: what it is called. The alarm comes once for each trouble, and once when it is
+    /// over.
+    pub fn heard(
+        &mut self,
+        now: UnixMillis,
+        which: &str,
+        answer: &Result<Accepted, GatewayError>,
+    ) -> Option<Alarm> {
         let why = match answer {
             Err(GatewayError::Unreachable(_) | GatewayError::NoAnswer(_)) => Some(Trouble::Silence),
             Err(GatewayError::Refused { code, .. }) => match code.class() {
                 Class::NoMoney => Some(Trouble::NoMoney),
                 Class::Account => Some(Trouble::Account),
                 Class::Wait => Some(Trouble::LockedOut),
+                Class::Unknown => {
+                    if self.unexplained.len() < SEVERAL {
+                        self.unexplained.insert(which.to_owned());
+                    }
+                    if self.unexplained.len() < SEVERAL {
+                        // It may be this message's own trouble: that says nothing of the others.
+                        return None;
+                    }
+                    Some(Trouble::Unexplained)
+                }
                 // It listens, and is fit to say no to a single message.
                 Class::Repeated | Class::Message | Class::Number => None,
             },
@@ -103,7 +134,10 @@ impl Gate {
         };
         let before = self.trouble();
         match (why, self.closed) {
-            (None, _) => self.closed = None,
+            (None, _) => {
+                self.closed = None;
+                self.unexplained.clear();
+            }
             (Some(why), Some(closed)) if closed.why == why => {
                 // Answers of messages that were on their way when it closed say nothing new.
                 if now >= closed.until || now < closed.since {
@@ -135,6 +169,6 @@ impl Gate {
 fn until(now: UnixMillis, why: Trouble, times: u32) -> UnixMillis {
     match why {
         Trouble::Silence => after(now, times.min(2)),
-        Trouble::NoMoney | Trouble::Account | Trouble::LockedOut => after(now, times),
+        Trouble::NoMoney | Trouble::Account | Trouble::LockedOut | Trouble::Unexplained => after(now, times),
     }
 }

@@ -195,7 +195,7 @@ impl Life {
                     Class::Repeated => self.doubt(now, why),
                     // Not the message's fault: the gate says when.
                     Class::NoMoney | Class::Account => self.again(now, now),
-                    Class::Wait => {
+                    Class::Wait | Class::Unknown => {
                         let due = after(now, self.tries);
                         self.tries = self.tries.saturating_add(1);
                         self.again(now, due);
@@ -230,21 +230,20 @@ impl Life {
         }
     }
 
-    /// The gateway has told of it by itself. Whether that changed anything.
-    pub fn news(&mut self, now: UnixMillis, news: Delivery, price: Option<Kopecks>) -> bool {
+    /// The gateway has told of it by itself, by its number: so it was given before. Whether that changed anything. What it
+    /// costs is asked for.
+    pub fn news(&mut self, now: UnixMillis, news: Delivery) -> bool {
         let before = self.clone();
         match &mut self.state {
-            State::Accepted { delivery, cost, .. } => {
-                *delivery = delivery.after(news);
-                *cost = cost.or(price);
-            }
-            // So it has it.
-            State::InDoubt { .. } | State::Sending { .. } => {
+            State::Accepted { delivery, .. } => *delivery = delivery.after(news),
+            // The gateway has refused it for good: it is not this message that it tells of.
+            State::Failed { why: Failure::Message { .. } | Failure::Number { .. }, .. } => {}
+            // So it has it, whatever it said when it was asked, and whatever we made of that.
+            State::InDoubt { .. } | State::Sending { .. } | State::Queued { .. } | State::Failed { .. } => {
                 let due = after(now, 0);
                 self.state =
-                    State::Accepted { since: now, parts: None, cost: price, delivery: news, asked: 0, due };
+                    State::Accepted { since: now, parts: None, cost: None, delivery: news, asked: 0, due };
             }
-            State::Queued { .. } | State::Failed { .. } => {}
         }
         *self != before
     }

@@ -19,7 +19,8 @@
 //! * A message that may have been taken is never given again before the gateway has said that it does not have it, and
 //!   then by the same number.
 //! * Asking waits until a question that is on its way must have arrived.
-//! * What is accepted or failed stays so.
+//! * What is accepted stays so, and so does what the gateway refused for good. What failed because it came too late, or by
+//!   our own rules, is accepted after all when the gateway tells of it by itself.
 
 mod gate;
 mod life;

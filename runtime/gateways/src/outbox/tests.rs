@@ -53,7 +53,8 @@ fn what_each_answer_means_for_the_message_and_for_the_queue() {
         (refused(7), "failed Number", "open"),
         (refused(8), "failed Number", "open"),
         (refused(9), "in doubt, ask at 80", "open"),
-        (refused(77), "queued for 80", "LockedOut until 80"),
+        (refused(77), "queued for 80", "open"),
+        (refused(0), "queued for 80", "open"),
         (silence(), "in doubt, ask at 80", "Silence until 80"),
         (unreachable(), "queued for 20", "Silence until 80"),
     ] {
@@ -68,7 +69,7 @@ fn what_each_answer_means_for_the_message_and_for_the_queue() {
         };
         assert_eq!(told, message, "{answer:?}");
         let mut gate = Gate::default();
-        let alarm = gate.heard(at(20), &answer);
+        let alarm = gate.heard(at(20), "a1-1", &answer);
         let told = match gate.passage(at(20)) {
             Passage::Open => "open".to_owned(),
             Passage::One => "one".into(),
@@ -99,7 +100,7 @@ fn a_message_in_doubt_is_asked_for_and_only_then_given_again() {
     assert_eq!(life.next(), Next::Send(at(440)));
     // News that comes by itself settles it, too.
     let mut told = given(&silence());
-    assert!(told.news(at(30), Delivery::Delivered, None));
+    assert!(told.news(at(30), Delivery::Delivered));
     assert!(matches!(told.state, State::Accepted { delivery: Delivery::Delivered, .. }));
     // Nobody ever answers: it stays in doubt, for all to see.
     let mut life = given(&silence());
@@ -146,22 +147,22 @@ fn a_message_that_is_of_no_use_any_more_is_not_sent() {
 #[test]
 fn late_news_neither_reopens_nor_charges_what_is_closed() {
     let mut life = given(&OK);
-    assert!(life.news(at(30), Delivery::Delivered, Some(Kopecks(999))));
-    assert!(!life.news(at(31), Delivery::Sent, None));
-    assert!(!life.news(at(31), Delivery::Expired, Some(Kopecks(1))));
+    assert!(life.news(at(30), Delivery::Delivered));
+    assert!(!life.news(at(31), Delivery::Sent));
+    assert!(!life.news(at(31), Delivery::Expired));
     assert!(matches!(
         life.state,
         State::Accepted { cost: Some(Kopecks(180)), delivery: Delivery::Delivered, .. }
     ));
     assert_eq!(life.next(), Next::Nothing);
     let mut failed = given(&refused(7));
-    assert!(!failed.news(at(30), Delivery::Delivered, Some(Kopecks(1))));
+    assert!(!failed.news(at(30), Delivery::Delivered));
     failed.sent(at(31), &OK);
     failed.asked(at(31), &Ok(Some(Tracked { delivery: Delivery::Sent, cost: None })));
     assert!(matches!(failed.state, State::Failed { .. }));
     // A price that was not told at once is asked for, even when all else is known.
     let mut life = given(&Ok(Accepted { parts: None, cost: None, balance: None }));
-    assert!(life.news(at(30), Delivery::Delivered, None));
+    assert!(life.news(at(30), Delivery::Delivered));
     assert_eq!(life.next(), Next::Ask(at(80)));
     life.asked(at(80), &Ok(Some(Tracked { delivery: Delivery::Queued, cost: Some(Kopecks(180)) })));
     assert!(matches!(
@@ -185,7 +186,7 @@ fn the_gateway_is_asked_for_a_delivery_less_and_less_often() {
 /// A hundred messages meet a gateway that is down for an hour.
 #[test]
 fn an_hour_without_the_gateway_costs_a_few_tries_and_no_message() {
-    for down in [unreachable(), refused(4), refused(3), silence()] {
+    for down in [unreachable(), refused(4), refused(3), refused(77), silence()] {
         let mut lives: Vec<Life> = (0..100).map(|_| Life::queued(at(0))).collect();
         let (mut gate, mut asked, mut alarms, mut done) = (Gate::default(), 0, Vec::new(), 0);
         let mut taken = vec![0; lives.len()];
@@ -205,7 +206,7 @@ fn an_hour_without_the_gateway_costs_a_few_tries_and_no_message() {
                         let answer = if second < 3600 { down.clone() } else { OK };
                         taken[which] += i32::from(answer.is_ok());
                         life.sent(now, &answer);
-                        alarms.extend(gate.heard(now, &answer));
+                        alarms.extend(gate.heard(now, &which.to_string(), &answer));
                         done = second;
                     }
                     _ => {}
@@ -220,20 +221,91 @@ fn an_hour_without_the_gateway_costs_a_few_tries_and_no_message() {
     }
 }
 
+/// The gateway said that it had none of this number, and told of the message afterwards: it was answered with thanks, and
+/// the message went a second time, or was called failed and cost nothing.
+#[test]
+fn news_of_a_message_that_waits_again_or_came_too_late_shows_that_it_was_taken() {
+    let mut waits = given(&silence());
+    waits.asked(at(80), &Ok(None));
+    assert_eq!(waits.next(), Next::Send(at(80)));
+    let mut late = given(&silence());
+    late.asked(at(2 * 24 * 3600), &Ok(None));
+    assert!(matches!(late.state, State::Failed { why: Failure::TooLate, .. }));
+    let mut forbidden = waits.clone();
+    assert!(forbidden.forbid(at(90), "he took his consent back".into()));
+    let now = 3 * 24 * 3600;
+    for mut life in [waits, late, forbidden] {
+        assert!(life.news(at(now), Delivery::Delivered));
+        assert_eq!((life.begin(at(now)), life.next()), (Begin::No, Next::Ask(at(now + 60))));
+        life.asked(
+            at(now + 60),
+            &Ok(Some(Tracked { delivery: Delivery::Delivered, cost: Some(Kopecks(180)) })),
+        );
+        assert!(matches!(life.state, State::Accepted { cost: Some(Kopecks(180)), .. }), "{life:?}");
+        assert_eq!(life.next(), Next::Nothing);
+    }
+    for mut refused in [given(&refused(6)), given(&refused(8))] {
+        assert!(!refused.news(at(30), Delivery::Delivered));
+    }
+}
+
+/// One message with an error that nobody knows stopped all others until it was too late for it.
+#[test]
+fn an_unknown_error_delays_its_message_and_several_of_them_the_queue() {
+    let mut gate = Gate::default();
+    for turn in 0..10 {
+        assert_eq!(gate.heard(at(turn), "a", &refused(10)), None, "one and the same");
+        assert_eq!(gate.heard(at(turn), "b", &refused(0)), None);
+        assert_eq!(gate.passage(at(turn)), Passage::Open);
+    }
+    assert_eq!(gate.heard(at(20), "c", &refused(10)), Some(Alarm::Closed(Trouble::Unexplained)));
+    assert_eq!((gate.passage(at(79)), gate.passage(at(80))), (Passage::Closed(at(80)), Passage::One));
+    assert_eq!(gate.heard(at(80), "d", &refused(10)), None);
+    assert_eq!(gate.passage(at(80)), Passage::Closed(at(380)));
+    assert_eq!(gate.heard(at(380), "e", &OK), Some(Alarm::Opened));
+    // It begins to count anew, and another trouble is neither over nor longer for it.
+    assert_eq!(gate.heard(at(381), "a", &refused(10)), None);
+    assert_eq!(gate.heard(at(382), "b", &refused(3)), Some(Alarm::Closed(Trouble::NoMoney)));
+    assert_eq!(gate.heard(at(442), "a", &refused(10)), None);
+    assert_eq!((gate.passage(at(442)), gate.trouble()), (Passage::One, Some(Trouble::NoMoney)));
+    let stored = serde_json::to_string(&gate).unwrap();
+    assert_eq!(serde_json::from_str::<Gate>(&stored).unwrap(), gate);
+    assert_eq!(
+        serde_json::from_str::<Gate>(r#"{"closed":null}"#).unwrap(),
+        Gate::default(),
+        "as it was stored before"
+    );
+    let mut life = given(&refused(10));
+    let mut pauses = Vec::new();
+    while let Next::Send(due) = life.next() {
+        pauses.push(seconds(due));
+        if life.begin(due) != Begin::Give {
+            break;
+        }
+        life.sent(due, &refused(10));
+    }
+    assert_eq!(pauses[..4], [80, 380, 1_280, 4_880]);
+    assert!(matches!(life.state, State::Failed { why: Failure::TooLate, .. }), "{life:?}");
+}
+
 #[test]
 fn one_message_tries_a_closed_gate_and_whoever_paid_need_not_wait() {
     let mut gate = Gate::default();
-    assert_eq!(gate.heard(at(0), &refused(3)), Some(Alarm::Closed(Trouble::NoMoney)));
+    assert_eq!(gate.heard(at(0), "a", &refused(3)), Some(Alarm::Closed(Trouble::NoMoney)));
     // Those that were on their way when it closed.
-    assert_eq!(gate.heard(at(1), &refused(3)), None);
+    assert_eq!(gate.heard(at(1), "a", &refused(3)), None);
     assert_eq!((gate.passage(at(59)), gate.passage(at(60))), (Passage::Closed(at(60)), Passage::One));
-    assert_eq!(gate.heard(at(60), &refused(3)), None);
+    assert_eq!(gate.heard(at(60), "a", &refused(3)), None);
     assert_eq!(gate.passage(at(61)), Passage::Closed(at(360)));
     gate.try_now(at(100));
     assert_eq!(gate.passage(at(100)), Passage::One);
-    assert_eq!(gate.heard(at(100), &refused(2)), Some(Alarm::Closed(Trouble::Account)), "another trouble");
+    assert_eq!(
+        gate.heard(at(100), "a", &refused(2)),
+        Some(Alarm::Closed(Trouble::Account)),
+        "another trouble"
+    );
     assert_eq!(gate.passage(at(99)), Passage::One, "the clock was set back");
-    assert_eq!(gate.heard(at(160), &refused(7)), Some(Alarm::Opened), "it listens");
+    assert_eq!(gate.heard(at(160), "a", &refused(7)), Some(Alarm::Opened), "it listens");
     assert_eq!(gate.passage(at(160)), Passage::Open);
     assert!(Trouble::NoMoney.sentence().contains("paid in"));
 }

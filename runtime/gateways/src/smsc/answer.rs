@@ -30,7 +30,7 @@ pub(crate) fn accepted(body: &[u8]) -> Result<Accepted, GatewayError> {
     let _ = answer.id.0.parse::<u64>().map_err(|_| unreadable(body))?;
     Ok(Accepted {
         parts: answer.cnt.and_then(|count| count.0.parse().ok()),
-        cost: answer.cost.and_then(|sum| kopecks(&sum.0)),
+        cost: answer.cost.and_then(|sum| cost(&sum.0)),
         balance: answer.balance.and_then(|sum| kopecks(&sum.0)),
     })
 }
@@ -43,7 +43,7 @@ pub(crate) fn price(body: &[u8]) -> Result<Price, GatewayError> {
         cost: Loose,
     }
     let answer: Answer = read(body)?;
-    let cost = kopecks(&answer.cost.0).ok_or_else(|| unreadable(body))?;
+    let cost = cost(&answer.cost.0).ok_or_else(|| unreadable(body))?;
     Ok(Price { parts: answer.cnt.and_then(|count| count.0.parse().ok()), cost })
 }
 
@@ -60,7 +60,7 @@ pub(crate) fn tracked(body: &[u8]) -> Result<Option<Tracked>, GatewayError> {
         return Ok(None);
     }
     let delivery = delivery(status).ok_or_else(|| unreadable(body))?;
-    Ok(Some(Tracked { delivery, cost: answer.cost.and_then(|sum| kopecks(&sum.0)) }))
+    Ok(Some(Tracked { delivery, cost: answer.cost.and_then(|sum| cost(&sum.0)) }))
 }
 
 /// What is left on the account.
@@ -90,8 +90,13 @@ pub(crate) fn delivery(status: i32) -> Option<Delivery> {
     })
 }
 
+/// What a message costs: nothing or more. Below nothing there are balances alone.
+fn cost(text: &str) -> Option<Kopecks> {
+    kopecks(text).filter(|sum| *sum >= Kopecks::ZERO)
+}
+
 /// A sum of roubles as SMSC writes it, `3.60`, in kopecks. A started kopeck counts; nothing goes through a float.
-pub(crate) fn kopecks(text: &str) -> Option<Kopecks> {
+fn kopecks(text: &str) -> Option<Kopecks> {
     let text = text.trim();
     let (sign, text) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),
@@ -280,6 +285,18 @@ mod tests {
         }
         assert!(tracked(br#"{"status":77}"#).is_err());
         assert!(tracked(b"[]").is_err());
+    }
+
+    /// A price below nothing would have been paid out to the tenant.
+    #[test]
+    fn only_a_balance_is_below_nothing() {
+        let taken = accepted(br#"{"id":1,"cnt":1,"cost":"-3.60","balance":"-0.40"}"#).unwrap();
+        assert_eq!((taken.cost, taken.balance), (None, Some(Kopecks(-40))));
+        assert!(matches!(price(br#"{"cnt":1,"cost":"-3.60"}"#), Err(GatewayError::NoAnswer(_))));
+        let found = tracked(br#"{"status":1,"cost":"-0.01"}"#).unwrap().unwrap();
+        assert_eq!((found.delivery, found.cost), (Delivery::Delivered, None));
+        assert_eq!(balance(br#"{"balance":"-5.01"}"#), Ok(Kopecks(-501)));
+        assert_eq!(price(br#"{"cost":"0"}"#), Ok(Price { parts: None, cost: Kopecks::ZERO }));
     }
 
     #[test]

@@ -2,14 +2,13 @@
 //!
 //! Anybody can call that address, so nothing is believed that is not signed. Whoever keeps messages stores the news
 //! first, once by its [`Callback::key`], and answers 200 even to a message that nobody knows: otherwise it is told again
-//! and again. [`Delivery::after`] says what late news changes.
+//! and again. [`Delivery::after`] says what late news changes. Its price is not signed, and is therefore not read.
 
 use md5::{Digest, Md5};
 use sha1::Sha1;
-use zvonar_model::Kopecks;
 
 use super::Secret;
-use super::answer::{delivery, kopecks};
+use super::answer::delivery;
 use crate::form;
 use crate::gateway::{Delivery, SmsId};
 
@@ -24,8 +23,6 @@ pub struct Callback {
     pub delivery: Option<Delivery>,
     /// SMSC's own number of that.
     pub status: i32,
-    /// What it cost, if it said so.
-    pub cost: Option<Kopecks>,
     err: String,
     stamp: String,
 }
@@ -85,7 +82,6 @@ impl Callback {
             phone,
             delivery: delivery(status),
             status,
-            cost: field("cost").and_then(|sum| kopecks(&sum)),
             err: field("err").unwrap_or_default(),
             stamp: field("ts").or_else(|| field("time")).unwrap_or_default(),
         })
@@ -136,7 +132,7 @@ mod tests {
         ] {
             let news = read(&format!("{base}{signed}")).unwrap();
             assert_eq!((news.id.get(), &news.phone[..], news.status), (7, "79001234567", 1));
-            assert_eq!((news.delivery, news.cost), (Some(Delivery::Delivered), Some(Kopecks(180))));
+            assert_eq!(news.delivery, Some(Delivery::Delivered));
             assert_eq!(news.key(), "7:79001234567:1:0:1772355600");
         }
         let wrong = "0".repeat(32);

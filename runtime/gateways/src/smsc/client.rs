@@ -1,13 +1,13 @@
 //! The client: SMSC's hosts in turn, a few questions at once, and never a message twice.
 //!
 //! Another host is tried with a message only as long as nobody can have heard it. A question that changes nothing is put
-//! to all of them.
+//! to all of them. An answer that cannot be read is none, and whoever gave it is not asked first again.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use tokio::sync::Semaphore;
 use zvonar_model::{Kopecks, PhoneNumber};
 
@@ -86,9 +86,9 @@ pub struct Smsc {
     sender: String,
     hosts: Vec<Base>,
     http: Http,
-    /// The host that answered last: it is asked first.
+    /// The host that answered last, or the one after a host that did not: it is asked first.
     answered: AtomicUsize,
-    seats: Semaphore,
+    seats: Arc<Semaphore>,
 }
 
 impl Smsc {
@@ -110,12 +110,24 @@ impl Smsc {
             sender: settings.sender.unwrap_or_default(),
             hosts,
             answered: AtomicUsize::new(0),
-            seats: Semaphore::new(AT_ONCE),
+            seats: Arc::new(Semaphore::new(AT_ONCE)),
         })
     }
 
-    /// Asks. `again`: the question changes nothing, so it may be put to another host after it was heard.
-    async fn ask(&self, request: Request, again: bool) -> Result<Bytes, GatewayError> {
+    /// The same, and both together ask no more at once than one of them: they are of one account.
+    #[must_use]
+    pub fn sharing(self, other: &Self) -> Self {
+        Self { seats: Arc::clone(&other.seats), ..self }
+    }
+
+    /// Asks, and has the answer read. `again`: the question changes nothing, so it may be put to another host after it was
+    /// heard.
+    async fn ask<T>(
+        &self,
+        request: Request,
+        again: bool,
+        read: impl Fn(&[u8]) -> Result<T, GatewayError>,
+    ) -> Result<T, GatewayError> {
         let _seat = self.seats.acquire().await.expect("nobody closes it");
         let first = self.answered.load(Ordering::Relaxed);
         let (mut unreached, mut unheard) = (Vec::new(), None);
@@ -123,10 +135,14 @@ impl Smsc {
             let which = (first + turn) % self.hosts.len();
             let base = &self.hosts[which];
             let why = match self.http.post(base, request.path, request.form.clone()).await {
-                Ok((200, body)) => {
-                    self.answered.store(which, Ordering::Relaxed);
-                    return Ok(body);
-                }
+                Ok((200, body)) => match read(&body) {
+                    // Something is there, but it is no SMSC.
+                    Err(GatewayError::NoAnswer(why)) => format!("{base}: {why}"),
+                    answer => {
+                        self.answered.store(which, Ordering::Relaxed);
+                        return answer;
+                    }
+                },
                 Ok((status, _)) => format!("{base} answered HTTP {status}"),
                 Err(HttpError::NoAnswer(why)) => why,
                 Err(HttpError::NotSent(why)) => {
@@ -137,6 +153,9 @@ impl Smsc {
             };
             tracing::warn!(host = %base, %why, "a gateway of text messages gave no answer");
             if !again {
+                // Whoever comes next begins with another, unless somebody has chosen one meanwhile.
+                let next = (which + 1) % self.hosts.len();
+                let _ = self.answered.compare_exchange(first, next, Ordering::Relaxed, Ordering::Relaxed);
                 return Err(GatewayError::NoAnswer(why));
             }
             unheard = Some(why);
@@ -151,18 +170,18 @@ impl Smsc {
 #[async_trait]
 impl Gateway for Smsc {
     async fn send(&self, sms: &Sms) -> Result<Accepted, GatewayError> {
-        answer::accepted(&self.ask(Request::send(&self.account, &self.sender, sms), false).await?)
+        self.ask(Request::send(&self.account, &self.sender, sms), false, answer::accepted).await
     }
 
     async fn price(&self, to: &PhoneNumber, text: &str) -> Result<Price, GatewayError> {
-        answer::price(&self.ask(Request::price(&self.account, &self.sender, to, text), true).await?)
+        self.ask(Request::price(&self.account, &self.sender, to, text), true, answer::price).await
     }
 
     async fn status(&self, id: SmsId, to: &PhoneNumber) -> Result<Option<Tracked>, GatewayError> {
-        answer::tracked(&self.ask(Request::status(&self.account, id, to), true).await?)
+        self.ask(Request::status(&self.account, id, to), true, answer::tracked).await
     }
 
     async fn balance(&self) -> Result<Kopecks, GatewayError> {
-        answer::balance(&self.ask(Request::balance(&self.account), true).await?)
+        self.ask(Request::balance(&self.account), true, answer::balance).await
     }
 }

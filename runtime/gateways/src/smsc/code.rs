@@ -1,4 +1,4 @@
-//! The nine ways in which SMSC says no, and what each means for a message.
+//! The nine ways in which SMSC says no, and what each means for a message; and what a tenth would mean.
 
 use std::fmt;
 
@@ -9,8 +9,10 @@ pub struct Code(pub u32);
 /// What a refusal means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
-    /// The account is locked out for a while, or the reason is unknown: later, the whole queue.
+    /// The account is locked out for a while: later, the whole queue.
     Wait,
+    /// The reason is none that is known here: this message, later. The queue goes on, unless several are refused so.
+    Unknown,
     /// It has this very message, or the same text to the same number, from just now: ask by our number first.
     Repeated,
     /// The account is empty: the tenant's queue stops, and somebody has to pay.
@@ -32,7 +34,8 @@ impl Code {
             3 => Class::NoMoney,
             7 | 8 => Class::Number,
             9 => Class::Repeated,
-            _ => Class::Wait,
+            4 => Class::Wait,
+            _ => Class::Unknown,
         }
     }
 

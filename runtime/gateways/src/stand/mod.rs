@@ -2,7 +2,8 @@
 //!
 //! [`Stand`] is its books, without sockets and with the time passed in; [`serve`] puts it behind HTTP. What is known of
 //! the real one and easily missed is here: without `charset=utf-8` a text is read as windows-1251, and the same text to
-//! the same number is refused for a minute. A number (`id`) that it has is refused as well, so nothing is sent twice.
+//! the same number is refused for a minute. A number (`id`) that it has is refused as well, so nothing is sent twice; how
+//! often somebody tried is counted ([`Taken::offered_again`]), since nobody should.
 //!
 //! What becomes of a message is said by the last two digits of its number: `07` and `08` are refused (errors 7 and 8),
 //! `03` expires, `20` cannot be delivered, all others are delivered.
@@ -31,6 +32,12 @@ const REMEMBERED: usize = 100_000;
 
 /// For so long the same text to the same number is refused.
 const SAME_AGAIN: Duration = Duration::from_secs(60);
+
+/// The most telephones that are treated in a way of their own.
+const PHONES: usize = 100;
+
+/// Where messages are given, and their prices asked for.
+const SEND: &str = "/sys/send.php";
 
 /// What a stand is like.
 #[derive(Debug, Clone)]
@@ -73,6 +80,8 @@ pub enum Manner {
     Answers,
     /// With this error.
     Refuses(u32),
+    /// With words alone, and no error's number.
+    RefusesInWords,
     /// Takes the message, and does not answer.
     LosesTheAnswer,
     /// Takes the message, and answers half.
@@ -87,8 +96,9 @@ pub enum Manner {
 
 impl Manner {
     /// The names of all but [`Manner::Refuses`], as people write them.
-    pub const NAMES: [(&'static str, Self); 6] = [
+    pub const NAMES: [(&'static str, Self); 7] = [
         ("answers", Self::Answers),
+        ("refuses-in-words", Self::RefusesInWords),
         ("loses-the-answer", Self::LosesTheAnswer),
         ("answers-half", Self::AnswersHalf),
         ("babbles", Self::Babbles),
@@ -106,9 +116,9 @@ impl Manner {
             return Ok(*manner);
         }
         match text.parse() {
-            Ok(code @ 1..=9) => Ok(Self::Refuses(code)),
+            Ok(code @ 1..=99) => Ok(Self::Refuses(code)),
             _ => Err(format!(
-                "`{text}` is no manner: say an error from 1 to 9, or {}",
+                "`{text}` is no manner: say an error from 1 to 9 (or up to 99, which SMSC does not have), or {}",
                 Self::NAMES.map(|(name, _)| name).join(", ")
             )),
         }
@@ -136,6 +146,9 @@ pub struct Taken {
     pub status: i32,
     /// Since when.
     pub since: UnixMillis,
+    /// How often it was offered once more, whatever was answered. Whoever does not know whether it was taken asks for its
+    /// status: each time is a mistake, which only our memory has made harmless.
+    pub offered_again: u32,
 }
 
 /// The answer to a question.
@@ -170,6 +183,8 @@ pub struct Stand {
     manner: Manner,
     /// For so many questions more; `None`: for all.
     times: Option<u32>,
+    /// Messages to these numbers are treated so, whatever becomes of others.
+    phones: BTreeMap<String, Manner>,
     questions: u64,
 }
 
@@ -186,6 +201,7 @@ impl Stand {
             numbered: 2_000_000_000,
             manner: Manner::Answers,
             times: None,
+            phones: BTreeMap::new(),
             questions: 0,
         }
     }
@@ -193,6 +209,17 @@ impl Stand {
     /// From now on, for so many questions or for all.
     pub fn treat(&mut self, manner: Manner, times: Option<u32>) {
         (self.manner, self.times) = (manner, times);
+    }
+
+    /// From now on, messages to this number alone; [`Manner::Answers`] ends it. A hundred telephones
+    /// at most; those that come then are treated like all.
+    pub fn treat_phone(&mut self, phone: &str, manner: Manner) {
+        let phone = digits(phone);
+        if manner == Manner::Answers {
+            self.phones.remove(&phone);
+        } else if self.phones.len() < PHONES || self.phones.contains_key(&phone) {
+            self.phones.insert(phone, manner);
+        }
     }
 
     /// All messages that were taken, in the order of their coming.
@@ -230,14 +257,23 @@ impl Stand {
     pub fn answer(&mut self, now: UnixMillis, path: &str, sent: &[u8]) -> Reply {
         self.questions += 1;
         let form = Form::read(sent);
-        let manner = self.manner;
+        if path == SEND && form.number("cost") != Some(1) {
+            let known = form.number("id").and_then(|id| self.taken.get_mut(&id));
+            known.into_iter().for_each(|taken| taken.offered_again += 1);
+        }
+        let own = self.phones.get(&digits(&form.text("phones"))).filter(|_| path == SEND).copied();
+        let manner = own.unwrap_or(self.manner);
         match &mut self.times {
+            _ if own.is_some() => {}
             Some(1) => (self.manner, self.times) = (Manner::Answers, None),
             Some(times) => *times = times.saturating_sub(1),
             None => {}
         }
         match manner {
             Manner::Refuses(code) => return Reply::Whole(form.write(&refusal(code, form.number("id")))),
+            Manner::RefusesInWords => {
+                return Reply::Whole(form.write(&json!({ "error": "try another time" })));
+            }
             Manner::Babbles => return Reply::Whole(b"<html><body>502 Bad Gateway</body></html>".to_vec()),
             Manner::IsSilent => return Reply::Silence,
             Manner::Fails => return Reply::Failure,
@@ -245,7 +281,7 @@ impl Stand {
         }
         let answer = match path {
             _ if !self.knows(&form) => refusal(2, form.number("id")),
-            "/sys/send.php" => self.send(now, &form),
+            SEND => self.send(now, &form),
             "/sys/status.php" => self.status(&form),
             "/sys/balance.php" => json!({ "balance": roubles(self.balance) }),
             _ => refusal(1, None),
@@ -333,7 +369,9 @@ impl Stand {
         });
         self.balance = self.balance - cost;
         let sender = form.text("sender");
-        let message = Taken { id, phone, text, sender, parts, cost, taken_at: now, status: -1, since: now };
+        let (status, taken_at, since) = (-1, now, now);
+        let offered_again = 0;
+        let message = Taken { id, phone, text, sender, parts, cost, taken_at, status, since, offered_again };
         self.taken.insert(id, message);
         self.order.push_back(id);
         self.moving.insert((now.plus(self.settings.sent_after), id));

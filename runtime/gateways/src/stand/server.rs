@@ -1,7 +1,8 @@
 //! The stand behind HTTP: what SMSC has, and two pages of its own for whoever watches.
 //!
 //! `GET /stand/messages` is what was taken. `POST /stand/manner?manner=3&times=1` has it refuse the next question with
-//! error 3; [`Manner::NAMES`] are the other manners, and `manner=answers` ends each.
+//! error 3; [`Manner::NAMES`] are the other manners, and `manner=answers` ends each. `manner=10&phone=79001234567` is for
+//! messages to that number alone.
 
 use std::io;
 use std::net::SocketAddr;
@@ -188,8 +189,12 @@ async fn answer(State(desk): State<Desk>, request: Request) -> Response {
             ([(header::CONTENT_TYPE, "application/json")], taken.to_string()).into_response()
         }
         (&Method::POST, "/stand/manner") => match manner(&sent) {
-            Ok((manner, times)) => {
+            Ok((manner, Whom::All(times))) => {
                 desk.with(|stand, _| stand.treat(manner, times));
+                StatusCode::NO_CONTENT.into_response()
+            }
+            Ok((manner, Whom::One(phone))) => {
+                desk.with(|stand, _| stand.treat_phone(&phone, manner));
                 StatusCode::NO_CONTENT.into_response()
             }
             Err(why) => (StatusCode::BAD_REQUEST, why).into_response(),
@@ -215,8 +220,16 @@ async fn answer(State(desk): State<Desk>, request: Request) -> Response {
     }
 }
 
+/// Whose questions are treated so.
+enum Whom {
+    /// All, or so many of them.
+    All(Option<u32>),
+    /// Messages to this telephone.
+    One(String),
+}
+
 /// Reads what the stand shall do.
-fn manner(sent: &[u8]) -> Result<(Manner, Option<u32>), String> {
+fn manner(sent: &[u8]) -> Result<(Manner, Whom), String> {
     let fields = form::decode(sent);
     let field = |wanted: &str| {
         let found = fields.iter().find(|(name, _)| name == wanted);
@@ -226,5 +239,11 @@ fn manner(sent: &[u8]) -> Result<(Manner, Option<u32>), String> {
         field("times").map(|text| text.parse::<u32>().map_err(|_| format!("`times={text}` is no number\n")));
     let times = times.transpose()?;
     let manner = Manner::named(&field("manner").unwrap_or_default()).map_err(|why| why + "\n")?;
-    Ok((manner, times))
+    match (field("phone"), times) {
+        (None, times) => Ok((manner, Whom::All(times))),
+        (Some(phone), None) => Ok((manner, Whom::One(phone))),
+        (Some(_), Some(_)) => {
+            Err("say `phone` or `times`: one telephone is treated so until it is told otherwise\n".into())
+        }
+    }
 }

@@ -130,3 +130,46 @@ fn news_of_what_is_final_is_signed() {
     assert_eq!(news, [(1, 1), (2, 3), (3, 20)]);
     assert_eq!(stand.due(), None);
 }
+
+#[test]
+fn one_telephone_is_treated_in_a_way_of_its_own() {
+    let mut stand = Stand::new(StandSettings::default());
+    stand.treat_phone("+7 900 123-45-67", Manner::Refuses(10));
+    stand.treat_phone("79001234568", Manner::RefusesInWords);
+    let send = |stand: &mut Stand, phone: &str| {
+        ask(stand, 0, "/sys/send.php", &format!("phones={phone}&mes=x{phone}"))
+    };
+    assert_eq!(send(&mut stand, "79001234567"), r#"{"error":"error","error_code":10}"#);
+    assert_eq!(send(&mut stand, "79001234568"), r#"{"error":"try another time"}"#);
+    assert!(send(&mut stand, "79001234569").contains("cnt"));
+    assert!(ask(&mut stand, 0, "/sys/balance.php", "").contains("balance"));
+    stand.treat_phone("79001234567", Manner::Answers);
+    assert!(send(&mut stand, "79001234567").contains("cnt"));
+    assert_eq!(
+        (Manner::named("10"), Manner::named("refuses-in-words")),
+        (Ok(Manner::Refuses(10)), Ok(Manner::RefusesInWords))
+    );
+    assert!(Manner::named("100").unwrap_err().contains("refuses-in-words"));
+}
+
+/// The same number again was refused in silence, so a client that gave messages twice looked like one that did not.
+#[test]
+fn whoever_offers_a_message_that_was_taken_is_counted_whatever_he_is_told() {
+    let mut stand = Stand::new(StandSettings::default());
+    let offer = "id=7&phones=79001234567&mes=x&cost=3";
+    stand.treat(Manner::Refuses(3), Some(1));
+    ask(&mut stand, 0, "/sys/send.php", offer);
+    ask(&mut stand, 1, "/sys/send.php", offer);
+    let again = |stand: &Stand| stand.taken().map(|taken| taken.offered_again).sum::<u32>();
+    assert_eq!(again(&stand), 0, "the first time it was not taken");
+    ask(&mut stand, 2, "/sys/send.php", "id=7&phones=79001234567&mes=x&cost=1");
+    ask(&mut stand, 2, "/sys/status.php", "id=7&phone=79001234567");
+    assert_eq!(again(&stand), 0, "only asked");
+    ask(&mut stand, 500, "/sys/send.php", offer);
+    stand.treat(Manner::IsSilent, Some(1));
+    assert_eq!(
+        stand.answer(at(600), "/sys/send.php", format!("apikey=k&{offer}").as_bytes()),
+        Reply::Silence
+    );
+    assert_eq!((again(&stand), stand.taken().count()), (2, 1));
+}

@@ -129,6 +129,13 @@ impl NotTaken {
         }
     }
 
+    /// Whether the receiver is there and refuses this letter for what it is (4xx), so that another may be taken all the
+    /// same. «Too slow», «too early» and «too many» are of the moment.
+    pub fn is_of_the_letter(&self) -> bool {
+        matches!(self, Self::Refused { status: 400..=499, .. })
+            && !matches!(self.status(), Some(408 | 425 | 429))
+    }
+
     /// The status of the answer, if there was one.
     pub fn status(&self) -> Option<u16> {
         match self {

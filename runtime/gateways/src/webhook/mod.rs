@@ -8,4 +8,6 @@ mod line;
 pub mod sign;
 
 pub use endpoint::{Courier, Endpoint, EndpointFault, EndpointSettings, Letter, NotTaken, PATIENCE};
-pub use line::{AT_ONCE, Line, PATIENCE_OF_A_LETTER, ROOM, Turn, Verdict, again};
+pub use line::{
+    AT_ONCE, Back, Line, PATIENCE_OF_A_LETTER, PATIENCE_OF_AN_UNTRIED, RETRIES, ROOM, Turn, Verdict, again,
+};

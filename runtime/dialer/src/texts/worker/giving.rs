@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use zvonar_gateways::outbox::{Begin, Passage};
+use zvonar_gateways::smsc::Class;
 use zvonar_gateways::{GatewayError, Price, Sms, SmsId};
 use zvonar_model::PhoneNumber;
 use zvonar_store::Write;
@@ -17,6 +18,21 @@ use crate::{Day, DialerError, Result};
 impl Worker {
     /// Sees whether a message may go, and lets it. `false`: it does not, for now or for ever.
     pub(super) async fn send(&mut self, id: &TextId) -> Result<bool> {
+        if !self.dialer.is_prepaid(self.tables.tenant()) || self.holds.contains_key(id) {
+            return self.give(id).await;
+        }
+        if !self.may_go(id).await? {
+            return Ok(false);
+        }
+        let Some(open) = self.outbox.get(id) else { return Ok(false) };
+        let gateway = Arc::clone(&self.gateway);
+        let (to, text) = (open.text.to.clone(), open.text.text.clone());
+        self.fly(id.clone(), async move { Answer::Priced(gateway.price(&to, &text).await) });
+        Ok(true)
+    }
+
+    /// Whether a message may go at this moment. If it may not for a reason of its own, that is noted.
+    async fn may_go(&mut self, id: &TextId) -> Result<bool> {
         let Some(open) = self.outbox.get(id).cloned() else { return Ok(false) };
         let now = self.dialer.now();
         if let Some(why) = self.tables.text_forbidden(&open.text).await? {
@@ -26,29 +42,37 @@ impl Worker {
             }
             return Ok(false);
         }
-        if open.fate.number.is_none() {
-            let texted = self.texted(&open.text.to).await?;
-            let day = Day::of(now);
-            if texted.is_some_and(|read| read.row.day == day && read.row.texts >= self.rules.per_person) {
-                self.outbox.hold(id, day.end());
-                return Ok(false);
-            }
+        if !self.outbox.may_go_on(now) {
+            return Ok(false);
         }
-        if self.dialer.is_prepaid(self.tables.tenant()) && !self.holds.contains_key(id) {
-            let gateway = Arc::clone(&self.gateway);
-            let (to, text) = (open.text.to.clone(), open.text.text.clone());
-            self.fly(id.clone(), async move { Answer::Priced(gateway.price(&to, &text).await) });
+        if open.fate.number.is_some() {
             return Ok(true);
         }
-        self.give(id).await
+        let texted = self.texted(&open.text.to).await?;
+        let day = Day::of(now);
+        if texted.is_some_and(|read| read.row.day == day && read.row.texts >= self.rules.per_person) {
+            self.outbox.hold(id, day.end());
+            return Ok(false);
+        }
+        Ok(self.outbox.allowed(now).is_ok())
     }
 
     async fn texted(&self, to: &PhoneNumber) -> Result<Option<Read<TextedRow>>> {
         self.tables.get(&self.tables.keys.texted(to)).await
     }
 
-    /// Stores the intent and gives a message to the gateway. `false`: it is not given.
+    /// Gives a message to the gateway, if it may go. `false`: it is not given, and nothing is held for it.
     async fn give(&mut self, id: &TextId) -> Result<bool> {
+        // Others may have gone, and all may have changed, while its price was asked for.
+        let flies = self.may_go(id).await? && self.gives(id).await?;
+        if !flies {
+            self.holds.remove(id);
+        }
+        Ok(flies)
+    }
+
+    /// Stores the intent and gives a message to the gateway. `false`: it is not given.
+    async fn gives(&mut self, id: &TextId) -> Result<bool> {
         let Some(open) = self.outbox.get(id).cloned() else { return Ok(false) };
         let now = self.dialer.now();
         let mut fate = open.fate;
@@ -119,18 +143,23 @@ impl Worker {
                 }
             },
             Err(why) => {
-                let answer = Err(why);
-                self.hear(now, &answer).await?;
-                if matches!(self.outbox.state.gate.passage(now), Passage::Closed(_)) {
+                let refused = match &why {
+                    GatewayError::Refused { code, .. } => {
+                        matches!(code.class(), Class::Message | Class::Number)
+                    }
+                    GatewayError::Unreachable(_) | GatewayError::NoAnswer(_) => false,
+                };
+                self.hear(now, id, &Err(why)).await?;
+                if !refused {
+                    // Nobody knows what it costs, so nothing can be held. A gate that has closed says when it is tried.
+                    if !matches!(self.outbox.state.gate.passage(now), Passage::Closed(_)) {
+                        self.outbox.hold(id, now.plus(UNPAID));
+                    }
                     return Ok(false);
                 }
                 // It is this message that is refused: it will be told so itself, and costs nothing.
             }
         }
-        let flies = self.give(id).await?;
-        if !flies {
-            self.holds.remove(id);
-        }
-        Ok(flies)
+        self.give(id).await
     }
 }

@@ -9,6 +9,7 @@ use zvonar_dialer::TextStatus;
 use zvonar_gateways::stand::Manner;
 
 use super::{Process, World, facts};
+use crate::world::number;
 
 /// The table as it is in `README.md`.
 const TABLE: &str = include_str!("table.txt");
@@ -17,10 +18,12 @@ const TABLE: &str = include_str!("table.txt");
 #[derive(Clone, Copy)]
 enum Trouble {
     Manner(Manner),
+    /// To the messages of the first person alone.
+    One(Manner),
     Down,
 }
 
-const TROUBLES: [(&str, Trouble); 15] = [
+const TROUBLES: [(&str, Trouble); 17] = [
     ("answers", Trouble::Manner(Manner::Answers)),
     ("error 1, parameters", Trouble::Manner(Manner::Refuses(1))),
     ("error 2, login", Trouble::Manner(Manner::Refuses(2))),
@@ -31,6 +34,8 @@ const TROUBLES: [(&str, Trouble); 15] = [
     ("error 7, number", Trouble::Manner(Manner::Refuses(7))),
     ("error 8, undeliverable", Trouble::Manner(Manner::Refuses(8))),
     ("error 9, repeated", Trouble::Manner(Manner::Refuses(9))),
+    ("error 10, unknown", Trouble::Manner(Manner::Refuses(10))),
+    ("error 10 for one of them", Trouble::One(Manner::Refuses(10))),
     ("takes, does not answer", Trouble::Manner(Manner::LosesTheAnswer)),
     ("takes, answers half", Trouble::Manner(Manner::AnswersHalf)),
     ("answers garbage", Trouble::Manner(Manner::Babbles)),
@@ -57,10 +62,12 @@ fn row(name: &str, trouble: Trouble) -> String {
     let stand = Arc::clone(&world.stand);
     let shown = Arc::clone(&stand);
     let columns = {
-        let treat = move |manner| stand.lock().unwrap().treat(manner, None);
+        let treat = |manner| stand.lock().unwrap().treat(manner, None);
+        let treat_one = |manner| stand.lock().unwrap().treat_phone(number(0).digits(), manner);
         world.process(Vec::new(), async |process| {
             match trouble {
                 Trouble::Manner(manner) => treat(manner),
+                Trouble::One(manner) => treat_one(manner),
                 Trouble::Down => process.gateway.set_down(true),
             }
             process.dial().await;
@@ -71,6 +78,7 @@ fn row(name: &str, trouble: Trouble) -> String {
             let hour = told(process).await;
             let questions = shown.lock().unwrap().questions();
             treat(Manner::Answers);
+            treat_one(Manner::Answers);
             process.gateway.set_down(false);
             process.settled().await;
             let end = told(process).await;

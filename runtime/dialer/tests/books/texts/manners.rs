@@ -1,16 +1,15 @@
-//! What the tenant's own rules do with messages: limits, the blacklist, consents, money; and news that comes by itself.
+//! What the tenant's own rules do with messages: limits, the blacklist, consents; and one that the gateway does not want.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use zvonar_campaign::{ConsentEvent, ConsentRule, Purpose};
-use zvonar_dialer::{DialRules, NewProject, Prepaid, TextRules, TextStatus};
-use zvonar_gateways::smsc::{Callback, Secret};
+use zvonar_dialer::{DialRules, NewProject, TextRules, TextStatus};
 use zvonar_gateways::stand::Manner;
-use zvonar_model::{Kopecks, UnixMillis};
+use zvonar_model::UnixMillis;
 
 use super::{World, facts};
-use crate::world::{new_project, number, project, tenant};
+use crate::world::{new_project, number, project};
 
 #[test]
 fn a_person_gets_so_many_messages_a_day_and_the_rest_on_the_next() {
@@ -60,7 +59,7 @@ fn a_tenant_sends_so_many_a_minute_and_what_is_of_no_use_any_more_is_not_sent() 
     });
 }
 
-async fn world_count(process: &super::Process, status: TextStatus) -> usize {
+pub(super) async fn world_count(process: &super::Process, status: TextStatus) -> usize {
     process.all().await.iter().filter(|info| info.status() == status).count()
 }
 
@@ -111,52 +110,30 @@ fn nobody_gets_a_message_who_is_on_the_blacklist_or_took_his_consent_back() {
     assert_eq!(world.taken().len(), 1);
 }
 
+/// A message with an error that nobody knows had the whole queue wait, and was the one that tried it, until it was too late
+/// for all of them.
 #[test]
-fn a_prepaid_tenant_sends_what_it_can_pay_and_the_rest_after_a_payment() {
-    let mut world = World::new(4);
-    world.prepaid = Some(Prepaid { credit: Kopecks(0), hold: Duration::from_secs(2) });
-    world.script = Arc::new(|order| vec![(100, None, format!("{} {}", order.attempt, "я".repeat(100)))]);
-    world.list(3, 1);
-    world.process(Vec::new(), async |process| {
-        // Three calls of 8 kopecks, a message of two parts costs 360.
-        process.tables.top_up("one", Kopecks(24 + 360 + 300), process.dialer.now()).await.unwrap();
-        process.dial().await;
-        tokio::time::sleep(Duration::from_secs(600)).await;
-        assert_eq!(world_count(process, TextStatus::Delivered).await, 1);
-        assert_eq!(world_count(process, TextStatus::Queued).await, 2);
-        assert_eq!(process.tables.account().await.unwrap().left(), Kopecks(300));
-        process.tables.top_up("two", Kopecks(500), process.dialer.now()).await.unwrap();
-        process.settled().await;
-        assert_eq!(process.tables.account().await.unwrap().left(), Kopecks(80));
-    });
-    facts(&world, "prepaid");
-}
-
-#[test]
-fn news_that_comes_by_itself_is_stored_once_and_only_for_messages_of_the_tenant() {
-    let mut world = World::new(5);
-    world.list(1, 1);
-    let stand = world.stand.clone();
-    world.process(Vec::new(), async |process| {
-        stand.lock().unwrap().treat(Manner::LosesTheAnswer, Some(1));
-        process.dial().await;
-        tokio::time::sleep(Duration::from_secs(70)).await;
-        let news = stand.lock().unwrap().advance(UnixMillis(i64::MAX));
-        let [news] = &news[..] else { panic!("{news:?}") };
-        let told = Callback::read(news.0.as_bytes(), &Secret::new("подпись").unwrap()).unwrap();
-        assert!(process.texts.news(&tenant(), &told).await.unwrap());
-        assert_eq!(world_count(process, TextStatus::Delivered).await, 1);
-        // Twice, and for somebody else's number.
-        assert!(process.texts.news(&tenant(), &told).await.unwrap());
-        let mut other = told.clone();
-        other.phone = "79990000000".into();
-        assert!(!process.texts.news(&tenant(), &other).await.unwrap());
-        let mut unknown = told;
-        unknown.id = zvonar_gateways::SmsId::new(77).unwrap();
-        assert!(!process.texts.news(&tenant(), &unknown).await.unwrap());
-        process.settled().await;
-    });
-    facts(&world, "news");
+fn a_message_that_is_refused_for_an_unknown_reason_keeps_no_other_waiting() {
+    for manner in [Manner::Refuses(10), Manner::RefusesInWords] {
+        let mut world = World::new(7);
+        world.list(7, 3);
+        let stand = world.stand.clone();
+        for of in 0..2 {
+            stand.lock().unwrap().treat_phone(number(of).digits(), manner);
+        }
+        world.process(Vec::new(), async |process| {
+            process.dial().await;
+            tokio::time::sleep(Duration::from_secs(3_600)).await;
+            let state = process.tables.outbox_state(process.dialer.now()).await.unwrap();
+            assert_eq!((state.trouble, world_count(process, TextStatus::Queued).await), (None, 2));
+            assert_eq!(world_count(process, TextStatus::Delivered).await, 4, "and one expires");
+            for of in 0..2 {
+                stand.lock().unwrap().treat_phone(number(of).digits(), Manner::Answers);
+            }
+            process.settled().await;
+        });
+        assert_eq!(facts(&world, &format!("{manner:?}")), 7);
+    }
 }
 
 #[test]
