@@ -64,7 +64,7 @@ fn a_caller_who_waits_is_given_to_the_telephone_that_registers_meanwhile() {
     let Some(mut office) = Office::new().unwrap() else { return };
     office.route("1 | | transfer: sales", &[]);
     office.operator("anna", "sales").unwrap();
-    office.open(&[]).unwrap();
+    office.open().unwrap();
     office.available("anna").unwrap();
     let Some(caller) = caller(&office) else { return };
     // Long enough for his key, and then he waits.
@@ -78,5 +78,5 @@ fn a_caller_who_waits_is_given_to_the_telephone_that_registers_meanwhile() {
     let [transfer] = row.transfers.as_slice() else { panic!("{row:?}") };
     assert!(transfer.connected && transfer.operator.as_deref() == Some("anna"), "{row:?}");
     // It is left alone for a minute when it was not reached: nobody has tried.
-    assert!((3..15).contains(&transfer.wait_s), "{row:?}");
+    assert!((3..45).contains(&transfer.wait_s), "{row:?}");
 }
