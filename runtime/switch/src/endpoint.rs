@@ -142,18 +142,18 @@ impl Endpoint {
                     ready?;
                     self.read_batch(&mut buffer, &mut live).await;
                 }
-                request = self.requests.recv(), if open => match request {
-                    Some(Request::Dial { dial, ends, reply }) => self.dial(*dial, ends, reply, &mut live),
-                    Some(Request::Call { call, command }) => self.calls.command(clock::now(), call, command),
-                    Some(Request::Stop) | None => {
-                        open = false;
-                        for call in live.keys() {
-                            self.calls.command(clock::now(), *call, Command::Hangup);
-                        }
-                    }
-                },
+                request = self.requests.recv(), if open => open = self.hear(request, &mut live),
                 () = self.dropped.some.notified() => {
-                    for call in self.dropped.take() {
+                    let dropped = self.dropped.take();
+                    // What their owners asked before they let go of them comes first: the last word on a transfer, say.
+                    for _ in 0..self.requests.len() {
+                        if !open {
+                            break;
+                        }
+                        let Ok(request) = self.requests.try_recv() else { break };
+                        open = self.hear(Some(request), &mut live);
+                    }
+                    for call in dropped {
                         self.calls.command(clock::now(), call, Command::Hangup);
                     }
                 }
@@ -162,6 +162,21 @@ impl Endpoint {
                 }
             }
         }
+    }
+
+    /// Does what a handle asks; `false`: nothing more is to be asked.
+    fn hear(&mut self, request: Option<Request>, live: &mut HashMap<CallId, Ends>) -> bool {
+        match request {
+            Some(Request::Dial { dial, ends, reply }) => self.dial(*dial, ends, reply, live),
+            Some(Request::Call { call, command }) => self.calls.command(clock::now(), call, command),
+            Some(Request::Stop) | None => {
+                for call in live.keys() {
+                    self.calls.command(clock::now(), *call, Command::Hangup);
+                }
+                return false;
+            }
+        }
+        true
     }
 
     fn dial(

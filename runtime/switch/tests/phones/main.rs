@@ -537,6 +537,33 @@ async fn a_phone_hands_its_call_on_and_hears_how_it_goes() {
 }
 
 #[tokio::test]
+async fn what_was_asked_of_a_call_is_done_before_its_going_hangs_it_up() {
+    let house = house().await;
+    let anna = house.registered(ANNA).await;
+    // Often enough that it is no luck.
+    for _ in 0..12 {
+        let mut ringing = house.ring(SOON);
+        let invite = anna.hear("INVITE").await;
+        let mut talk = anna.pick_up(&invite).await;
+        let mut call = answered(&mut ringing).await;
+        let target = (Name::ReferTo, "<sip:102@zvonar>".to_owned());
+        anna.request(&mut talk, "REFER", &[target], "", "").await;
+        assert!(matches!(event(&mut call).await, CallEvent::Refer(_)));
+        call.answer_refer(true).await;
+        call.refer_progress(200, "").await;
+        drop(call);
+        assert_eq!(anna.response("REFER").await.code(), 202);
+        for said in ["SIP/2.0 100 Trying\r\n", "SIP/2.0 200 OK\r\n"] {
+            let notify = anna.hear("NOTIFY").await;
+            assert_eq!(String::from_utf8_lossy(notify.body()), said);
+            anna.reply(&notify, 200, "").await;
+        }
+        let bye = anna.hear("BYE").await;
+        anna.reply(&bye, 200, "").await;
+    }
+}
+
+#[tokio::test]
 async fn phones_are_asked_whether_they_are_there_and_their_own_pings_are_answered() {
     let settings = PhoneSettings { keep_alive: Duration::from_millis(200), ..PhoneSettings::default() };
     let house = house_with(settings).await;
