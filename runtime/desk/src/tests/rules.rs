@@ -71,7 +71,11 @@ fn whoever_called_a_colleague_is_not_rung_meanwhile_and_takes_the_next_caller_at
     );
     let wrap_up = Settings { wrap_up: Millis(20_000), ..settings() };
     let olga = stored(wrap_up.clone(), &day[..6], "olga");
-    assert_eq!((olga.status, olga.last_talk, olga.misses), (Status::Available, None, 0), "that was no caller");
+    assert_eq!(
+        (olga.status, olga.last_talk, olga.misses),
+        (Status::Available, None, 0),
+        "that was no caller"
+    );
     let olga = stored(wrap_up, &day, "olga");
     assert_eq!((olga.status, olga.last_talk), (Status::WrapUp, Some(at(35))));
     // Removed meanwhile, she is gone with its end.

@@ -72,7 +72,9 @@ impl Phone {
         let ear = tokio::spawn(async move {
             let mut packet = [0; 2000];
             while let Ok(length) = socket.recv(&mut packet).await {
-                let Some(sound) = packet[..length].get(12..).filter(|sound| !sound.is_empty()) else { continue };
+                let Some(sound) = packet[..length].get(12..).filter(|sound| !sound.is_empty()) else {
+                    continue;
+                };
                 if sound.iter().all(|byte| *byte == sound[0]) {
                     *hears.lock().unwrap().entry(sound[0]).or_default() += 1;
                 }

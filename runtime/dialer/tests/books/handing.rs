@@ -357,10 +357,8 @@ async fn a_machine_that_is_found_out_ends_a_wait_and_no_talk() {
     let (came, ()) = world
         .hand(operator(), options(LONG), async |far, person, desks| {
             let mut anna = takes(far, "anna").await;
-            while !matches!(
-                desks.view(&tenant()).await.unwrap().operators[0].doing,
-                WhatHeDoes::Talks { .. }
-            ) {
+            while !matches!(desks.view(&tenant()).await.unwrap().operators[0].doing, WhatHeDoes::Talks { .. })
+            {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             talks_on(person).await;

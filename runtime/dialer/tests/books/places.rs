@@ -62,8 +62,7 @@ impl Office {
         let settings = DeskSettings { queue, ..DeskSettings::default() };
         let exchange = Arc::new(Exchange::default());
         let clock = wall_clock();
-        let desks =
-            Desks::open([(tables.clone(), settings)], exchange.clone(), clock.clone()).await.unwrap();
+        let desks = Desks::open([(tables.clone(), settings)], exchange.clone(), clock.clone()).await.unwrap();
         for name in operators {
             let row = OperatorRow::new(id(name), name, UnixMillis(0));
             tables.add_operator(&row, USUAL_OPERATORS).await.unwrap();
@@ -161,8 +160,7 @@ async fn who_calls_a_colleague_is_not_rung_until_that_is_over_though_his_caller_
 #[tokio::test(start_paused = true)]
 async fn a_talk_with_a_colleague_becomes_the_callers_who_is_joined_to_it() {
     let office = Office::new(&["boris"]).await;
-    let asks =
-        CallerView { colleague: true, name: Some("Анна".into()), ..CallerView::of(call("k")) };
+    let asks = CallerView { colleague: true, name: Some("Анна".into()), ..CallerView::of(call("k")) };
     let (place, _) = office.desks.hand(&tenant(), call("k"), id("boris"), asks, None).await.unwrap();
     sleep(Duration::from_secs(60)).await;
     assert_eq!(office.first().await, Some(("k".into(), true, 60)));

@@ -146,13 +146,7 @@ impl Switchboard {
 }
 
 /// Lets the two talk. `engaged`: the place of the one who called.
-async fn talk(
-    mut entry: Entry<'_>,
-    mut call: Call,
-    far: Joined,
-    engaged: Place<Call>,
-    rules: SilenceRules,
-) {
+async fn talk(mut entry: Entry<'_>, mut call: Call, far: Joined, engaged: Place<Call>, rules: SilenceRules) {
     let Joined { mut leg, place, operator } = far;
     if let Err(why) = call.bridge(&leg) {
         tracing::error!(%why, "two operators cannot hear each other: both are hung up");
