@@ -42,7 +42,7 @@ fn a_stand_takes_messages_prints_them_and_refuses_as_it_is_told() {
     assert_eq!(send(2, me)["error_code"], 4);
     assert_eq!(send(2, me)["cnt"], 1);
     assert_eq!(send(3, me)["error_code"], 3, "40 kopecks are left");
-    assert!(post(&address, "/stand/manner?manner=10", "").contains("an error from 1 to 9"));
+    assert!(post(&address, "/stand/manner?manner=100", "").contains("an error from 1 to 9"));
     stand.wait_for_line("Привет 2", LIMIT).unwrap();
     assert!(stand.terminate(LIMIT).unwrap().success());
     let taken: Vec<Value> = stand.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -187,7 +187,7 @@ fn filters(days: &[Day]) -> Vec<CallFilter> {
         CallFilter { responsible: Some("Иванов".into()), ..all.clone() },
         CallFilter { responsible: Some("ivanov".into()), from: Some(days[1]), ..all.clone() },
         CallFilter { responsible: Some("gone".into()), scope: Scope::Project(project()), ..all.clone() },
-        CallFilter { responsible: Some("Никто".into()), ..all },
+        CallFilter { responsible: Some("gone-long-ago".into()), ..all },
     ]
 }
 

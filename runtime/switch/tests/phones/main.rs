@@ -538,10 +538,10 @@ async fn a_phone_hands_its_call_on_and_hears_how_it_goes() {
 
 #[tokio::test]
 async fn what_was_asked_of_a_call_is_done_before_its_going_hangs_it_up() {
-    let house = house().await;
-    let anna = house.registered(ANNA).await;
     // Often enough that it is no luck.
     for _ in 0..12 {
+        let house = house().await;
+        let anna = house.registered(ANNA).await;
         let mut ringing = house.ring(SOON);
         let invite = anna.hear("INVITE").await;
         let mut talk = anna.pick_up(&invite).await;
