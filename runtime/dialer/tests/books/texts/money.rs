@@ -102,10 +102,8 @@ fn a_message_whose_price_nobody_tells_waits_until_it_can_be_paid() {
             stand.lock().unwrap().treat(Manner::Refuses(code), Some(1));
             process.dial().await;
             tokio::time::sleep(Duration::from_secs(1_800)).await;
-            assert_eq!(
-                (stand.lock().unwrap().taken().count(), world_count(process, TextStatus::Queued).await),
-                (0, 1)
-            );
+            let queued = world_count(process, TextStatus::Queued).await;
+            assert_eq!((stand.lock().unwrap().taken().count(), queued), (0, 1));
             process.tables.top_up("two", Kopecks(180), process.dialer.now()).await.unwrap();
             process.settled().await;
             assert_eq!(process.tables.account().await.unwrap().left(), Kopecks(0));

@@ -126,7 +126,8 @@ fn news_of_a_message_in_doubt_that_nobody_asks_for_any_more_has_its_price_asked_
         process.dial().await;
         stand.lock().unwrap().treat(Manner::Fails, None);
         tokio::time::sleep(Duration::from_secs(4 * 24 * 3_600)).await;
-        let (before, verified) = (stand.lock().unwrap().questions(), process.tables.verify().await.unwrap());
+        let before = stand.lock().unwrap().questions();
+        let verified = process.tables.verify().await.unwrap();
         assert_eq!((only(process).await.status(), verified.texts_in_doubt), (TextStatus::InDoubt, 1));
         stand.lock().unwrap().treat(Manner::Answers, None);
         tokio::time::sleep(Duration::from_secs(24 * 3_600)).await;
