@@ -293,10 +293,11 @@ async fn a_plan_with_another_address_moves_the_sound_there() {
     let (port, mut events) = engine.open().expect("a port");
     let (mut old, mut new) = (Phone::new(port.local_addr()), Phone::new(port.local_addr()));
     port.start(plan(old.socket.local_addr().expect("bound")));
+    port.play(tone(400.0, 20_000), false);
+    // The plan is followed by now: what came before it would not be heard.
+    old.receive();
     old.key(1);
     until(&mut events, |event| matches!(event, MediaEvent::Key { digit: '1', .. }).then_some(())).await;
-    port.play(tone(400.0, 20_000), false);
-    old.receive();
     port.start(plan(new.socket.local_addr().expect("bound")));
     new.receive();
     old.key(8);
