@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::json;
 use zvonar_dialer::{ReportRow, ReportText, Tables};
-use zvonar_model::{Kopecks, RecognisedAnswer};
+use zvonar_model::{Kopecks, ProjectId, RecognisedAnswer};
 
 use super::Failure;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::host;
 
 /// What `zvonar report` takes.
@@ -39,7 +39,14 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         let mut rows = Vec::new();
         for tenant in &config.tenants {
             let tables = Tables::new(store.clone(), prices[&tenant.id].clone(), tenant.id.clone());
-            for project in tables.projects().await? {
+            // Those of the configuration in its order, and then the others.
+            let mut projects = tables.projects().await?;
+            let place = |id: &ProjectId| {
+                let named = |one: &config::Project| one.tenant == tenant.id && one.id == *id;
+                config.projects.iter().position(named).unwrap_or(usize::MAX)
+            };
+            projects.sort_by_key(|project| place(&project.project));
+            for project in projects {
                 rows.extend(tables.report(&project.project).await?.rows);
             }
             rows.extend(tables.report_outside_projects().await?);
