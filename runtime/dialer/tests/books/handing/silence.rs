@@ -156,16 +156,18 @@ async fn who_picks_up_and_says_no_packet_loses_the_caller_to_a_colleague() {
     boris_has(&came);
 }
 
+/// However young the talk is, two seconds of silence are enough.
+const AFTER_TWO_SECONDS: SilenceRules = SilenceRules {
+    start: Duration::ZERO,
+    short: Duration::from_secs(2),
+    long: NEVER,
+    longest_hold: NEVER,
+};
+
 /// Silence was told once, while she held, and then never again: the caller had music until the longest call.
 #[tokio::test]
 async fn a_telephone_that_died_on_hold_is_hung_up_once_it_has_the_caller_back() {
-    let rules = SilenceRules {
-        start: Duration::ZERO,
-        short: Duration::from_secs(2),
-        long: NEVER,
-        longest_hold: NEVER,
-    };
-    let (world, anna) = pair(rules).await;
+    let (world, anna) = pair(AFTER_TWO_SECONDS).await;
     let (came, ()) = world
         .hand(operator(), options(LONG), async |far, _, _| {
             let mut talk = picks_up(&anna).await;
@@ -197,13 +199,7 @@ async fn nobody_is_held_for_ever() {
 /// It was told while the colleague's telephone rang, where nobody listened.
 #[tokio::test]
 async fn a_telephone_that_dies_while_it_hands_on_is_hung_up_when_nobody_takes_the_caller() {
-    let rules = SilenceRules {
-        start: Duration::ZERO,
-        short: Duration::from_secs(2),
-        long: NEVER,
-        longest_hold: NEVER,
-    };
-    let (world, anna) = pair(rules).await;
+    let (world, anna) = pair(AFTER_TWO_SECONDS).await;
     let (came, ()) = world
         .hand(operator(), options(LONG), async |far, _, _| {
             let mut talk = picks_up(&anna).await;
