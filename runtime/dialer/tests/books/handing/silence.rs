@@ -157,12 +157,8 @@ async fn who_picks_up_and_says_no_packet_loses_the_caller_to_a_colleague() {
 }
 
 /// However young the talk is, two seconds of silence are enough.
-const AFTER_TWO_SECONDS: SilenceRules = SilenceRules {
-    start: Duration::ZERO,
-    short: Duration::from_secs(2),
-    long: NEVER,
-    longest_hold: NEVER,
-};
+const AFTER_TWO_SECONDS: SilenceRules =
+    SilenceRules { start: Duration::ZERO, short: Duration::from_secs(2), long: NEVER, longest_hold: NEVER };
 
 /// Silence was told once, while she held, and then never again: the caller had music until the longest call.
 #[tokio::test]
