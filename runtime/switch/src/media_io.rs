@@ -53,6 +53,7 @@ use zvonar_media::{Heard, MediaPlan, PlayId, Prompt, Report, StreamSettings, Voi
 
 mod ears;
 mod engine;
+mod handle;
 mod inbox;
 mod kernel;
 mod outlet;

@@ -15,10 +15,11 @@ use zvonar_media::utterance;
 use zvonar_media::{MediaPlan, PlayId, Prompt, Stream, StreamIds, StreamSettings};
 
 use super::ears::{Ears, Order};
+use super::handle::Handle;
 use super::outlet::{self, Courier, Outlet};
 use super::ports::Ports;
 use super::recorder::{FileId, Recorder};
-use super::shard::{Call, Handle, Shard};
+use super::shard::{Call, Shard};
 use super::{Command, ListenId, MediaConfig, MediaError, MediaEvents, MediaStats};
 use crate::clock;
 

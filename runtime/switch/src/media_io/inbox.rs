@@ -38,6 +38,11 @@ impl<T> Inbox<T> {
         Ok(())
     }
 
+    /// Whether nothing is wholly in. For the thread that takes.
+    pub(super) fn is_empty(&self) -> bool {
+        self.taken.load(Ordering::Relaxed) == self.put.load(Ordering::Acquire)
+    }
+
     /// Takes the next thing that is wholly in; never waits. For one thread at a time.
     pub(super) fn pop(&self) -> Option<T> {
         let taken = self.taken.load(Ordering::Relaxed);

@@ -4,8 +4,8 @@
 //! calls it does not wake for each packet: it looks about once a millisecond and takes them in a batch.
 
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use zvonar_media::recording::RecordingFrame;
@@ -14,8 +14,8 @@ use zvonar_media::stream::{Handled, Passing, Stream, Tap};
 use zvonar_media::{Codec, FRAME, StreamEvent};
 
 use super::ears::{self, Ears};
-use super::inbox::Inbox;
-use super::kernel::{self, Poll, Wake};
+use super::handle::{Handle, Place};
+use super::kernel::{self, Poll};
 use super::outlet::{Courier, LastWord, Outlet, Parcel};
 use super::ports::Lease;
 use super::recorder::{FileId, Item, Recorder};
@@ -23,9 +23,6 @@ use super::stats::Counters;
 use super::wheel::{SLOTS, Wheel};
 use super::{Command, ListenId, Priority};
 use crate::clock;
-
-/// Commands that may wait.
-const COMMANDS: usize = 4096;
 
 /// Commands and ready sockets that are dealt with before the clock is looked at again.
 const AT_ONCE: usize = 256;
@@ -70,85 +67,6 @@ pub(super) struct Call {
     /// The call that it is bridged with; that one has this one as its peer.
     pub(super) peer: Option<u32>,
     pub(super) closing: bool,
-}
-
-/// A call's number in its shard; free again when dropped.
-#[derive(Debug)]
-pub(super) struct Place {
-    pub(super) shard: Arc<Handle>,
-    pub(super) slot: u32,
-}
-
-/// What others see of a shard.
-#[derive(Debug)]
-pub(super) struct Handle {
-    pub(super) commands: Inbox<Command>,
-    pub(super) wake: Wake,
-    pub(super) counters: Counters,
-    pub(super) live: AtomicU64,
-    free: Mutex<Vec<u32>>,
-    capacity: usize,
-    stopping: AtomicBool,
-    gone: AtomicBool,
-}
-
-impl Handle {
-    /// For at most so many calls.
-    pub(super) fn new(capacity: usize) -> std::io::Result<Self> {
-        let slots = u32::try_from(capacity).unwrap_or(u32::MAX - 1);
-        Ok(Self {
-            commands: Inbox::new(COMMANDS),
-            wake: Wake::new()?,
-            counters: Counters::default(),
-            live: AtomicU64::new(0),
-            free: Mutex::new((0..slots).rev().collect()),
-            capacity: slots as usize,
-            stopping: AtomicBool::new(false),
-            gone: AtomicBool::new(false),
-        })
-    }
-
-    /// A place for a call; there are as many as ports.
-    pub(super) fn place(self: &Arc<Self>) -> Option<Place> {
-        let slot = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
-        self.live.fetch_add(1, Ordering::Relaxed);
-        Some(Place { shard: Arc::clone(self), slot })
-    }
-
-    pub(super) fn stop(&self) {
-        self.stopping.store(true, Ordering::SeqCst);
-        self.wake.wake();
-    }
-
-    /// Hands the shard a command. When the queue is full, the calling thread waits; when the shard is gone, nothing
-    /// happens.
-    pub(super) fn command(&self, mut command: Command) {
-        while let Err(back) = self.commands.push(command) {
-            if self.gone.load(Ordering::SeqCst) {
-                return;
-            }
-            command = back;
-            std::thread::sleep(super::engine::FULL_WAIT);
-        }
-        // Either the shard's last look came after the push, or this one sees that it is gone.
-        if self.gone.load(Ordering::SeqCst) {
-            self.discard();
-        } else {
-            self.wake.wake();
-        }
-    }
-
-    /// Frees what nobody will carry out: the owner of a call that was being opened hears the end of its events.
-    fn discard(&self) {
-        while self.commands.pop().is_some() {}
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.shard.live.fetch_sub(1, Ordering::Relaxed);
-        self.shard.free.lock().unwrap_or_else(PoisonError::into_inner).push(self.slot);
-    }
 }
 
 /// Says that the thread is gone, even when it panicked: nobody waits for it then.
@@ -565,6 +483,17 @@ impl Shard {
             // The source is asked for even when connected: what came before the connect is still in the queue. Errors
             // are an empty queue, or word that the far end's port is closed, which SIP will tell better.
             let Ok((len, from)) = call.socket.recv_from(self.datagram.as_mut_slice()) else { return };
+            // What was asked for before this packet was sent is done before it is heard: a key that is pressed the moment
+            // the plan is there is a key of the call.
+            if !self.handle.commands.is_empty() {
+                let outlet = Arc::clone(&call.outlet);
+                self.carry_out_commands();
+                let there = self.calls.get(slot as usize).and_then(Option::as_ref);
+                if !there.is_some_and(|call| Arc::ptr_eq(&call.outlet, &outlet)) {
+                    return;
+                }
+            }
+            let Some(call) = self.calls.get_mut(slot as usize).and_then(Option::as_mut) else { return };
             let now = clock::now();
             let handled = call.stream.handle_packet(now, from, &self.datagram[..len]);
             follow_lock(call);

@@ -286,6 +286,22 @@ async fn a_second_source_is_not_heard() {
     assert_eq!((report.packets_heard, report.keys_heard), (2, 1));
 }
 
+/// Somebody who has learnt keys by heart presses the moment the call is there. Whether the media thread had looked at the
+/// plan before it looked at the packet was chance.
+#[tokio::test]
+async fn a_key_right_after_the_plan_is_heard() {
+    let engine = engine();
+    for round in 0..200 {
+        let (port, mut events) = engine.open().expect("a port");
+        let mut phone = Phone::new(port.local_addr());
+        // The thread is asleep, awake, or on its way, as it comes.
+        std::thread::sleep(Duration::from_micros(round % 20 * 10));
+        port.start(plan(phone.socket.local_addr().expect("bound")));
+        phone.key(4);
+        until(&mut events, |event| matches!(event, MediaEvent::Key { digit: '4', .. }).then_some(())).await;
+    }
+}
+
 /// The far end moved (a re-INVITE): the connected socket must let go of the old address, and keep its own port.
 #[tokio::test]
 async fn a_plan_with_another_address_moves_the_sound_there() {
