@@ -17,6 +17,7 @@ mod speech;
 mod suite;
 mod table;
 mod toolchain;
+mod verdict;
 
 use std::process::ExitCode;
 
