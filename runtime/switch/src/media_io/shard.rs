@@ -39,6 +39,9 @@ const STALL: Duration = Duration::from_millis(15);
 /// Packets read from one socket in a row after a stall.
 const BACKLOG: usize = 16;
 
+/// Packets that are still taken in when a call is closed: more than a socket holds.
+const LAST: usize = 100;
+
 /// After a stall of more than this, visits are skipped instead of caught up with: a burst helps nobody.
 const SKIP_AFTER_MS: u64 = 60;
 /// Visits that are still caught up with then: two per call.
@@ -330,6 +333,10 @@ impl Shard {
 
     fn close(&mut self, slot: u32, now: Instant) {
         self.unbridge(slot);
+        if self.calls[slot as usize].as_ref().is_some_and(|call| !call.closing) {
+            // What the far end said before it hung up may lie unread, above all after a stall: it is heard and recorded.
+            self.take_in(slot, LAST);
+        }
         let Some(call) = &mut self.calls[slot as usize] else { return };
         if !call.closing {
             call.closing = true;
@@ -479,33 +486,53 @@ impl Shard {
 
     fn read(&mut self, slot: u32, most: usize) {
         for _ in 0..most {
-            let Some(call) = self.calls.get_mut(slot as usize).and_then(Option::as_mut) else { return };
-            // The source is asked for even when connected: what came before the connect is still in the queue. Errors
-            // are an empty queue, or word that the far end's port is closed, which SIP will tell better.
-            let Ok((len, from)) = call.socket.recv_from(self.datagram.as_mut_slice()) else { return };
+            let Some((len, from)) = self.receive(slot) else { return };
             // What was asked for before this packet was sent is done before it is heard: a key that is pressed the moment
             // the plan is there is a key of the call.
             if !self.handle.commands.is_empty() {
-                let outlet = Arc::clone(&call.outlet);
+                let Some(outlet) = self.outlet(slot) else { return };
                 self.carry_out_commands();
-                let there = self.calls.get(slot as usize).and_then(Option::as_ref);
-                if !there.is_some_and(|call| Arc::ptr_eq(&call.outlet, &outlet)) {
+                if !self.outlet(slot).is_some_and(|there| Arc::ptr_eq(&there, &outlet)) {
                     return;
                 }
             }
-            let Some(call) = self.calls.get_mut(slot as usize).and_then(Option::as_mut) else { return };
-            let now = clock::now();
-            let handled = call.stream.handle_packet(now, from, &self.datagram[..len]);
-            follow_lock(call);
-            let peer = call.peer;
-            let refused = handled == Handled::Refused;
-            Counters::count(&self.handle.counters.packets_read, 1);
-            Counters::count(&self.handle.counters.packets_refused, u64::from(refused));
-            if let (Handled::Pass(passing), Some(peer)) = (handled, peer) {
-                self.pass_on(peer, &passing, len, now);
-            }
-            self.after(slot, now);
+            self.hear(slot, len, from);
         }
+    }
+
+    /// The last packets of a call, which is being closed: no command comes before them.
+    fn take_in(&mut self, slot: u32, most: usize) {
+        for _ in 0..most {
+            let Some((len, from)) = self.receive(slot) else { return };
+            self.hear(slot, len, from);
+        }
+    }
+
+    /// The next datagram of this call, into the buffer.
+    fn receive(&mut self, slot: u32) -> Option<(usize, SocketAddr)> {
+        let call = self.calls.get(slot as usize)?.as_ref()?;
+        // The source is asked for even when connected: what came before the connect is still in the queue. Errors are
+        // an empty queue, or word that the far end's port is closed, which SIP will tell better.
+        call.socket.recv_from(self.datagram.as_mut_slice()).ok()
+    }
+
+    fn outlet(&self, slot: u32) -> Option<Arc<Outlet>> {
+        Some(Arc::clone(&self.calls.get(slot as usize)?.as_ref()?.outlet))
+    }
+
+    fn hear(&mut self, slot: u32, len: usize, from: SocketAddr) {
+        let Some(call) = self.calls.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        let now = clock::now();
+        let handled = call.stream.handle_packet(now, from, &self.datagram[..len]);
+        follow_lock(call);
+        let peer = call.peer;
+        let refused = handled == Handled::Refused;
+        Counters::count(&self.handle.counters.packets_read, 1);
+        Counters::count(&self.handle.counters.packets_refused, u64::from(refused));
+        if let (Handled::Pass(passing), Some(peer)) = (handled, peer) {
+            self.pass_on(peer, &passing, len, now);
+        }
+        self.after(slot, now);
     }
 }
 
