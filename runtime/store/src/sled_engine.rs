@@ -179,6 +179,9 @@ const LOCK_TRIES: u32 = 20;
 /// See [`LOCK_TRIES`].
 const LOCK_PAUSE: Duration = Duration::from_millis(25);
 
+/// How often sled is asked, at the same distance, for a database that nobody may have any more.
+const SLED_TRIES: u32 = 400;
+
 /// Takes the folder for this process alone.
 fn lock(folder: &Path) -> Result<File> {
     let path = folder.join("lock");
@@ -203,10 +206,11 @@ fn open_sled(folder: &Path, database: &Path, options: &SledOptions) -> Result<sl
         .flush_every_ms(None);
     let open = || std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| config.open()));
     let mut opened = open();
-    // Its own lock is left by others in the same moments as ours.
-    for _ in 0..LOCK_TRIES {
+    // We have the folder to ourselves, so whoever still holds sled's own lock is on his way out: a thread of sled that
+    // has not let go, or a child that was started and has not become another program.
+    for _ in 0..SLED_TRIES {
         match &opened {
-            Ok(Err(sled::Error::Io(error))) if error.kind() == std::io::ErrorKind::WouldBlock => {
+            Ok(Err(sled::Error::Io(error))) if error.to_string().starts_with("could not acquire lock") => {
                 std::thread::sleep(LOCK_PAUSE);
                 opened = open();
             }

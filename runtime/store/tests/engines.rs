@@ -95,6 +95,34 @@ fn refusal(folder: &Path) -> String {
     }
 }
 
+/// The database itself. A child that another test starts may have its lock for a moment.
+fn bare(folder: &Path) -> sled::Db {
+    (0..)
+        .find_map(|tries| match sled::open(folder.join("db")) {
+            Err(error) if tries < 800 && error.to_string().contains("could not acquire lock") => {
+                std::thread::sleep(Duration::from_millis(25));
+                None
+            }
+            opened => Some(opened.unwrap()),
+        })
+        .unwrap()
+}
+
+/// Between its start and its becoming another program a child holds what its parent had open: a store that was closed
+/// in that moment could not be opened again.
+#[test]
+fn a_database_whose_lock_is_let_go_late_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()));
+    let held = bare(folder.path());
+    let holder = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(300));
+        drop(held);
+    });
+    drop(open(folder.path()));
+    holder.join().unwrap();
+}
+
 #[test]
 fn a_store_that_cannot_be_opened_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
@@ -106,14 +134,14 @@ fn a_store_that_cannot_be_opened_says_what_to_do() {
     drop(open(&used));
 
     let foreign = folder.path().join("foreign");
-    let db = sled::open(foreign.join("db")).unwrap();
+    let db = bare(&foreign);
     db.insert("k", "v").unwrap();
     drop(db);
     assert!(refusal(&foreign).contains("is no store (it names no format)"), "{}", refusal(&foreign));
 
     let newer = folder.path().join("newer");
     drop(open(&newer));
-    let db = sled::open(newer.join("db")).unwrap();
+    let db = bare(&newer);
     db.insert("mformat", &7_u32.to_be_bytes()).unwrap();
     drop(db);
     assert!(
