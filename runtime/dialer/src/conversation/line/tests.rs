@@ -140,11 +140,10 @@ impl Phones {
     }
 }
 
-/// Two phrases, within a second of the prompt's end; a key too.
-fn question(prompt: Duration, voice_interrupts: bool) -> Question {
+/// Two phrases, within this time from the prompt's end; a key too.
+fn question(prompt: Duration, wait: Duration, voice_interrupts: bool) -> Question {
     let phrase = |id: &str, way: &str| Phrase { id: id.into(), any_of: vec![way.into()] };
     let phrases = vec![phrase("yes", "да"), phrase("later", "перезвоните")];
-    let wait = Duration::from_secs(1);
     Question {
         prompt: vec![Part::Pause(prompt)],
         keys: Some(KeysWanted { max: 1, finish: None, first: wait, between: wait }),
@@ -155,12 +154,16 @@ fn question(prompt: Duration, voice_interrupts: bool) -> Question {
 }
 
 const SHORT: Duration = Duration::from_millis(20);
+/// To wait for somebody who says nothing more.
+const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn what_was_said_is_the_answer_and_is_kept_with_its_sound() {
     let phones = Phones::call(hears("Да, перезвоните!")).await;
     phones.far.media().play(voice(), false);
-    let Ok(Answer::Speech(heard)) = phones.ask(&question(SHORT, false)).await else { panic!("no words") };
+    let Ok(Answer::Speech(heard)) = phones.ask(&question(SHORT, LONG, false)).await else {
+        panic!("no words")
+    };
     assert_eq!((heard.phrase.as_deref(), heard.text.as_str()), (Some("later"), "да перезвоните"));
     let (answers, folder) = phones.end().await;
     let [answer] = &answers[..] else { panic!("{answers:?}") };
@@ -180,16 +183,16 @@ async fn what_was_said_is_the_answer_and_is_kept_with_its_sound() {
 #[tokio::test]
 async fn where_nothing_was_recognised_nothing_is_charged() {
     let failed = Recognised::Failed("as told".into());
-    for (heard, told) in [
-        (Recognised::Busy, Answer::RecogniserBusy),
-        (Recognised::Late, Answer::RecogniserBusy),
-        (failed, Answer::RecogniserBusy),
+    for (heard, wait, told) in [
+        (Recognised::Busy, LONG, Answer::RecogniserBusy),
+        (Recognised::Late, LONG, Answer::RecogniserBusy),
+        (failed, LONG, Answer::RecogniserBusy),
         // Somebody laughed: he was waited for until his time was up.
-        (Recognised::Nothing, Answer::Silence),
+        (Recognised::Nothing, SECOND, Answer::Silence),
     ] {
         let phones = Phones::call(heard).await;
         phones.far.media().play(voice(), false);
-        assert_eq!(phones.ask(&question(SHORT, false)).await, Ok(told));
+        assert_eq!(phones.ask(&question(SHORT, wait, false)).await, Ok(told));
         assert_eq!(phones.end().await.0, []);
     }
 }
@@ -197,12 +200,13 @@ async fn where_nothing_was_recognised_nothing_is_charged() {
 #[tokio::test]
 async fn a_key_that_is_pressed_while_somebody_speaks_is_the_answer() {
     let phones = Phones::call(hears("да")).await;
-    phones.far.media().play(voice(), false);
+    // He goes on until he is interrupted.
+    phones.far.media().play_loop(voice());
     let press = async {
         tokio::time::sleep(Duration::from_millis(700)).await;
         phones.far.media().send_keys("5", KeyTiming::default()).expect("a key");
     };
-    let question = question(SHORT, false);
+    let question = question(SHORT, LONG, false);
     let (answer, ()) = tokio::join!(phones.ask(&question), press);
     assert_eq!(answer, Ok(Answer::Keys("5".into())));
     assert_eq!(phones.end().await.0, []);
@@ -212,18 +216,18 @@ async fn a_key_that_is_pressed_while_somebody_speaks_is_the_answer() {
 async fn a_voice_interrupts_a_prompt_only_where_it_may() {
     let phones = Phones::call(hears("да")).await;
     phones.far.media().play(voice(), false);
-    let answer = phones.ask(&question(LONG, true)).await;
+    let answer = phones.ask(&question(LONG, LONG, true)).await;
     assert!(matches!(answer, Ok(Answer::Speech(_))), "the prompt would take a minute: {answer:?}");
     // He has said it all before the prompt is over, and nobody listened.
     phones.far.media().play(voice(), false);
-    assert_eq!(phones.ask(&question(Duration::from_secs(3), false)).await, Ok(Answer::Silence));
+    assert_eq!(phones.ask(&question(Duration::from_secs(6), SECOND, false)).await, Ok(Answer::Silence));
     assert_eq!(phones.end().await.0.len(), 1);
 }
 
 #[tokio::test]
 async fn phrases_that_nobody_could_tell_apart_are_refused() {
     let phones = Phones::call(hears("да")).await;
-    let mut question = question(SHORT, false);
+    let mut question = question(SHORT, SECOND, false);
     if let Some(speech) = &mut question.speech {
         speech.phrases[1].any_of = vec!["Да!".into()];
     }

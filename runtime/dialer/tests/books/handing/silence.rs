@@ -125,9 +125,10 @@ async fn stays(anna: &Handset, time: Duration) {
 }
 
 /// Boris takes the caller, says something, and hangs up.
-async fn boris_talks(far: &mut mpsc::Receiver<IncomingCall>) {
+async fn boris_talks(far: &mut mpsc::Receiver<IncomingCall>, desks: &Desks) {
     let mut boris = takes(far, "boris").await;
     boris.media().play_loop(tones::ring_back());
+    they_talk(desks).await;
     tokio::time::sleep(TALK).await;
     boris.hang_up().await;
     ended(&mut boris).await;
@@ -147,10 +148,10 @@ async fn who_picks_up_and_says_no_packet_loses_the_caller_to_a_colleague() {
     let rules = SilenceRules { start: NEVER, short: Duration::ZERO, long: NEVER, longest_hold: NEVER };
     let (world, anna) = pair(rules).await;
     let (came, ()) = world
-        .hand(operator(), options(LONG), async |far, _, _| {
+        .hand(operator(), options(LONG), async |far, _, desks| {
             picks_up(&anna).await;
             is_hung_up(&anna).await;
-            boris_talks(far).await;
+            boris_talks(far, desks).await;
         })
         .await;
     boris_has(&came);
@@ -182,11 +183,11 @@ async fn nobody_is_held_for_ever() {
     let longest_hold = Duration::from_secs(1);
     let (world, anna) = pair(SilenceRules { start: NEVER, short: NEVER, long: NEVER, longest_hold }).await;
     let (came, ()) = world
-        .hand(operator(), options(LONG), async |far, _, _| {
+        .hand(operator(), options(LONG), async |far, _, desks| {
             let mut talk = picks_up(&anna).await;
             assert_eq!(anna.offer(&mut talk, "a=inactive\r\n").await.code(), 200);
             is_hung_up(&anna).await;
-            boris_talks(far).await;
+            boris_talks(far, desks).await;
         })
         .await;
     boris_has(&came);
@@ -245,11 +246,11 @@ async fn a_telephone_that_leaves_silence_out_is_not_taken_for_dead() {
     // One that breaks off in the middle of a word shows nothing of the kind.
     let world = World::with(&["anna", "boris"], rules, told).await;
     let (came, ()) = world
-        .hand(operator(), options(LONG), async |far, _, _| {
+        .hand(operator(), options(LONG), async |far, _, desks| {
             let mut anna = takes(far, "anna").await;
             anna.media().play(packet(), false);
             ended(&mut anna).await;
-            boris_talks(far).await;
+            boris_talks(far, desks).await;
         })
         .await;
     boris_has(&came);
