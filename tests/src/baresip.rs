@@ -223,6 +223,23 @@ impl Baresip {
         Ok(files)
     }
 
+    /// Waits until it hears this tone in its last call, and has for a third of a second.
+    ///
+    /// # Errors
+    ///
+    /// It does not within `limit`.
+    pub fn wait_to_hear(&self, hz: f64, limit: Duration) -> Result<(), String> {
+        let hears = || {
+            let sound = self.heard().ok().and_then(|files| fs::read(files.last()?).ok()).unwrap_or_default();
+            audio::ends_with_tone(&sound, hz)
+        };
+        if clock::within(limit, hears) {
+            Ok(())
+        } else {
+            Err(format!("{hz} Hz not heard within {limit:?}\n{}", self.process.output()))
+        }
+    }
+
     /// Ends it, its calls before, and gives what it heard in each of them, in their order.
     pub fn finish_all(mut self) -> Result<Vec<Recording>, String> {
         self.process.terminate(Duration::from_secs(10))?;

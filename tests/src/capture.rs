@@ -12,7 +12,10 @@ use crate::{machine, process::Process, project::Config};
 const LIMIT: Duration = Duration::from_secs(60);
 /// How long after the answer to a BYE the last packet may leave, in seconds: on a busy machine those of the media thread that
 /// were due before it. A stream that nobody closes goes on for longer.
-const CLOSING: f64 = 0.3;
+const CLOSING: f64 = 1.0;
+/// How far the time of a stream's packets and the clock may be apart in the end, in seconds: a telephone that the machine stops
+/// for a moment takes its time to begin, or to go on. Wrong timestamps go on drifting.
+const ADRIFT: f64 = 1.5;
 
 /// A capture in progress.
 pub struct Capture {
@@ -291,7 +294,7 @@ pub fn rtp_faults(packets: &[Packet]) -> Vec<String> {
         if let [first, .., last] = sound.as_slice() {
             let measured = f64::from(last.timestamp.wrapping_sub(first.timestamp)) / 8000.0;
             let drift = (last.at - first.at) - measured;
-            if drift.abs() > 0.5 {
+            if drift.abs() > ADRIFT {
                 faults.push(format!(
                     "{from} to {to}: timestamps and the clock are {drift:.3} s apart in the end"
                 ));
@@ -371,7 +374,7 @@ mod tests {
         assert_eq!(sip_faults(&call()), [] as [String; 0]);
         assert_eq!(rtp_faults(&sound(35)), [] as [String; 0]);
         assert_eq!(after_the_end(&call(), &sound(35)), [] as [String; 0]);
-        assert_eq!(after_the_end(&call(), &sound(45)), [] as [String; 0], "the last of it left late");
+        assert_eq!(after_the_end(&call(), &sound(60)), [] as [String; 0], "the last of it left late");
     }
 
     #[test]
@@ -401,9 +404,9 @@ mod tests {
         found(|packet| packet.timestamp += 80, "steps by");
         found(|packet| packet.timestamp -= 320, "steps by");
         found(|packet| (packet.key, packet.timestamp) = (Some(5), 90_000), "not of its time");
-        let mut slow = sound(35);
+        let mut slow = sound(100);
         slow.iter_mut().for_each(|packet| packet.at *= 2.0);
         assert!(rtp_faults(&slow).join("; ").contains("apart in the end"));
-        assert_eq!(after_the_end(&call(), &sound(60)).len(), 1);
+        assert_eq!(after_the_end(&call(), &sound(90)).len(), 1);
     }
 }

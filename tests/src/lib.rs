@@ -8,6 +8,7 @@
 
 pub mod audio;
 pub mod baresip;
+pub mod bystander;
 pub mod callgen;
 pub mod capture;
 pub mod clock;

@@ -27,6 +27,8 @@ use crate::{
 
 /// The pitch of the music.
 pub const MUSIC_HZ: f64 = 1_300.0;
+/// The tone of the scenario's question.
+pub const MENU_HZ: f64 = 1_700.0;
 /// The pitch of the last words.
 pub const GOODBYE_HZ: f64 = 500.0;
 /// Whom one calls to get to a route of [`Office::route`].
@@ -268,9 +270,9 @@ pub fn check_price(row: &Row) -> Result<(), String> {
     if row.kopecks == due { Ok(()) } else { Err(format!("the tariff gives {due} kopecks for {row:?}")) }
 }
 
-/// Settings under which the scenario says nothing but its last words.
+/// Settings under which the scenario asks with a tone, and says its last words.
 fn given(settings: &[(&str, &str)]) -> Vec<(String, String)> {
-    let usual = [("prompt", ""), ("goodbye", "goodbye"), ("music", "music"), ("transfer-seconds", "30")];
+    let usual = [("prompt", "menu"), ("goodbye", "goodbye"), ("music", "music"), ("transfer-seconds", "30")];
     let mut all: BTreeMap<&str, &str> = usual.into_iter().collect();
     all.extend(settings.iter().copied());
     all.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
@@ -279,9 +281,11 @@ fn given(settings: &[(&str, &str)]) -> Vec<(String, String)> {
 /// The scenario `table` whose sounds are tones.
 fn tones(folder: &Path) -> Result<std::path::PathBuf, String> {
     let package = package::copy("table", "9.9.9", folder);
-    for (name, hz, seconds) in [("music", MUSIC_HZ, 1.0), ("goodbye", GOODBYE_HZ, 0.8)].into_iter().chain(
-        ["menu", "again", "thanks", "sorry", "connecting", "fallback"].map(|name| (name, 1_700.0, 0.3)),
-    ) {
+    for (name, hz, seconds) in
+        [("music", MUSIC_HZ, 1.0), ("goodbye", GOODBYE_HZ, 0.8), ("menu", MENU_HZ, 5.0)]
+            .into_iter()
+            .chain(["again", "thanks", "sorry", "connecting", "fallback"].map(|name| (name, MENU_HZ, 0.3)))
+    {
         let file = package.join("prompts").join(format!("{name}.wav"));
         audio::write_wav(&file, &audio::tone(hz, seconds, 0.25, 8000), 8000)?;
     }

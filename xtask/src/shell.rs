@@ -3,6 +3,7 @@
 use std::{
     os::fd::AsFd,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use zvonar_tests::machine;
@@ -28,6 +29,18 @@ pub(crate) fn cargo(arguments: &[&str]) -> Result<(), String> {
 pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let stderr = std::io::stderr().as_fd().try_clone_to_owned().map_err(|error| error.to_string())?;
     run_with(command.stdout(Stdio::from(stderr)))
+}
+
+/// The same for what asks a server far away: three times before it is believed.
+pub(crate) fn run_again(command: impl Fn() -> Command) -> Result<(), String> {
+    for pause_s in [5, 20] {
+        match run(&mut command()) {
+            Ok(()) => return Ok(()),
+            Err(why) => step(&format!("{why}; once more in {pause_s} s")),
+        }
+        std::thread::sleep(Duration::from_secs(pause_s));
+    }
+    run(&mut command())
 }
 
 /// The same, with its stdout as ours: for results.

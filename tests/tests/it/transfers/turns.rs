@@ -17,7 +17,7 @@ const VOICE: (f64, f64) = (800.0, 3.0);
 /// A caller by SIPp who presses 1 and stays until the host hangs up.
 fn caller(office: &Office) -> Option<Sipp> {
     let file = office.folder().join("caller.pcap");
-    let (before, after) = (Duration::from_millis(700), Duration::from_secs(30));
+    let (before, after) = (Duration::from_secs(2), Duration::from_secs(30));
     pcap::write(&file, &pcap::silence_with_key(before, '1', Duration::from_millis(120), after)).unwrap();
     let capture = file.display().to_string();
     let values = [("user", DESK), ("capture", capture.as_str())];
