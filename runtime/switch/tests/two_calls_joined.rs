@@ -4,6 +4,7 @@ use std::f32::consts::TAU;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use zvonar_media::event::KeyTiming;
@@ -17,6 +18,9 @@ use zvonar_switch::{
 };
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// A limit to waiting for what is sure to come.
+const SOON: Duration = Duration::from_secs(20);
 
 fn trunk(name: &str) -> TrunkId {
     TrunkId::new(name).expect("an id")
@@ -95,7 +99,7 @@ async fn until<T>(call: &mut Call, mut wanted: impl FnMut(&CallEvent) -> Option<
             assert!(!matches!(event, CallEvent::Ended { .. }), "it ended before: {event:?}");
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("within 20 s")
+    tokio::time::timeout(SOON, wait).await.expect("within 20 s")
 }
 
 fn tone(hz: f32, ms: u64) -> Prompt {
@@ -104,8 +108,21 @@ fn tone(hz: f32, ms: u64) -> Prompt {
     Prompt::from(Arc::new(Clip::from_samples(&samples)))
 }
 
-/// Listens at a telephone for 700 ms, and of the last 400 says what share of the sound this tone has.
+/// Waits until this tone is all that is heard at a telephone, and says what share of the sound it had at last. What was
+/// under way before is heard for longer where a machine stands still, so it listens up to ten times.
 async fn share(call: &mut Call, folder: &Path, hz: f32) -> f32 {
+    let mut found = 0.0;
+    for _ in 0..10 {
+        found = share_now(call, folder, hz).await;
+        if found > 0.95 {
+            break;
+        }
+    }
+    found
+}
+
+/// Listens at a telephone for 700 ms, and of the last 400 says what share of the sound this tone has.
+async fn share_now(call: &mut Call, folder: &Path, hz: f32) -> f32 {
     let path = folder.join(format!("{hz}.wav"));
     call.media().record_voice(path.clone(), Duration::from_millis(700), None).expect("a recorder");
     until(call, |event| matches!(event, CallEvent::Media(MediaEvent::VoiceRecorded { .. })).then_some(()))
@@ -139,17 +156,17 @@ async fn a_caller_and_an_operator_hear_each_other_until_one_of_them_hangs_up() {
     let [mut caller, mut his_phone] = world.call(None).await;
     caller.media().play_loop(tones::ring_back());
     let [operator, mut her_phone] = world.call(Some(&caller.media().place())).await;
-    his_phone.media().play(tone(700.0, 8_000), false);
-    her_phone.media().play(tone(1100.0, 8_000), false);
+    his_phone.media().play_loop(tone(700.0, 1_000));
+    her_phone.media().play_loop(tone(1100.0, 1_000));
     caller.bridge(&operator).expect("opened beside");
+    // The ring-back ends with the bridge.
+    until(&mut caller, |event| matches!(event, CallEvent::Media(MediaEvent::Stopped { .. })).then_some(()))
+        .await;
     let (his, hers) = (
         share(&mut his_phone, folder.path(), 1100.0).await,
         share(&mut her_phone, folder.path(), 700.0).await,
     );
     assert!(his > 0.95 && hers > 0.95, "{his} {hers}");
-    // The ring-back ended with the bridge.
-    until(&mut caller, |event| matches!(event, CallEvent::Media(MediaEvent::Stopped { .. })).then_some(()))
-        .await;
 
     // A key of his: she hears it, and we do.
     his_phone.media().stop();
@@ -164,13 +181,13 @@ async fn a_caller_and_an_operator_hear_each_other_until_one_of_them_hangs_up() {
     // She hangs up; he is still there and can be spoken to.
     her_phone.hang_up().await;
     let mut operator = operator;
-    operator.ended(Duration::from_secs(5)).await.expect("she hung up");
+    operator.ended(SOON).await.expect("she hung up");
     operator.close(|_| {}).await;
-    caller.media().play(tone(900.0, 3_000), false);
+    caller.media().play_loop(tone(900.0, 1_000));
     let heard = share(&mut his_phone, folder.path(), 900.0).await;
     assert!(heard > 0.95, "{heard}");
     caller.hang_up().await;
-    his_phone.ended(Duration::from_secs(5)).await.expect("we hung up");
+    his_phone.ended(SOON).await.expect("we hung up");
 }
 
 #[tokio::test]
@@ -197,7 +214,7 @@ impl Carrier {
     async fn hear(&self, start: &str) -> (String, SocketAddr) {
         let mut buffer = vec![0; 65_535];
         loop {
-            let heard = tokio::time::timeout(Duration::from_secs(5), self.sip.recv_from(&mut buffer));
+            let heard = tokio::time::timeout(SOON, self.sip.recv_from(&mut buffer));
             let (length, from) = heard.await.unwrap_or_else(|_| panic!("no {start}")).expect("received");
             let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
             if text.starts_with(start) {
@@ -227,7 +244,7 @@ async fn what_an_external_number_says_before_it_answers_is_heard_by_the_caller()
     let folder = tempfile::tempdir().expect("a folder");
     let carrier = Carrier::new().await;
     let mut world = World::new(24_800, 2, Some(carrier.sip.local_addr().expect("bound"))).await;
-    let [caller, mut his_phone] = world.call(None).await;
+    let [mut caller, mut his_phone] = world.call(None).await;
     caller.media().play_loop(tones::ring_back());
     let place = caller.media().place();
     let reserved = world.host.reserve_beside(&trunk("carrier"), &place).await.expect("a line");
@@ -252,10 +269,17 @@ async fn what_an_external_number_says_before_it_answers_is_heard_by_the_caller()
     }
     assert_eq!(progress, [(180, false), (183, true)]);
     caller.bridge(&outside).expect("opened beside");
+    until(&mut caller, |event| matches!(event, CallEvent::Media(MediaEvent::Stopped { .. })).then_some(()))
+        .await;
     let sound = carrier.sound.try_clone().expect("a socket");
     let begin = clock::now();
+    let heard_enough = Arc::new(AtomicBool::new(false));
+    let enough = Arc::clone(&heard_enough);
     let speaker = std::thread::spawn(move || {
-        for n in 0..60u16 {
+        for n in 0..u16::MAX {
+            if enough.load(Ordering::Relaxed) {
+                return;
+            }
             let mut packet = vec![0; 12];
             let timestamp = u32::from(n) * 160;
             Header { marker: n == 0, payload_type: 0, sequence: n, timestamp, ssrc: 3 }
@@ -268,9 +292,10 @@ async fn what_an_external_number_says_before_it_answers_is_heard_by_the_caller()
         }
     });
     let heard = share(&mut his_phone, folder.path(), 1300.0).await;
+    heard_enough.store(true, Ordering::Relaxed);
     assert!(heard > 0.95, "{heard}");
     carrier.answer(&invite, "486 Busy Here", "").await;
-    outside.ended(Duration::from_secs(5)).await.expect("it is busy");
+    outside.ended(SOON).await.expect("it is busy");
     outside.close(|_| {}).await;
     speaker.join().expect("it has spoken");
     caller.media().play_loop(tone(900.0, 50));

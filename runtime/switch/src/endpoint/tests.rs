@@ -8,7 +8,8 @@ use zvonar_call::{CallsConfig, Identity};
 
 use super::*;
 
-const SOON: Duration = Duration::from_secs(3);
+/// A limit to waiting for what is sure to come.
+const SOON: Duration = Duration::from_secs(20);
 const OFFER: &str =
     "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n";
 

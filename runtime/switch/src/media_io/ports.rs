@@ -106,16 +106,19 @@ mod tests {
 
     use super::*;
 
-    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    /// A loopback address for one test of one run: its ports are nobody else's.
+    fn home(test: u8) -> IpAddr {
+        IpAddr::V4(std::net::Ipv4Addr::new(127, 77, (std::process::id() % 250) as u8, test))
+    }
 
-    /// A range below the ones that the kernel hands out, apart from other tests' ranges.
-    fn ports(range: RangeInclusive<u16>) -> Arc<Ports> {
-        Arc::new(Ports::new(HERE, &range).expect("some ports"))
+    /// A range below the ones that the kernel hands out.
+    fn ports(home: IpAddr, range: RangeInclusive<u16>) -> Arc<Ports> {
+        Arc::new(Ports::new(home, &range).expect("some ports"))
     }
 
     #[test]
     fn only_even_ports_are_used_each_once_in_no_order() {
-        let ports = ports(21_001..=21_100);
+        let ports = ports(home(1), 21_001..=21_100);
         assert_eq!(ports.count(), 50);
         let held: Vec<_> = (0..40).map(|_| ports.bind().expect("free")).collect();
         let numbers: Vec<u16> = held.iter().map(|(_, lease)| lease.port).collect();
@@ -126,8 +129,8 @@ mod tests {
 
     #[test]
     fn a_port_that_others_use_is_passed_over_and_an_exhausted_range_is_said_to_be_so() {
-        let other = UdpSocket::bind((HERE, 21_202)).expect("free");
-        let ports = ports(21_200..=21_205);
+        let other = UdpSocket::bind((home(2), 21_202)).expect("free");
+        let ports = ports(home(2), 21_200..=21_205);
         let held: Vec<_> = (0..2).map(|_| ports.bind().expect("free")).collect();
         assert!(held.iter().all(|(_, lease)| lease.port != 21_202));
         let error = ports.bind().expect_err("all are taken");
@@ -143,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_port_rests_after_use() {
-        let ports = ports(21_300..=21_399);
+        let ports = ports(home(3), 21_300..=21_399);
         for _ in 0..200 {
             let (socket, lease) = ports.bind().expect("free");
             let port = lease.port;
@@ -155,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_range_without_an_even_port_is_refused() {
-        let error = Ports::new(HERE, &(21_401..=21_401)).expect_err("none");
+        let error = Ports::new(home(4), &(21_401..=21_401)).expect_err("none");
         assert_eq!(error.to_string(), "the range of media ports 21401-21401 has no even port");
     }
 }

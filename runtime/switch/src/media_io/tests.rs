@@ -2,14 +2,17 @@
 //! the point, and then with room for a busy machine.
 
 mod bridges;
+mod ear;
+mod phones;
+mod recordings;
 
 use std::f32::consts::TAU;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
+use phones::Phone;
 use zvonar_media::rtp::Header;
-use zvonar_media::utterance::Settings;
 use zvonar_media::{Clip, Codec, FRAME, Part, g711, level};
 
 use super::*;
@@ -17,13 +20,13 @@ use crate::clock;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// Each engine has a range of its own, so that tests can run side by side; another run of them begins elsewhere.
+/// Each engine has a loopback address of its own, so that tests can run side by side; another run of them has others.
 fn config() -> MediaConfig {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let begin = 10_000 + (std::process::id() % 60 * 200) as u16;
-    let first = begin + NEXT.fetch_add(200, Ordering::Relaxed);
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let run = (std::process::id() % 250) as u8;
+    let address = Ipv4Addr::new(127, 78, run, NEXT.fetch_add(1, Ordering::Relaxed));
     let stream = StreamSettings { keepalive: None, ..StreamSettings::default() };
-    MediaConfig { ports: first..=first + 199, threads: 1, stream, ..MediaConfig::new(HERE) }
+    MediaConfig { ports: 20_000..=20_199, threads: 1, stream, ..MediaConfig::new(address.into()) }
 }
 
 fn engine() -> MediaEngine {
@@ -47,8 +50,8 @@ fn pitch_hz(samples: &[i16]) -> f32 {
 }
 
 /// What share of the sound is this tone (Goertzel, packet by packet, so that one that is missing does not spoil the
-/// rest), and how loud it is in all.
-fn share(samples: &[i16], hz: f32) -> (f32, f32) {
+/// rest).
+fn share(samples: &[i16], hz: f32) -> f32 {
     let factor = 2.0 * (TAU * hz / 8000.0).cos();
     let (mut found, mut total) = (0.0, 1.0);
     for packet in samples.chunks_exact(FRAME) {
@@ -61,14 +64,59 @@ fn share(samples: &[i16], hz: f32) -> (f32, f32) {
         }
         found += (one * one + two * two - factor * one * two) * 2.0 / FRAME as f32;
     }
-    (found / total, level::dbfs(samples))
+    found / total
 }
 
+/// The sound is this tone. One that is `whole` has no gap; in another, what a thread that stood still left out is passed
+/// over, and so is the loudness of the packets that this cut.
 #[track_caller]
-fn is_tone(samples: &[i16], hz: f32) {
-    assert!(samples.len() >= 30 * FRAME, "only {} samples", samples.len());
-    let (share, dbfs) = share(samples, hz);
+fn is_tone(samples: &[i16], hz: f32, whole: bool) {
+    let packets: Vec<&[i16]> = samples.chunks_exact(FRAME).collect();
+    let loud: Vec<bool> = packets.iter().map(|packet| level::dbfs(packet) > -40.0).collect();
+    let of = |kept: &dyn Fn(usize) -> bool| -> Vec<i16> {
+        (0..packets.len()).filter(|n| kept(*n)).flat_map(|n| packets[n]).copied().collect()
+    };
+    let near = |n: usize| &loud[n.saturating_sub(1)..loud.len().min(n + 2)];
+    let (heard, uncut) = (of(&|n| loud[n]), of(&|n| near(n).iter().all(|loud| *loud)));
+    assert!(heard.len() >= 30 * FRAME, "only {} samples", heard.len());
+    assert!(!whole || loud.iter().all(|loud| *loud), "{hz} Hz has gaps: {loud:?}");
+    let (share, dbfs) = (share(&heard, hz), level::dbfs(&uncut));
     assert!(share > 0.9 && (dbfs + 11.0).abs() < 0.7, "{hz} Hz has a share of {share}, at {dbfs} dBFS");
+}
+
+/// The recording has this tone from its first sound on: so many samples without a gap, if no thread stood still.
+#[track_caller]
+fn begins_with_tone(samples: &[i16], hz: f32, length: usize, whole: bool) {
+    let begin = samples.iter().position(|sample| sample.abs() > 3000).expect("a sound");
+    let end = if whole { begin + length } else { samples.len() };
+    is_tone(&samples[begin..end], hz, whole);
+}
+
+/// Whether the media threads were always in time: only then does everything go through without a gap.
+fn calm(engines: &[&MediaEngine]) -> bool {
+    engines.iter().map(|engine| engine.stats()).all(|stats| stats.late_20ms == 0 && stats.skipped == 0)
+}
+
+/// Waits for what is sure to come, however long a busy machine takes.
+async fn comes(what: &str, mut there: impl FnMut() -> bool) {
+    let began = clock::now();
+    while !there() {
+        assert!(began.elapsed() < Duration::from_secs(20), "{what} did not come within 20 s");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Waits until the media thread has counted so much, and is done with what it counted: it has begun another turn.
+async fn settled(engine: &MediaEngine, counted: impl Fn(MediaStats) -> bool) {
+    comes("what the engine counts", || counted(engine.stats())).await;
+    let turns = engine.stats().turns;
+    comes("another turn", || engine.stats().turns > turns).await;
+}
+
+/// Sound goes on in step, or, where the thread stood still for longer than a talkspurt bears, begins anew.
+fn follows(last: &Header, next: &Header) -> bool {
+    let step = next.timestamp.wrapping_sub(last.timestamp);
+    next.sequence == last.sequence.wrapping_add(1) && (step == 160 || (next.marker && step > 960))
 }
 
 async fn next(events: &mut MediaEvents) -> Option<MediaEvent> {
@@ -111,35 +159,6 @@ fn wav(path: &std::path::Path) -> Vec<Vec<i16>> {
 }
 
 #[tokio::test]
-async fn a_prompt_is_heard_at_the_other_end() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("voice").join("heard.wav");
-    let (first, second) = (engine(), engine());
-    let [(us, mut our_events), (them, mut their_events)] = pair(&first, &second);
-    them.record_voice(path.clone(), Duration::from_secs(10), Some(Duration::from_millis(400)))
-        .expect("a recorder");
-    let id = us.play(tone(700.0, 1500), true);
-    until(&mut our_events, |event| {
-        matches!(event, MediaEvent::Played { id: played } if played == id).then_some(())
-    })
-    .await;
-    let (file, end, length) = until(&mut their_events, |event| match event {
-        MediaEvent::VoiceRecorded { path, end, length } => Some((path, end, length)),
-        _ => None,
-    })
-    .await;
-    assert_eq!((file, end), (path.clone(), VoiceEnd::Silence));
-    let samples = wav(&path).remove(0);
-    assert_eq!(length, Ok(Duration::from_micros(samples.len() as u64 * 125)));
-    let begin = samples.iter().position(|sample| sample.abs() > 3000).expect("a sound");
-    is_tone(&samples[begin..begin + 11_000], 700.0);
-    drop((us, them));
-    let (us, them) = (closed(&mut our_events).await, closed(&mut their_events).await);
-    assert_eq!((us.report.packets_sent, them.report.packets_heard, them.report.packets_lost), (75, 75, 0));
-    assert_eq!(first.stats().streams, 0);
-}
-
-#[tokio::test]
 async fn keys_reach_the_other_end_both_ways() {
     let (first, second) = (engine(), engine());
     let [(us, mut our_events), (them, mut their_events)] = pair(&first, &second);
@@ -161,46 +180,6 @@ async fn keys_reach_the_other_end_both_ways() {
     }
 }
 
-/// A far end made of a plain socket, which sees packets as they are.
-struct Phone {
-    socket: UdpSocket,
-    target: SocketAddr,
-    sequence: u16,
-}
-
-impl Phone {
-    fn new(target: SocketAddr) -> Self {
-        let socket = UdpSocket::bind((HERE, 0)).expect("a socket");
-        socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
-        Self { socket, target, sequence: 7 }
-    }
-
-    fn send(&mut self, payload_type: u8, marker: bool, payload: &[u8]) {
-        let timestamp = u32::from(self.sequence) * 160;
-        let header = Header { marker, payload_type, sequence: self.sequence, timestamp, ssrc: 5 };
-        self.sequence += 1;
-        let mut packet = vec![0; 12];
-        header.write(packet.first_chunk_mut().expect("twelve"));
-        packet.extend(payload);
-        self.socket.send_to(&packet, self.target).expect("sent");
-    }
-
-    fn key(&mut self, code: u8) {
-        self.send(101, true, &[code, 10, 0, 160]);
-    }
-
-    /// The next packet: when, its header, and the pitch of its sound.
-    fn receive(&self) -> (Instant, Header, f32) {
-        let mut packet = [0; 2000];
-        let len = self.socket.recv(&mut packet).expect("a packet within 10 s");
-        let at = clock::now();
-        let (header, payload) = Header::parse(&packet[..len]).expect("RTP");
-        let mut samples = [0; 160];
-        g711::decode(Codec::Pcma, &packet[payload], &mut samples);
-        (at, header, pitch_hz(&samples))
-    }
-}
-
 /// The person presses a key in the middle of a prompt, at whatever moment between two packets. The prompt stops inside
 /// the media thread; the owner plays the next, and its first packet does not wait for the call's next slot.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -212,6 +191,7 @@ async fn a_key_interrupts_and_the_first_packet_of_the_next_prompt_leaves_at_once
     let (low, high) = (tone(400.0, 5000), tone(1000.0, 5000));
     let mut ahead_of_slot = 0;
     for round in 0..20u64 {
+        let began = clock::now();
         let first = port.play(low.clone(), true);
         let mut last = loop {
             let packet = phone.receive();
@@ -219,9 +199,10 @@ async fn a_key_interrupts_and_the_first_packet_of_the_next_prompt_leaves_at_once
                 break packet;
             }
         };
+        let begin = last.1.timestamp;
         for _ in 0..7 {
             let packet = phone.receive();
-            assert_eq!(packet.1.timestamp, last.1.timestamp.wrapping_add(160), "a prompt goes on in step");
+            assert!(follows(&last.1, &packet.1), "a prompt goes on in step: {:?} {:?}", last.1, packet.1);
             last = packet;
         }
         std::thread::sleep(Duration::from_millis(round % 10));
@@ -244,11 +225,13 @@ async fn a_key_interrupts_and_the_first_packet_of_the_next_prompt_leaves_at_once
             last = packet; // it left before the key arrived
         };
         assert!(next.1.marker, "a new talkspurt");
-        let step = next.1.timestamp.wrapping_sub(last.1.timestamp);
-        assert!(
-            (160..1600).contains(&step),
-            "the new sound follows the old, and does not overlap it: {step}"
-        );
+        let step = next.1.timestamp.wrapping_sub(last.1.timestamp).cast_signed();
+        assert!(step >= 160, "the new sound follows the old, and does not overlap it: {step}");
+        // Ahead of the clock by less than four packets: the last, those that the thread catches up with after it stood
+        // still, and what the rhythm was early.
+        let passed = next.1.timestamp.wrapping_sub(begin);
+        let latest = began.elapsed().as_millis() * 8 + 4 * FRAME as u128;
+        assert!(u128::from(passed) <= latest, "nor does it leave a gap: {passed} samples, at most {latest}");
         // In the rhythm the packets would be 20 ms apart, whenever the key came.
         ahead_of_slot += u32::from(next.0 - last.0 < Duration::from_millis(16));
         port.stop();
@@ -323,52 +306,6 @@ async fn a_plan_with_another_address_moves_the_sound_there() {
 }
 
 #[tokio::test]
-async fn a_recorded_call_has_the_far_end_left_and_us_right_and_is_complete_when_closed() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (first, second) = (engine(), engine());
-    let [(us, mut our_events), (them, mut their_events)] = pair(&first, &second);
-    us.record(folder.path().join("call.wav")).expect("a recorder");
-    us.record(folder.path().join("again.wav")).expect("a recorder");
-    us.play(tone(400.0, 1000), false);
-    them.play(tone(1000.0, 1000), false);
-    for events in [&mut our_events, &mut their_events] {
-        until(events, |event| matches!(event, MediaEvent::Played { .. }).then_some(())).await;
-    }
-    // What the reorder buffer still holds, and what a busy machine has not read yet.
-    tokio::time::sleep(Duration::from_millis(400)).await;
-    drop(us);
-    let closed = closed(&mut our_events).await;
-    let recorded = closed.recording.expect("a recording");
-    assert_eq!(recorded.path, folder.path().join("call.wav"));
-    assert_eq!(closed.report.frames_dropped, 0);
-    let channels = wav(&recorded.path);
-    assert_eq!(recorded.length, Ok(Duration::from_micros(channels[0].len() as u64 * 125)));
-    for (samples, hz) in channels.iter().zip([1000.0, 400.0]) {
-        let begin = samples.iter().position(|sample| sample.abs() > 3000).expect("a sound");
-        is_tone(&samples[begin..begin + 7600], hz);
-    }
-    assert!(!folder.path().join("again.wav").exists());
-}
-
-#[tokio::test]
-async fn a_recording_that_cannot_be_written_is_said_to_be_so_and_the_call_goes_on() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().to_owned(); // a folder is no file
-    let engine = engine();
-    let (port, mut events) = engine.open().expect("a port");
-    let phone = Phone::new(port.local_addr());
-    port.start(plan(phone.socket.local_addr().expect("bound")));
-    port.record(path.clone()).expect("a recorder");
-    port.play(tone(400.0, 100), false);
-    until(&mut events, |event| matches!(event, MediaEvent::Played { .. }).then_some(())).await;
-    drop(port);
-    let recorded = closed(&mut events).await.recording.expect("it was asked for");
-    assert_eq!(recorded.path, path);
-    let fault = recorded.length.expect_err("no file");
-    assert!(fault.starts_with("the recording could not be created: "), "{fault}");
-}
-
-#[tokio::test]
 async fn without_a_prompt_and_without_keepalive_nothing_is_sent() {
     let engine = engine();
     let (port, mut events) = engine.open().expect("a port");
@@ -383,21 +320,26 @@ async fn without_a_prompt_and_without_keepalive_nothing_is_sent() {
 
 #[tokio::test]
 async fn a_shutdown_closes_every_call_and_frees_every_port() {
-    let config = config();
     let folder = tempfile::tempdir().expect("a folder");
-    let engine = MediaEngine::start(MediaConfig { threads: 2, ..config.clone() }).expect("the engine starts");
+    let engine = MediaEngine::start(MediaConfig { threads: 2, ..config() }).expect("the engine starts");
     let mut calls = Vec::new();
-    for n in 0..100 {
-        let (port, events) = engine.open().expect("a port");
+    let refused = loop {
+        let n = calls.len();
+        let (port, events) = match engine.open() {
+            Ok(call) => call,
+            Err(refused) => break refused,
+        };
         port.start(plan(SocketAddr::new(HERE, 9)));
         port.play(tone(400.0, 10_000), false);
         if n % 10 == 0 {
             port.record(folder.path().join(format!("{n}.wav"))).expect("a recorder");
         }
         calls.push((port, events));
-    }
-    assert!(matches!(engine.open(), Err(MediaError::PortsExhausted { count: 100, .. })));
-    assert_eq!(engine.stats().streams, 100);
+    };
+    assert!(matches!(refused, MediaError::PortsExhausted { count: 100, .. }), "{refused:?}");
+    // But for a few that others may have at the moment.
+    assert!(calls.len() >= 90 && engine.stats().streams == calls.len() as u64, "{}", calls.len());
+    let addresses: Vec<SocketAddr> = calls.iter().map(|(port, _)| port.local_addr()).collect();
     engine.shutdown();
     assert!(matches!(engine.open(), Err(MediaError::Stopped)));
     for (n, (port, events)) in calls.iter_mut().enumerate() {
@@ -407,9 +349,9 @@ async fn a_shutdown_closes_every_call_and_frees_every_port() {
     }
     assert_eq!(engine.stats().streams, 0);
     drop(calls);
-    let again = MediaEngine::start(config).expect("the ports are free");
-    let calls: Vec<_> = (0..100).map(|_| again.open().expect("a port")).collect();
-    assert_eq!(calls.len(), 100);
+    for address in addresses {
+        comes("a free port", || UdpSocket::bind(address).is_ok()).await;
+    }
 }
 
 /// A caller that leans on the keys while nobody reads: the end of the prompt must still be told.
@@ -419,12 +361,20 @@ async fn keys_that_nobody_reads_do_not_push_out_the_end_of_a_prompt() {
     let (port, mut events) = engine.open().expect("a port");
     let mut phone = Phone::new(port.local_addr());
     port.start(plan(phone.socket.local_addr().expect("bound")));
-    for _ in 0..200 {
-        phone.key(1);
-        std::thread::sleep(Duration::from_millis(1));
+    // No more at once than a socket holds.
+    for batch in 1..=5 {
+        for _ in 0..40 {
+            phone.key(1);
+        }
+        settled(&engine, |stats| stats.packets_read >= batch * 40).await;
     }
     let id = port.play(tone(400.0, 40), false);
-    std::thread::sleep(Duration::from_millis(300));
+    // Events of all calls leave in one queue: what comes after the end of the prompt tells that it was delivered.
+    let (other, mut others) = engine.open().expect("a port");
+    let listener = Phone::new(other.local_addr());
+    other.start(plan(listener.socket.local_addr().expect("bound")));
+    other.play(tone(400.0, 200), false);
+    until(&mut others, |event| matches!(event, MediaEvent::Played { .. }).then_some(())).await;
     let mut keys = 0;
     until(&mut events, |event| match event {
         MediaEvent::Key { .. } => {
@@ -457,75 +407,11 @@ async fn parts_of_a_prompt_follow_each_other_without_a_gap() {
         ]),
         false,
     );
-    let mut packets = 0;
     let mut last = phone.receive().1;
-    while packets < 3 {
+    for _ in 0..3 {
         let header = phone.receive().1;
-        assert_eq!(header.timestamp, last.timestamp.wrapping_add(160));
+        assert!(follows(&last, &header), "{last:?} {header:?}");
         last = header;
-        packets += 1;
-    }
-}
-
-#[tokio::test]
-async fn what_is_said_is_noticed_with_its_sound_and_its_end_and_a_tone_is_not() {
-    let (first, second) = (engine(), engine());
-    let [(ours, mut heard), (theirs, mut _told)] = pair(&first, &second);
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../media/tests/data/goodbye.alaw");
-    let mut words = Vec::new();
-    for frame in std::fs::read(file).expect("a recording").chunks_exact(FRAME) {
-        let mut linear = [0; FRAME];
-        g711::decode(Codec::Pcma, frame, &mut linear);
-        words.extend(linear);
-    }
-    let clip = Arc::new(Clip::from_samples(&words));
-    let busy: Vec<i16> =
-        (0..8_000).map(|n| ((n as f32 * 425.0 / 8000.0 * TAU).sin() * 13_000.0) as i16).collect();
-    let listening = ours.listen(Settings::default()).expect("the thread starts");
-    theirs.play(
-        Prompt::new([
-            Part::Clip(Arc::new(Clip::from_samples(&busy))),
-            Part::Pause(Duration::from_millis(300)),
-            Part::Clip(clip),
-            Part::Pause(Duration::from_millis(1_200)),
-        ]),
-        false,
-    );
-    let mut steps = Vec::new();
-    let voiced = until(&mut heard, |event| {
-        let MediaEvent::Speech { listening: of, step } = event else { return None };
-        assert_eq!(of, listening);
-        match &step {
-            SpeechStep::Ended { voiced, .. } => {
-                let voiced = *voiced;
-                steps.push(step);
-                Some(voiced)
-            }
-            _ => {
-                steps.push(step);
-                None
-            }
-        }
-    })
-    .await;
-    assert!(matches!(steps[0], SpeechStep::Began), "{}", steps.len());
-    let length = Duration::from_millis(words.len() as u64 / 8);
-    assert!(voiced > length / 3 && voiced <= length, "{voiced:?} of {length:?}");
-    let Some(SpeechStep::Ended { last: Some(last), sound, .. }) = steps.last() else {
-        panic!("no last part")
-    };
-    let paused = steps.iter().rev().find_map(|step| match step {
-        SpeechStep::Pause(part) => Some(part),
-        _ => None,
-    });
-    assert!(Arc::ptr_eq(last, paused.expect("a pause comes before the end")));
-    assert!(sound.len() >= last.len());
-    // Whoever listens no more hears no more.
-    theirs.play(Prompt::from(Arc::new(Clip::from_samples(&words))), false);
-    ours.stop_listening();
-    drop(ours);
-    while let Some(event) = next(&mut heard).await {
-        assert!(!matches!(event, MediaEvent::Speech { .. }));
     }
 }
 

@@ -1,5 +1,7 @@
 //! A telephone played by hand: a socket, a password, and no will of its own.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -22,6 +24,8 @@ pub(crate) struct Handset {
     answer: Option<Answer>,
     cseq: u32,
     tag: String,
+    /// By what requests are told apart: what the host says again, because this machine was slow to answer, is no news.
+    heard: RefCell<HashSet<String>>,
 }
 
 /// A call of a handset's: what its requests repeat.
@@ -42,7 +46,8 @@ impl Handset {
         let tag = format!("t{}", socket.local_addr().expect("bound").port());
         // What a phone behind an address translator says: nobody can reach it there.
         let says = "10.255.0.1:5999".to_owned();
-        Self { socket, near, credentials, port: 4000, says, answer: None, cseq: 0, tag }
+        let heard = RefCell::default();
+        Self { socket, near, credentials, port: 4000, says, answer: None, cseq: 0, tag, heard }
     }
 
     fn here(&self) -> SocketAddr {
@@ -64,11 +69,24 @@ impl Handset {
         self.socket.send_to(bytes, self.near).await.expect("sent");
     }
 
-    /// The next message, whatever it is; `None`: none came in this time.
+    /// The next message, whatever it is, but for requests that were heard before; `None`: none came in this time.
     pub(crate) async fn hear_within(&self, time: Duration) -> Option<Message> {
-        let mut buffer = vec![0; 65_535];
-        let length = timeout(time, self.socket.recv(&mut buffer)).await.ok()?.expect("received");
-        Some(read(&buffer[..length], Transport::Udp).expect("a sound message"))
+        let wait = async {
+            let mut buffer = vec![0; 65_535];
+            loop {
+                let length = self.socket.recv(&mut buffer).await.expect("received");
+                let message = read(&buffer[..length], Transport::Udp).expect("a sound message");
+                if !message.is_request() || self.is_news(&message) {
+                    return message;
+                }
+            }
+        };
+        timeout(time, wait).await.ok()
+    }
+
+    fn is_news(&self, request: &Message) -> bool {
+        let branch = request.via().and_then(|via| via.branch().map(str::to_owned)).expect("a branch");
+        self.heard.borrow_mut().insert(format!("{branch} {}", request.method().text()))
     }
 
     /// The next request of this method; others are passed over.
