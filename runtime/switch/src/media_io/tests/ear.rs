@@ -65,7 +65,7 @@ async fn notice(words: &[i16]) -> Noticed {
     })
     .await;
     let stretched = asked.elapsed().saturating_sub(planned);
-    let calm = calm(&[&first, &second]);
+    let calm = calm(&[&first, &second]).await;
     // Whoever listens no more hears no more.
     theirs.play(Prompt::from(clip), false);
     ours.stop_listening();
