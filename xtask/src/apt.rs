@@ -38,22 +38,17 @@ pub(crate) fn install(packages: &[&str]) -> Result<(), String> {
     }
     let mut words = vec!["install", "-y", "--no-install-recommends"];
     words.extend(packages);
-    if get(&words).is_err() {
-        get_again(&["update"])?;
-        get_again(&words)?;
+    if shell::run(&mut apt_get(&words)?).is_err() {
+        get(&["update"])?;
+        get(&words)?;
     }
     Ok(())
 }
 
-/// Runs apt-get as root.
-fn get(arguments: &[&str]) -> Result<(), String> {
-    shell::run(&mut apt_get(arguments)?)
-}
-
-/// The same, more than once if need be: a mirror may be busy, and another apt may have the lists for a moment.
-fn get_again(arguments: &[&str]) -> Result<(), String> {
-    apt_get(arguments)?;
-    shell::run_again(|| apt_get(arguments).expect("made a moment ago"))
+/// Runs apt-get as root, more than once if need be: a mirror may be busy, and another apt may have the lists for a moment.
+pub(crate) fn get(arguments: &[&str]) -> Result<(), String> {
+    let command = apt_get(arguments)?;
+    shell::run_again(command)
 }
 
 /// apt-get as root: directly, or by sudo, which may ask for the password. It waits for another apt to finish.

@@ -32,15 +32,15 @@ pub(crate) fn run(command: &mut Command) -> Result<(), String> {
 }
 
 /// The same for what asks a server far away: three times before it is believed.
-pub(crate) fn run_again(command: impl Fn() -> Command) -> Result<(), String> {
+pub(crate) fn run_again(mut command: Command) -> Result<(), String> {
     for pause_s in [5, 20] {
-        match run(&mut command()) {
+        match run(&mut command) {
             Ok(()) => return Ok(()),
             Err(why) => step(&format!("{why}; once more in {pause_s} s")),
         }
         std::thread::sleep(Duration::from_secs(pause_s));
     }
-    run(&mut command())
+    run(&mut command)
 }
 
 /// The same, with its stdout as ours: for results.

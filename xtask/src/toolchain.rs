@@ -98,13 +98,11 @@ fn install_javascript() -> Result<(), String> {
     let package = format!("{}@{}", javascript::TOOL, javascript::VERSION);
     shell::step(&format!("installing {package} from npm into {}", home.display()));
     fs::create_dir_all(&home).map_err(told("creating", &home))?;
-    shell::run_again(|| {
-        let mut npm = Command::new("npm");
-        npm.args(["install", "--no-audit", "--no-fund", "--no-save", "--loglevel=warn", "--prefix"])
-            .arg(&home)
-            .arg(&package);
-        npm
-    })
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--no-audit", "--no-fund", "--no-save", "--loglevel=warn", "--prefix"])
+        .arg(&home)
+        .arg(package);
+    shell::run_again(npm)
 }
 
 fn install_python() -> Result<(), String> {
@@ -123,11 +121,9 @@ fn install_python() -> Result<(), String> {
         apt::install(&["python3-venv"])?;
         venv()?;
     }
-    shell::run_again(|| {
-        let mut pip = Command::new(home.join("bin/pip"));
-        pip.args(["install", "--quiet", "--disable-pip-version-check"]).arg(&package);
-        pip
-    })
+    let mut pip = Command::new(home.join("bin/pip"));
+    pip.args(["install", "--quiet", "--disable-pip-version-check"]).arg(package);
+    shell::run_again(pip)
 }
 
 /// Downloads Debian's compiler and unpacks what is needed of it, about 400 MB.
