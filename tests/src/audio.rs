@@ -98,20 +98,20 @@ pub fn tone_level(samples: &[f32], sample_rate_hz: u32, hz: f64) -> f64 {
     if levels.is_empty() { 0.0 } else { levels.iter().sum::<f64>() / levels.len() as f64 }
 }
 
-/// Whether a WAV file of 16 bits and 8 kHz that is being written (its header does not tell its length yet) ends with a third of
-/// a second of this tone.
+/// Whether a WAV file of 16 bits and 8 kHz that is being written (its header does not tell its length yet) ends with half a
+/// second of this tone.
 pub fn ends_with_tone(file: &[u8], hz: f64) -> bool {
     const HEADER: usize = 44;
-    const THIRD: usize = 8_000 / 3;
+    const HALF: usize = 8_000 / 2;
     let samples: Vec<f32> = file
         .get(HEADER..)
         .unwrap_or_default()
         .chunks_exact(2)
         .map(|bytes| f32::from(i16::from_le_bytes([bytes[0], bytes[1]])) / 32_768.0)
         .collect();
-    let Some(last) = samples.len().checked_sub(THIRD).map(|begin| &samples[begin..]) else { return false };
+    let Some(last) = samples.len().checked_sub(HALF).map(|begin| &samples[begin..]) else { return false };
     let level = tone_level(last, 8_000, hz);
-    level > 0.02 && level > 0.7 * rms(last)
+    level > 0.02 && level > 0.9 * rms(last)
 }
 
 /// A sine of `hz`, `seconds` long, at `level` (peak, 0 to 1).

@@ -223,7 +223,7 @@ impl Baresip {
         Ok(files)
     }
 
-    /// Waits until it hears this tone in its last call, and has for a third of a second.
+    /// Waits until it hears this tone in its last call, and has for half a second.
     ///
     /// # Errors
     ///

@@ -1,5 +1,7 @@
 //! Talks with operators and external numbers, in which everybody says a tone of his own and keeps what he hears.
 
+use std::time::Duration;
+
 use zvonar_tests::{
     audio::Recording,
     baresip::Baresip,
@@ -31,10 +33,11 @@ fn caller(office: &Office, name: &str) -> Baresip {
     caller
 }
 
-/// Until each hears the other.
+/// Until each hears the other, and for another second: of shorter calls baresip does not tell the end.
 fn they_talk(caller: &Baresip, (other, voice_hz): (&Baresip, f64)) {
     caller.wait_to_hear(voice_hz, LIMIT).unwrap();
     other.wait_to_hear(CALLER_HZ, LIMIT).unwrap();
+    std::thread::sleep(Duration::from_secs(1));
 }
 
 /// A caller who talks with Anna.
