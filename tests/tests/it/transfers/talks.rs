@@ -25,7 +25,7 @@ const LONG_S: f64 = 60.0;
 
 /// A caller who has pressed 1.
 fn caller(office: &Office, name: &str) -> Baresip {
-    let mut caller = office.caller(name, (CALLER_HZ, LONG_S)).unwrap();
+    let caller = office.caller(name, (CALLER_HZ, LONG_S)).unwrap();
     caller.tell("dial", &office.uri(DESK)).unwrap();
     // A key from before the question would be no answer to it.
     caller.wait_to_hear(MENU_HZ, LIMIT).unwrap();
