@@ -2,6 +2,8 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use zvonar_tests::host;
 
@@ -76,12 +78,20 @@ const SECOND_CHANCES: usize = 3;
 fn judged(command: &mut Command) -> Result<(Verdict, Result<(), String>), String> {
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| format!("cargo: {error}"))?;
     let printed = child.stdout.take().ok_or("cargo has no output")?;
-    let verdict =
-        Verdict::read(printed, std::io::stdout()).map_err(|error| format!("cargo's output: {error}"))?;
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || tell.send(Verdict::read(printed, std::io::stdout())));
     let status = child.wait().map_err(|error| format!("cargo: {error}"))?;
+    // Whoever was started by a test and outlives it keeps the output open; nobody waits for it.
+    let verdict = match told.recv_timeout(LAST_WORDS) {
+        Ok(verdict) => verdict.map_err(|error| format!("cargo's output: {error}"))?,
+        Err(_) => Verdict::cut_off(),
+    };
     let result = if status.success() { Ok(()) } else { Err(format!("the tests failed ({status})")) };
     Ok((verdict, result))
 }
+
+/// How long what the tests have printed may be on its way when they have ended.
+const LAST_WORDS: Duration = Duration::from_secs(30);
 
 /// How many tests of one program run at once.
 fn test_threads() -> usize {

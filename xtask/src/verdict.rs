@@ -28,6 +28,11 @@ impl Verdict {
         Ok(verdict)
     }
 
+    /// Of output that was not read to its end: nothing is known of it.
+    pub(crate) fn cut_off() -> Self {
+        Self { unfinished: 1, ..Self::default() }
+    }
+
     fn take(&mut self, line: &str) {
         let word = |text: &str| text.split(' ').next().and_then(|word| word.parse::<usize>().ok());
         if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
