@@ -1,6 +1,7 @@
 //! What several commands need of a host: the sandbox, packages, their clips.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -178,6 +179,7 @@ pub(crate) fn switch_config(config: &Config, phones: Option<Arc<PhoneBook>>) -> 
         calls_per_second: trunk.calls_per_second,
         caller: trunk.caller.clone(),
         login: trunk.login.clone(),
+        tenants: trunk.tenants.clone(),
     };
     let network = |net: &ipnet::IpNet| Network { address: net.addr(), prefix: net.prefix_len() };
     SwitchConfig {
@@ -216,7 +218,7 @@ pub(crate) async fn desks(
             trunk: desk
                 .transfer_trunk
                 .clone()
-                .or_else(|| config.trunks.first().map(|trunk| trunk.id.clone())),
+                .or_else(|| config.trunks_of(&tenant.id).next().map(|trunk| trunk.id.clone())),
             operators_may_call: desk.operators_may_call.clone(),
             at_once: desk.transfers_at_once,
             per_hour: desk.transfers_per_hour,
@@ -315,8 +317,16 @@ pub(crate) fn with_tables<T>(
     })
 }
 
+/// Makes the data folder: for whoever runs the host and his group, since numbers, voices and proofs of passwords are in it.
+/// One that is there stays as its owner has it.
+fn own_folder(data: &Path) -> Result<(), Failure> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o750).create(data);
+    made.map_err(|why| format!("the data folder {} cannot be made: {why}", data.display()).into())
+}
+
 /// Opens the store below the data folder.
 pub(crate) fn open_store(data: &Path) -> Result<SharedStore, Failure> {
+    own_folder(data)?;
     Ok(Arc::new(SledStore::open(&data.join("store"), SledOptions::default())?))
 }
 

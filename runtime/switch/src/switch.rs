@@ -14,7 +14,7 @@ use zvonar_call::{
     Transport,
 };
 use zvonar_media::Codec;
-use zvonar_model::{PhoneNumber, TrunkId};
+use zvonar_model::{PhoneNumber, TenantId, TrunkId};
 
 use crate::call::{Call, IncomingCall};
 use crate::endpoint::{Arrival, Dropped, Endpoint, Request, ends};
@@ -71,7 +71,7 @@ pub enum SwitchError {
 /// A busy or unanswered phone is not an error: see [`crate::CallEvent::Ended`].
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
-    /// The configuration has no such trunk.
+    /// The configuration has no such trunk for this tenant.
     #[error("there is no trunk {0}")]
     NoTrunk(TrunkId),
     /// No port for the sound.
@@ -202,9 +202,10 @@ impl Switch {
         self.shared.media.stats()
     }
 
-    /// Waits for a line of the trunk and its turn, and opens a port. Dropping the future takes nothing.
-    pub async fn reserve(&self, trunk: &TrunkId) -> Result<Reservation, DialError> {
-        let line = self.trunk(trunk)?.line().await;
+    /// Waits for a line of the trunk and its turn, and opens a port. Dropping the future takes nothing. A trunk that does not
+    /// serve the tenant is none for him.
+    pub async fn reserve(&self, trunk: &TrunkId, tenant: &TenantId) -> Result<Reservation, DialError> {
+        let line = self.trunk_of(trunk, tenant)?.line().await;
         let sound = self.shared.media.open()?;
         Ok(Reservation { trunk: trunk.clone(), line, sound, is_leg: false })
     }
@@ -214,9 +215,10 @@ impl Switch {
     pub async fn reserve_beside(
         &self,
         trunk: &TrunkId,
+        tenant: &TenantId,
         beside: &MediaPlace,
     ) -> Result<Reservation, DialError> {
-        let line = self.trunk(trunk)?.line().await;
+        let line = self.trunk_of(trunk, tenant)?.line().await;
         let sound = self.shared.media.open_in(beside)?;
         Ok(Reservation { trunk: trunk.clone(), line, sound, is_leg: true })
     }
@@ -254,6 +256,11 @@ impl Switch {
         self.shared.ask(Request::Dial { dial: Box::new(dial), ends, reply }).await;
         let id = id.await.map_err(|_| DialError::Closed)?.take();
         Ok(Call::new(id, Arc::clone(&self.shared), (events, ended), (port, sounds), Some(line)))
+    }
+
+    fn trunk_of(&self, trunk: &TrunkId, tenant: &TenantId) -> Result<&Trunk, DialError> {
+        let found = self.trunk(trunk)?;
+        if found.config.serves(tenant) { Ok(found) } else { Err(DialError::NoTrunk(trunk.clone())) }
     }
 
     fn trunk(&self, trunk: &TrunkId) -> Result<&Trunk, DialError> {

@@ -1,11 +1,12 @@
 //! A trunk: where calls leave to, how many at once and how quickly one after another.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use zvonar_model::TrunkId;
+use zvonar_model::{TenantId, TrunkId};
 
 /// What a carrier gave us.
 #[derive(Debug, Clone)]
@@ -22,6 +23,15 @@ pub struct TrunkConfig {
     pub caller: String,
     /// User name and password for 401 and 407.
     pub login: Option<(String, String)>,
+    /// Who may call by it; `None`: everybody.
+    pub tenants: Option<BTreeSet<TenantId>>,
+}
+
+impl TrunkConfig {
+    /// Whether this tenant may call by it.
+    pub fn serves(&self, tenant: &TenantId) -> bool {
+        self.tenants.as_ref().is_none_or(|tenants| tenants.contains(tenant))
+    }
 }
 
 /// Spreads starts evenly: each at least `1 / rate` after the one before. Turns are given out ahead; nobody is refused.
@@ -107,6 +117,7 @@ mod tests {
             calls_per_second: 1000,
             caller: "100".into(),
             login: None,
+            tenants: None,
         });
         let first = trunk.line().await;
         assert!(tokio::time::timeout(Duration::from_secs(60), trunk.line()).await.is_err(), "no second line");

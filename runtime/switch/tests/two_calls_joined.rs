@@ -10,7 +10,7 @@ use std::time::Duration;
 use zvonar_media::event::KeyTiming;
 use zvonar_media::rtp::Header;
 use zvonar_media::{Clip, Codec, Prompt, g711, tones};
-use zvonar_model::TrunkId;
+use zvonar_model::{TenantId, TrunkId};
 use zvonar_switch::media_io::MediaPlace;
 use zvonar_switch::{
     Call, CallEvent, Doorway, MediaConfig, MediaError, MediaEvent, Network, Switch, SwitchConfig, Target,
@@ -26,6 +26,10 @@ fn trunk(name: &str) -> TrunkId {
     TrunkId::new(name).expect("an id")
 }
 
+fn tenant() -> TenantId {
+    TenantId::new("demo").expect("an id")
+}
+
 async fn switch(trunks: &[(&str, SocketAddr)], ports: u16, threads: usize) -> (Switch, Doorway) {
     let trunks = trunks.iter().map(|(name, address)| TrunkConfig {
         id: trunk(name),
@@ -34,6 +38,7 @@ async fn switch(trunks: &[(&str, SocketAddr)], ports: u16, threads: usize) -> (S
         calls_per_second: 1000,
         caller: "100".into(),
         login: None,
+        tenants: None,
     });
     let media = MediaConfig { ports: ports..=ports + 199, threads, ..MediaConfig::new(HERE) };
     let config = SwitchConfig {
@@ -71,8 +76,8 @@ impl World {
     async fn call(&mut self, beside: Option<&MediaPlace>) -> [Call; 2] {
         let phones = trunk("phones");
         let reserved = match beside {
-            Some(place) => self.host.reserve_beside(&phones, place).await,
-            None => self.host.reserve(&phones).await,
+            Some(place) => self.host.reserve_beside(&phones, &tenant(), place).await,
+            None => self.host.reserve(&phones, &tenant()).await,
         };
         let target = Target::Uri("sip:somebody@phones".into());
         let mut ours = self
@@ -247,7 +252,7 @@ async fn what_an_external_number_says_before_it_answers_is_heard_by_the_caller()
     let [mut caller, mut his_phone] = world.call(None).await;
     caller.media().play_loop(tones::ring_back());
     let place = caller.media().place();
-    let reserved = world.host.reserve_beside(&trunk("carrier"), &place).await.expect("a line");
+    let reserved = world.host.reserve_beside(&trunk("carrier"), &tenant(), &place).await.expect("a line");
     let target = Target::Uri("sip:+74950000000@carrier".into());
     let mut outside = world.host.place(reserved, target, Duration::from_secs(30)).await.expect("placed");
     let invite = carrier.hear("INVITE").await;

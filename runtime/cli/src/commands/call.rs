@@ -124,6 +124,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
                 calls_per_second: 100,
                 caller: arguments.caller.clone(),
                 login: arguments.username.clone().zip(arguments.password.clone()),
+                tenants: None,
             }],
             media: MediaConfig { threads: 1, ..MediaConfig::new(listen.ip()) },
             calls: 10,

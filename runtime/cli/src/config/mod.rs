@@ -154,6 +154,22 @@ pub(crate) struct Trunk {
     pub(crate) calls_per_second: u32,
     pub(crate) caller: String,
     pub(crate) login: Option<(String, String)>,
+    /// Who may call by it; `None`: everybody.
+    pub(crate) tenants: Option<BTreeSet<TenantId>>,
+}
+
+impl Trunk {
+    /// Whether this tenant may call by it.
+    fn serves(&self, tenant: &TenantId) -> bool {
+        self.tenants.as_ref().is_none_or(|tenants| tenants.contains(tenant))
+    }
+}
+
+impl Config {
+    /// The trunks by which a tenant may call.
+    pub(crate) fn trunks_of<'a>(&'a self, tenant: &'a TenantId) -> impl Iterator<Item = &'a Trunk> {
+        self.trunks.iter().filter(|trunk| trunk.serves(tenant))
+    }
 }
 
 /// A scenario of a tenant.
@@ -263,7 +279,7 @@ fn read(mut root: Section<'_>, faults: &Faults, folder: &Path) -> Option<Config>
     let tenants = tenants(root.sections("tenant"), faults, folder);
     // Whoever sets up a desk wants the telephones of those who sit at it.
     let phones = phones.or_else(|| tenants.iter().any(|tenant| tenant.desk.given).then(Phones::default));
-    let trunks = named(root.sections("trunk"), faults, trunk);
+    let trunks = named(root.sections("trunk"), faults, |section| trunk(section, &tenants));
     let scenarios = named(root.sections("scenario"), faults, |section| {
         let tenant = known(section, "tenant", &tenants, |tenant| &tenant.id);
         let name: Option<ScenarioName> = section.needed_text("name", NAME);
@@ -285,6 +301,12 @@ fn read(mut root: Section<'_>, faults: &Faults, folder: &Path) -> Option<Config>
         let id: Option<ProjectId> = section.needed_text("id", NAME);
         let tenant = known(section, "tenant", &tenants, |tenant| &tenant.id);
         let trunk = known(section, "trunk", &trunks, |trunk| &trunk.id);
+        if let (Some(tenant), Some(id)) = (&tenant, &trunk)
+            && trunks.iter().any(|trunk| trunk.id == *id && !trunk.serves(tenant))
+        {
+            section
+                .fault("trunk", format_args!("`{id}` is not for tenant {tenant}: its `tenants` name others"));
+        }
         let scenario = known_scenario(section, tenant.as_ref(), &scenarios);
         let lines = section.number("lines", 1..=1000, 1) as u32;
         let calls_per_second = section.number("calls_per_second", 1..=1000, 10) as u32;
@@ -314,14 +336,13 @@ fn read(mut root: Section<'_>, faults: &Faults, folder: &Path) -> Option<Config>
         ))
     });
     for tenant in &tenants {
-        if let Some(trunk) =
-            tenant.desk.transfer_trunk.as_ref().filter(|id| trunks.iter().all(|t| t.id != **id))
-        {
-            let declared: Vec<_> = trunks.iter().map(|trunk| trunk.id.to_string()).collect();
+        let theirs = || trunks.iter().filter(|trunk| trunk.serves(&tenant.id));
+        if let Some(trunk) = tenant.desk.transfer_trunk.as_ref().filter(|id| theirs().all(|t| t.id != **id)) {
+            let declared: Vec<_> = theirs().map(|trunk| trunk.id.to_string()).collect();
             faults.add(
                 &root.place(),
                 format!(
-                    "tenant {}: desk.transfer_trunk: there is no trunk `{trunk}`; declared: {}",
+                    "tenant {}: desk.transfer_trunk: there is no trunk `{trunk}` for this tenant; there are: {}",
                     tenant.id,
                     declared.join(", ")
                 ),
@@ -504,7 +525,7 @@ fn grant(section: Section<'_>) -> Grant {
     read
 }
 
-fn trunk(section: &Section<'_>) -> Option<(String, Trunk)> {
+fn trunk(section: &Section<'_>, all: &[Tenant]) -> Option<(String, Trunk)> {
     let id: Option<TrunkId> = section.needed_text("id", NAME);
     let address = section.needed_text("address", ADDRESS);
     let lines = section.number("lines", 1..=100_000, 10) as u32;
@@ -520,9 +541,20 @@ fn trunk(section: &Section<'_>) -> Option<(String, Trunk)> {
         let missing = if username.is_some() { "password" } else { "username" };
         section.fault(missing, "username and password go together; one of them is missing");
     }
+    let tenants = section.has("tenants").then(|| section.texts::<TenantId>("tenants", "ids of [[tenant]]s"));
+    for unknown in tenants.iter().flatten().filter(|id| all.iter().all(|tenant| tenant.id != **id)) {
+        section.fault("tenants", format_args!("there is no [[tenant]] `{unknown}`"));
+    }
+    if tenants.as_ref().is_some_and(Vec::is_empty) {
+        section.fault(
+            "tenants",
+            "nobody could call by it: name a tenant, or leave `tenants` out for all of them",
+        );
+    }
     let (id, address, caller) = (id?, address?, caller?);
+    let tenants = tenants.map(BTreeSet::from_iter);
     let login = username.zip(password);
-    Some((id.to_string(), Trunk { id, address, lines, calls_per_second, caller, login }))
+    Some((id.to_string(), Trunk { id, address, lines, calls_per_second, caller, login, tenants }))
 }
 
 /// Reads a list of tables and refuses the same name twice.

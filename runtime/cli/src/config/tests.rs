@@ -49,6 +49,26 @@ fn a_good_file_is_taken_whole_with_paths_beside_it() {
 }
 
 #[test]
+fn a_trunk_serves_the_tenants_that_it_names() {
+    let others = "[[tenant]]\nid = \"other\"\n[[trunk]]\ntenants = [\"other\"]\n";
+    let text = GOOD.replace("[[trunk]]\n", others);
+    check(
+        &text,
+        &["conf/zvonar.toml:30: project.trunk: `farm` is not for tenant demo: its `tenants` name others"],
+    );
+    let unknown = text.replace("tenants = [\"other\"]", "tenants = [\"demo\", \"othr\"]");
+    check(&unknown, &["conf/zvonar.toml:14: trunk.tenants: there is no [[tenant]] `othr`"]);
+    let nobody = text.replace("tenants = [\"other\"]", "tenants = []");
+    check(
+        &nobody,
+        &[
+            "conf/zvonar.toml:14: trunk.tenants: nobody could call by it: name a tenant, or leave `tenants` out for all of them",
+            "conf/zvonar.toml:30: project.trunk: `farm` is not for tenant demo: its `tenants` name others",
+        ],
+    );
+}
+
+#[test]
 fn every_fault_is_told_at_once_with_its_line_and_what_is_allowed() {
     let text = GOOD
         .replace("\"127.0.0.1:5060\"", "\"localhost\"")

@@ -105,10 +105,11 @@ impl House {
             calls_per_second: 100,
             caller: "acme.anna".into(),
             login: Some(("acme.anna".into(), password.into())),
+            tenants: None,
         };
         let (phone, phone_door) =
             Switch::start(config(27_100, None, vec![trunk])).await.expect("a telephone");
-        let line = phone.reserve(&TrunkId::new("house").unwrap()).await.expect("a line");
+        let line = phone.reserve(&TrunkId::new("house").unwrap(), &tenant()).await.expect("a line");
         let target = Target::Uri(format!("sip:{dialled}@{}", self.switch.local_addr()));
         let mut call = phone.place(line, target, SOON).await.expect("a call");
         let tones = ServiceTones::default();

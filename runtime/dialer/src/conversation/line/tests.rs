@@ -96,10 +96,17 @@ impl Phones {
         let trunk = TrunkId::new("line").expect("a good id");
         let address = theirs.local_addr();
         let (caller, login) = ("robot".into(), None);
-        let trunks =
-            vec![TrunkConfig { id: trunk.clone(), address, lines: 1, calls_per_second: 100, caller, login }];
+        let trunks = vec![TrunkConfig {
+            id: trunk.clone(),
+            address,
+            lines: 1,
+            calls_per_second: 100,
+            caller,
+            login,
+            tenants: None,
+        }];
         let (ours, our_door) = Switch::start(config(trunks)).await.expect("a switch");
-        let line = ours.reserve(&trunk).await.expect("a line");
+        let line = ours.reserve(&trunk, &TenantId::new("demo").expect("a good id")).await.expect("a line");
         let target = Target::Uri(format!("sip:person@{address}"));
         let mut call = ours.place(line, target, Duration::from_secs(10)).await.expect("a call");
         let mut far = their_door.next().await.expect("it rings").answer().await.expect("it is answered");
