@@ -1,4 +1,4 @@
-//! The subscription fee: looked at when the host begins, and every hour.
+//! The subscription fee: looked at when the host begins, and every minute.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use zvonar_dialer::Dialer;
 use zvonar_model::TenantId;
 
 /// How often is looked: a month begins no later than that.
-const ROUND: Duration = Duration::from_secs(3600);
+const ROUND: Duration = Duration::from_secs(60);
 
 /// Charges the places of all tenants' operators when they are due, until `over`.
 pub(crate) async fn keep(dialers: &BTreeMap<TenantId, Dialer>, mut over: watch::Receiver<bool>) {
@@ -19,7 +19,7 @@ pub(crate) async fn keep(dialers: &BTreeMap<TenantId, Dialer>, mut over: watch::
                     fees.iter().for_each(|fee| tracing::info!(%tenant, sum = %fee.sum, "{}", fee.why))
                 }
                 Err(why) => {
-                    tracing::error!(%tenant, %why, "the fees of operators were not charged; tried again in an hour")
+                    tracing::error!(%tenant, %why, "the fees of operators were not charged; tried again in a minute")
                 }
             }
         }

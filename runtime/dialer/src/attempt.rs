@@ -10,7 +10,8 @@ use bytes::Bytes;
 use zvonar_campaign::{Meaning, RetryClass, RetryRules, after, meaning, rotation};
 use zvonar_ledger::{Charge, Tariff, rate, rate_by};
 use zvonar_model::{
-    AttemptId, AttemptRecord, Direction, Kopecks, PhoneNumber, RECORD_VERSION, TenantId, TrunkId, UnixMillis,
+    AttemptId, AttemptRecord, Direction, Kopecks, PhoneNumber, RECORD_VERSION, RecognisedAnswer, TenantId,
+    TrunkId, UnixMillis,
 };
 use zvonar_store::{Commit, MAX_VALUE_BYTES, Write};
 
@@ -442,13 +443,28 @@ fn record(tenant: &TenantId, begun: Begun, report: CallReport, texts: &[TextDeci
 /// character six, so limits of the text alone promise nothing.
 const ROOM: usize = MAX_VALUE_BYTES - 1024;
 
-/// Shortens a trace until the record fits into the store. What is charged for is never cut. The record comes as it is
-/// stored, too.
+/// Shortens a trace until the record fits into the store, and then what was said in answers, the longest first. What is
+/// charged for is never cut. The record comes as it is stored, too.
 fn fitted(mut record: AttemptRecord) -> (AttemptRecord, Bytes) {
     loop {
         let text = encode(&record);
-        if text.len() <= ROOM || record.trace.events.is_empty() {
+        if text.len() <= ROOM {
             return (record, text);
+        }
+        if record.trace.events.is_empty() {
+            // Of a thousand answers, what is charged for fits in any case.
+            let longest = record.answers.iter().map(|answer| answer.text.len()).max().unwrap_or(0);
+            let told = |answer: &RecognisedAnswer| !answer.model.is_empty() || answer.sound.is_some();
+            if longest == 0 && !record.answers.iter().any(told) {
+                return (record, text);
+            }
+            for answer in &mut record.answers {
+                answer.text = cut(&answer.text, longest / 2);
+                if longest == 0 {
+                    (answer.model, answer.sound) = (String::new(), None);
+                }
+            }
+            continue;
         }
         let kept = record.trace.events.len() / 2;
         let cut = record.trace.events.len() - kept;

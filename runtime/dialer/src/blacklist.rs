@@ -15,7 +15,7 @@ use crate::{DialerError, Effects, Result};
 const BATCH: usize = 90;
 
 /// How many consents are taken back in the commit that settles a call: a card of fifty numbers fits beside the rest.
-const TAKEN_BACK: usize = 30;
+const TAKEN_BACK: usize = 25;
 
 /// What somebody said in a call of ours.
 const CHANNEL: &str = "call";

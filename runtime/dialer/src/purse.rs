@@ -109,8 +109,10 @@ pub(crate) struct Purse {
     prepaid: Prepaid,
     /// One at a time looks and takes.
     read: Mutex<Option<Sum>>,
-    /// For calls in progress.
+    /// For calls in progress and text messages.
     held: Arc<AtomicI64>,
+    /// For text messages alone: some are in doubt for days.
+    texts: Arc<AtomicI64>,
 }
 
 /// What was left at a moment.
@@ -125,13 +127,15 @@ struct Sum {
 /// The price of a call's beginning, held until this is dropped. Drop it when the charge is stored.
 #[derive(Debug)]
 pub(crate) struct Held {
-    held: Arc<AtomicI64>,
+    held: Vec<Arc<AtomicI64>>,
     kopecks: Kopecks,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.held.fetch_sub(self.kopecks.0, Ordering::AcqRel);
+        for held in &self.held {
+            held.fetch_sub(self.kopecks.0, Ordering::AcqRel);
+        }
     }
 }
 
@@ -140,7 +144,7 @@ impl Drop for Held {
 pub(crate) enum Hold {
     /// It is held.
     Held(Held),
-    /// It may be once calls in progress are over.
+    /// It may be once calls in progress are over; text messages in doubt are not waited for.
     Later,
     /// It cannot.
     Spent(DialerError),
@@ -148,17 +152,27 @@ pub(crate) enum Hold {
 
 impl Purse {
     pub(crate) fn new(prepaid: Prepaid) -> Self {
-        Self { prepaid, read: Mutex::new(None), held: Arc::default() }
+        Self { prepaid, read: Mutex::new(None), held: Arc::default(), texts: Arc::default() }
     }
 
     /// Holds the price of a call's beginning.
     pub(crate) async fn hold(&self, tables: &Tables, prices: &PriceList, now: UnixMillis) -> Result<Hold> {
         let need = prices.in_force(now).robot_per_second.times(self.prepaid.hold.as_secs());
-        self.hold_sum(tables, need, now).await
+        self.hold_sum(tables, need, now, false).await
     }
 
-    /// Holds a sum.
-    pub(crate) async fn hold_sum(&self, tables: &Tables, need: Kopecks, now: UnixMillis) -> Result<Hold> {
+    /// Holds the price of the beginning of a talk with an external number.
+    pub(crate) async fn hold_external(&self, tables: &Tables, now: UnixMillis) -> Result<Hold> {
+        let need = tables.prices.in_force(now).external.of(self.prepaid.hold);
+        self.hold_sum(tables, need, now, false).await
+    }
+
+    /// Holds the price of a text message.
+    pub(crate) async fn hold_text(&self, tables: &Tables, need: Kopecks, now: UnixMillis) -> Result<Hold> {
+        self.hold_sum(tables, need, now, true).await
+    }
+
+    async fn hold_sum(&self, tables: &Tables, need: Kopecks, now: UnixMillis, is_text: bool) -> Result<Hold> {
         let mut read = self.read.lock().await;
         let fresh = |sum: &Sum| sum.at <= now && now < sum.at.plus(FRESH);
         let enough = |sum: &Sum| sum.left + self.prepaid.credit - sum.counted >= need;
@@ -173,14 +187,19 @@ impl Purse {
         };
         if !enough(&sum) {
             *read = None;
-            if sum.counted > Kopecks::ZERO {
+            let texts = Kopecks(self.texts.load(Ordering::Acquire));
+            if sum.left + self.prepaid.credit - texts.min(sum.counted) >= need {
                 return Ok(Hold::Later);
             }
             return Ok(Hold::Spent(DialerError::Spent { left: sum.left, credit: self.prepaid.credit, need }));
         }
         sum.counted += need;
         *read = Some(sum);
-        self.held.fetch_add(need.0, Ordering::AcqRel);
-        Ok(Hold::Held(Held { held: Arc::clone(&self.held), kopecks: need }))
+        let held = std::iter::once(&self.held).chain(is_text.then_some(&self.texts)).map(Arc::clone);
+        let held = Held { held: held.collect(), kopecks: need };
+        for held in &held.held {
+            held.fetch_add(need.0, Ordering::AcqRel);
+        }
+        Ok(Hold::Held(held))
     }
 }

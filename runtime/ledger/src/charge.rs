@@ -93,7 +93,7 @@ pub enum Unit {
 
 impl Unit {
     /// Started units in this time, for units that are times.
-    fn started(self, time: Millis) -> u64 {
+    pub(crate) fn started(self, time: Millis) -> u64 {
         match self {
             Self::Minute => time.0.div_ceil(60_000),
             Self::Second | Self::Step | Self::Segment | Self::Message => time.seconds_up(),
@@ -153,7 +153,9 @@ pub fn rate_by(tariff: &Tariff, record: &AttemptRecord) -> Charge {
             seconds(answer.speech),
             recognition.step_s
         );
-        charge.lines.extend(line(Kind::Recognition, steps, Unit::Step, recognition.price, why));
+        // The first words of a greeting are recognised before it is known for one.
+        let price = if is_free(tariff, record) { Kopecks::ZERO } else { recognition.price };
+        charge.lines.extend(line(Kind::Recognition, steps, Unit::Step, price, why));
     }
     for (index, sms) in record.sms.iter().enumerate() {
         // Of the others nobody knows the price yet: see [`charge_text`].
@@ -193,10 +195,14 @@ fn parts_line(ordinal: usize, parts: u32, price: Kopecks) -> Option<Line> {
     line(Kind::Sms, parts.into(), Unit::Segment, price, why)
 }
 
-fn robot_line(tariff: &Tariff, record: &AttemptRecord, quantity: u64) -> Option<Line> {
+/// Whether a machine picked up whose calls cost nothing by this tariff.
+fn is_free(tariff: &Tariff, record: &AttemptRecord) -> bool {
     let named = Outcome::answered(SystemResult::Machine);
-    let machine = record.machine || record.outcome == named;
-    if machine && !tariff.bill_machine {
+    (record.machine || record.outcome == named) && !tariff.bill_machine
+}
+
+fn robot_line(tariff: &Tariff, record: &AttemptRecord, quantity: u64) -> Option<Line> {
+    if is_free(tariff, record) {
         let why = format!("Робот: {quantity} с на автоответчике, по тарифу бесплатно");
         return line(Kind::Robot, quantity, Unit::Second, Kopecks::ZERO, why);
     }

@@ -1,6 +1,7 @@
 //! Tariffs: prices as data, each version in force from a moment on.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use zvonar_model::{Kopecks, UnixMillis};
@@ -42,6 +43,13 @@ pub struct External {
     pub price: Kopecks,
     /// [`Unit::Second`] or [`Unit::Minute`].
     pub per: Unit,
+}
+
+impl External {
+    /// What a talk of this length costs.
+    pub fn of(self, talk: Duration) -> Kopecks {
+        self.price.times(self.per.started(talk.into()))
+    }
 }
 
 /// The price of an answer in words, by the length of the speech in it.

@@ -182,6 +182,10 @@ fn a_machine_costs_nothing_when_the_tariff_says_so() {
     record.machine = true;
     assert_eq!(rate(&free, &record).total, Kopecks(0));
     assert_eq!(rate(&PriceList::default(), &record).total, Kopecks(16));
+    // Its first words were recognised by then.
+    record.answers = vec![RecognisedAnswer::lasting(Millis(2_000))];
+    assert_eq!(rate(&free, &record).total, Kopecks(0));
+    assert_eq!(rate(&PriceList::default(), &record).total, Kopecks(56));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use zvonar_model::UnixMillis;
 
 use super::{TransferRules, lock};
+use crate::purse::Held;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -28,7 +29,11 @@ struct State {
 
 /// A call to an external number; one of those that may be is free again when it is dropped.
 #[derive(Debug)]
-pub struct ExternalCall(Arc<Mutex<State>>);
+pub struct ExternalCall {
+    state: Arc<Mutex<State>>,
+    /// What the beginning of the talk costs, where that is held beforehand.
+    pub(crate) held: Option<Held>,
+}
 
 impl Externals {
     pub(crate) fn new(rules: &TransferRules) -> Self {
@@ -57,13 +62,13 @@ impl Externals {
         }
         state.now += 1;
         state.begun.push_back(now);
-        Ok(ExternalCall(Arc::clone(&self.state)))
+        Ok(ExternalCall { state: Arc::clone(&self.state), held: None })
     }
 }
 
 impl Drop for ExternalCall {
     fn drop(&mut self) {
-        lock(&self.0).now -= 1;
+        lock(&self.state).now -= 1;
     }
 }
 

@@ -175,6 +175,10 @@ impl Life {
 
     /// The gateway has answered, or not.
     pub fn sent(&mut self, now: UnixMillis, answer: &Result<Accepted, GatewayError>) {
+        // The callback was quicker; only the answer names the price.
+        if let (State::Accepted { cost, parts, .. }, Ok(told)) = (&mut self.state, answer) {
+            (*cost, *parts) = (cost.or(told.cost), parts.or(told.parts));
+        }
         if !matches!(self.state, State::Sending { .. }) {
             return;
         }

@@ -171,6 +171,18 @@ fn late_news_neither_reopens_nor_charges_what_is_closed() {
     ));
 }
 
+/// The callback of a message came before the answer that takes it, and that alone named the price.
+#[test]
+fn the_price_of_an_answer_that_comes_after_the_news_counts() {
+    let mut life = Life::queued(at(0));
+    assert_eq!(life.begin(at(0)), Begin::Give);
+    life.news(at(1), Delivery::Sent);
+    let told = Accepted { parts: Some(2), cost: Some(Kopecks(360)), balance: None };
+    life.sent(at(2), &Ok(told));
+    let State::Accepted { parts, cost, .. } = life.state else { panic!("{life:?}") };
+    assert_eq!((parts, cost), (Some(2), Some(Kopecks(360))));
+}
+
 #[test]
 fn the_gateway_is_asked_for_a_delivery_less_and_less_often() {
     let mut life = given(&OK);

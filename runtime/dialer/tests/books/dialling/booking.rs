@@ -1,5 +1,7 @@
 //! Calls outside a project, and the check of the books.
 
+use zvonar_model::RecognisedAnswer;
+
 use super::*;
 
 #[tokio::test(start_paused = true)]
@@ -153,4 +155,25 @@ async fn many_who_fold_the_balance_at_once_count_each_charge_once() {
     folds.join_all().await;
     let balance = dialer.tables(&tenant()).balance().await.unwrap();
     assert_eq!((balance.spent, balance.charges), (Kopecks(60 * 12), 60));
+}
+
+/// Two hours of answers: what they are charged by must fit, what was said need not.
+#[tokio::test(start_paused = true)]
+async fn a_record_that_outgrows_the_store_loses_words_and_not_the_charge() {
+    let phone = Phone(move |_| async move {
+        let mut report = answered(32_000);
+        let answer = RecognisedAnswer {
+            text: "\u{1}да ".repeat(30),
+            model: format!("base@{}", "0".repeat(64)),
+            sound: Some("acme/2026/03/02/an-answer-of-a-usual-name-1.wav".into()),
+            ..RecognisedAnswer::lasting(Duration::from_secs(2))
+        };
+        report.answers = vec![answer; 1_500];
+        report
+    });
+    let dialer = dialer(memory(), Arc::new(phone), 1);
+    make_list(&dialer, 1, 1).await;
+    let finished = dialer.run(&tenant(), &project(), None, never()).await.unwrap();
+    assert_eq!((finished.counts.attempts, finished.counts.spent), (1, Kopecks(128 + 1_500 * 40)));
+    assert!(dialer.tables(&tenant()).verify().await.unwrap().is_sound());
 }
