@@ -280,7 +280,7 @@ impl Conversations {
     /// Places a call and lets the scenario talk.
     pub async fn outbound(&self, order: Outbound) -> CallReport {
         let reserved = async {
-            let line = self.switch.reserve(&order.trunk).await.map_err(not_placed)?;
+            let line = self.switch.reserve(&order.trunk, &order.brief.tenant).await.map_err(not_placed)?;
             Ok::<_, NotPlaced>((line, self.prepare(&order.brief)?))
         };
         match reserved.await {
@@ -473,7 +473,7 @@ impl Conversations {
         let whole = whole_time(&finished, answered);
         let Finished { answers, heard, handing } = finished;
         let (sheet, call_back, handed) = match handing {
-            Some(handing) => handing.finish().await,
+            Some(handing) => handing.finish(heard.machine.is_some()).await,
             None => Default::default(),
         };
         let (phases, transfers) = sheet.close(whole);
@@ -521,7 +521,7 @@ impl Caller for Conversations {
         fill(slot.lineup().live().what(), &order.settings)?;
         // Version and seat come after the line: whoever waits for a line keeps nobody else out, and gets what is live
         // when he is dialled.
-        let line = self.switch.reserve(&order.trunk).await.map_err(not_placed)?;
+        let line = self.switch.reserve(&order.trunk, &order.tenant).await.map_err(not_placed)?;
         let prepared = self.prepare(&Brief::of(order))?;
         Ok(Box::new(Ready { conversations: self, prepared, line }))
     }

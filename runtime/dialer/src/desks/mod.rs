@@ -27,7 +27,7 @@ mod worker;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -40,7 +40,8 @@ use zvonar_switch::Call;
 use zvonar_switch::media_io::MediaPlace;
 
 use crate::operators::{CallerView, DeskControl, DeskView, OperatorRow, operator_of_user};
-use crate::{DialerError, Pressure, Result, Tables, WallClock};
+use crate::purse::Purse;
+use crate::{Dialer, DialerError, Pressure, Result, Tables, WallClock};
 
 pub use externals::ExternalCall;
 pub(crate) use externals::Externals;
@@ -80,6 +81,8 @@ pub(crate) struct Office {
     pub(crate) tables: Tables,
     pub(crate) settings: DeskSettings,
     pub(crate) externals: Externals,
+    /// Whence external calls are paid, if the tenant pays beforehand.
+    pub(crate) purse: OnceLock<Arc<Purse>>,
     pub(crate) clock: WallClock,
     /// The operators, as they are stored.
     people: Mutex<BTreeMap<OperatorId, OperatorRow>>,
@@ -195,6 +198,7 @@ impl<L: Send + 'static> Desks<L> {
                 tenant: tenant.clone(),
                 tables,
                 externals: Externals::new(&settings.transfers),
+                purse: OnceLock::new(),
                 settings,
                 clock: Arc::clone(&clock),
                 people: Mutex::default(),
@@ -334,6 +338,16 @@ impl<L: Send + 'static> Desks<L> {
 impl<L> Handle<L> {
     pub(crate) async fn ask(&self, ask: Ask<L>) -> std::result::Result<(), DeskFault> {
         self.asks.send(ask).await.map_err(|_| DeskFault::Closed)
+    }
+}
+
+impl<L> Desks<L> {
+    /// From now on a prepaid tenant's calls to external numbers want money of the purse from which its other calls are paid.
+    pub fn pay_by(&self, tenant: &TenantId, dialer: &Dialer) {
+        if let (Some(handle), Some(purse)) = (self.inner.desks.get(tenant), dialer.purse(tenant)) {
+            // Given a second time it is the same one.
+            let _ = handle.office.purse.set(purse);
+        }
     }
 }
 

@@ -200,10 +200,9 @@ impl<L: Send + 'static> Worker<L> {
             self.guests.remove(&call);
             self.consulting.remove(&call);
             let was_handed = self.handed.remove(&call).is_some();
-            if was_handed && self.silence_hand(&call) {
-                // Nobody picked up for him. That is no fault of the one whose telephone rang.
-                self.desk.handle_no_talk(now, &call, Miss::Busy);
-            } else if talk.is_some_and(|now| now.caller.colleague) {
+            // Nobody picked up for one who was handed on: the colleague whose telephone rang is as free as before.
+            let rang = was_handed && self.silence_hand(&call);
+            if rang || talk.is_some_and(|now| now.caller.colleague) {
                 self.desk.handle_disengaged(now, &call);
             } else {
                 self.desk.handle_left(now, &call);

@@ -497,7 +497,7 @@ pub(super) fn is_lost(record: &AttemptRecord) -> bool {
         )
     );
     let tried = !record.transfers.is_empty();
-    (said || tried) && !record.transfers.iter().any(|transfer| transfer.connected)
+    (said || tried) && !record.machine && !record.transfers.iter().any(|transfer| transfer.connected)
 }
 
 pub(crate) fn moment(at: UnixMillis) -> String {

@@ -216,6 +216,9 @@ pub struct AttemptStep {
     pub scenario: Option<ScenarioRef>,
     /// All keys that were pressed.
     pub keys: String,
+    /// A machine was recognised at the far end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub machine: bool,
     /// Started seconds with the robot.
     pub robot_seconds: u64,
     /// Seconds of talk with whomever the caller was handed to, started ones counted.
@@ -251,6 +254,7 @@ impl AttemptStep {
             result: record.outcome.title().to_owned(),
             scenario: record.scenario.clone(),
             keys: record.keys.clone(),
+            machine: record.machine,
             robot_seconds: charge.robot_seconds,
             talk_seconds: record.phases.talk.seconds_up(),
             kopecks: charge.total,
@@ -270,7 +274,8 @@ impl AttemptStep {
 
     /// Whether the caller was to be handed to an employee, and talked with nobody but the robot.
     pub fn is_lost(&self) -> bool {
-        self.transfers.iter().any(|one| one.to_operator) && !self.transfers.iter().any(|one| one.connected)
+        let wanted = self.transfers.iter().any(|one| one.to_operator);
+        wanted && !self.machine && !self.transfers.iter().any(|one| one.connected)
     }
 }
 
@@ -300,6 +305,7 @@ mod tests {
             result: "Нет ответа".into(),
             scenario: None,
             keys: String::new(),
+            machine: false,
             robot_seconds: 0,
             talk_seconds: 0,
             kopecks: Kopecks(0),

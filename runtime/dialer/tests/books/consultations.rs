@@ -251,6 +251,7 @@ impl House {
                 calls_per_second: 100,
                 caller: "+74950000000".into(),
                 login: None,
+                tenants: None,
             }],
             media: MediaConfig { ports, threads, stream, ..MediaConfig::new(HERE) },
             phones: Some(Arc::clone(&book)),
@@ -294,7 +295,7 @@ impl House {
             }
         });
 
-        let line = switch.reserve(&trunk).await.unwrap();
+        let line = switch.reserve(&trunk, &tenant()).await.unwrap();
         let target = Target::Uri(format!("sip:person@{address}"));
         let mut call = switch.place(line, target, LONG).await.unwrap();
         let (talk, voice) = person.takes().await;
@@ -320,7 +321,7 @@ impl House {
         let cast = Cast { person, talk, phones, desks };
         let both = async { tokio::join!(handed, others(cast)) };
         let (end, ()) = timeout(LONG, both).await.expect("it comes to an end");
-        let (sheet, ..) = self.handing.finish().await;
+        let (sheet, ..) = self.handing.finish(false).await;
         let whole = self.started.elapsed();
         let (phases, transfers) = sheet.close(whole.into());
         assert_eq!(phases.robot.0 + phases.wait.0 + phases.talk.0, Millis::from(whole).0);

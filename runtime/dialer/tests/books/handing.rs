@@ -1,5 +1,7 @@
 //! Callers who are handed over, on real calls over the loopback: what they, the scenario and the record come to.
 
+mod external;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -69,7 +71,8 @@ impl Phones<Call> for Wires {
             return Exchange(self.switch.clone()).ring(asked).await;
         }
         let beside = asked.beside.expect("real callers have a place");
-        let line = self.switch.reserve_beside(&trunk(), &beside).await.map_err(|_| Miss::Unreachable)?;
+        let line =
+            self.switch.reserve_beside(&trunk(), &tenant(), &beside).await.map_err(|_| Miss::Unreachable)?;
         let target = Target::Uri(format!("sip:{}@{}", asked.operator, self.address));
         let mut call = self.switch.place(line, target, asked.ring).await.map_err(|_| Miss::Unreachable)?;
         loop {
@@ -124,6 +127,8 @@ struct World {
     desks: Desks,
     handing: Handing,
     started: Instant,
+    /// How often the caller is handed over.
+    times: usize,
 }
 
 /// What came of it.
@@ -154,6 +159,7 @@ impl World {
             calls_per_second: 100,
             caller: "+74950000000".into(),
             login: None,
+            tenants: None,
         }];
         let book = PhoneBook::new("zvonar");
         for name in operators {
@@ -164,7 +170,7 @@ impl World {
         house.phones = Some(Arc::new(book));
         house.media.stream.silent_wire = Some(silent_wire);
         let (ours, our_door) = Switch::start(house).await.unwrap();
-        let line = ours.reserve(&trunk()).await.unwrap();
+        let line = ours.reserve(&trunk(), &tenant()).await.unwrap();
         let target = Target::Uri(format!("sip:person@{address}"));
         let mut call = ours.place(line, target, LONG).await.unwrap();
         let mut person = door.next().await.unwrap().answer().await.unwrap();
@@ -198,7 +204,7 @@ impl World {
         let caller =
             CallerView { number: Some(number.clone()), ..CallerView::of(AttemptId::new("a").unwrap()) };
         let handing = Handing::new(board, tenant(), caller, Some(trunk()), vec![number]);
-        Self { ours, our_door, call, person, far, store, tables, desks, handing, started }
+        Self { ours, our_door, call, person, far, store, tables, desks, handing, started, times: 1 }
     }
 
     /// Hands the caller over, while the far side does something. Gives what came of it once the robot has hung up.
@@ -210,8 +216,14 @@ impl World {
     ) -> (Came, T) {
         let mut observed = Observed::default();
         let until = clock::now() + LONG;
-        let on = On::new(&mut self.call, &mut observed, None, self.started, until);
-        let handed = self.handing.hand_over(on, &to, &options);
+        let handed = async {
+            for _ in 1..self.times {
+                let on = On::new(&mut self.call, &mut observed, None, self.started, until);
+                self.handing.hand_over(on, &to, &options).await?;
+            }
+            let on = On::new(&mut self.call, &mut observed, None, self.started, until);
+            self.handing.hand_over(on, &to, &options).await
+        };
         let both = async { tokio::join!(handed, far(&mut self.far, &mut self.person, &self.desks)) };
         let (end, told) = tokio::time::timeout(LONG, both).await.expect("it comes to an end");
         let at_the_desk = self.desks.view(&tenant()).await.unwrap();
@@ -225,7 +237,7 @@ impl World {
                 break talk;
             }
         };
-        let (sheet, call_back, result) = self.handing.finish().await;
+        let (sheet, call_back, result) = self.handing.finish(observed.machine.is_some()).await;
         let (phases, transfers) = sheet.close(whole.into());
         assert_eq!(phases.robot.0 + phases.wait.0 + phases.talk.0, Millis::from(whole).0);
         // Everybody is free again, at the desk and on the line.
@@ -353,9 +365,12 @@ async fn a_machine_that_is_found_out_ends_a_wait_and_no_talk() {
         ..MachineSettings::default()
     };
     let world = World::new(&["anna"]).await;
+    let back = ProjectId::new("back").unwrap();
+    world.tables.create_project(new_project(back), UnixMillis(0)).await.unwrap();
     world.call.media().detect_machine(quick);
+    let and_back = TransferOptions { call_back_project: Some("back".into()), ..options(LONG) };
     let (came, ()) = world
-        .hand(operator(), options(LONG), async |far, person, _| {
+        .hand(operator(), and_back, async |far, person, _| {
             let mut rings = far.recv().await.unwrap();
             rings.ring().await;
             talks_on(person).await;
@@ -364,6 +379,8 @@ async fn a_machine_that_is_found_out_ends_a_wait_and_no_talk() {
         .await;
     assert_eq!(came.end, Err(LineError::Ended("an answering machine picked up".into())));
     assert!(!came.transfers[0].connected, "{:?}", came.transfers);
+    assert_eq!(came.transfers[0].operator, None, "it is no missed call of hers");
+    assert_eq!(came.call_back, None, "a voicemail is called again by its own project's rules");
 
     // She hears herself who is there.
     let world = World::new(&["anna"]).await;
@@ -492,109 +509,4 @@ async fn nobody_in_time_and_nobody_at_all_are_told_to_the_scenario() {
     let (came, ()) = world.hand(operator(), options(LONG), async |_, _, _| ()).await;
     let Ok(TransferEnd::Failed(why)) = came.end else { panic!("{:?}", came.end) };
     assert!(why.contains("no operator who takes such callers"), "{why}");
-}
-
-#[tokio::test]
-async fn an_external_number_is_called_and_what_it_does_is_told() {
-    let outside = "+79161234567";
-    for (code, end, missed) in [
-        (486, TransferEnd::Busy, "Занято (SIP 486)"),
-        (480, TransferEnd::NoAnswer, "Нет ответа (SIP 480)"),
-        (603, TransferEnd::Rejected, "Отклонён (SIP 603)"),
-    ] {
-        let world = World::new(&[]).await;
-        let (came, ()) = world
-            .hand(number(outside), options(LONG), async |far, _, _| {
-                let call = far.recv().await.unwrap();
-                assert_eq!(call.about.to_user, outside);
-                call.reject(code, "Not Now").await;
-            })
-            .await;
-        assert_eq!(came.end, Ok(end));
-        let transfer = &came.transfers[0];
-        assert_eq!((transfer.missed.as_deref(), transfer.to_operator), (Some(missed), false));
-        assert_eq!(transfer.number, PhoneNumber::parse(outside).ok());
-    }
-    let world = World::new(&[]).await;
-    let (came, ()) = world
-        .hand(number(outside), options(LONG), async |far, person, _| {
-            let call = far.recv().await.unwrap();
-            call.ring().await;
-            tokio::time::sleep(TALK).await;
-            let mut call = call.answer().await.unwrap();
-            answered(&mut call).await;
-            // A key of the caller's gets there once they are joined.
-            let joined = async { while !matches!(call.next().await, CallEvent::Key { .. }) {} };
-            let presses = async {
-                loop {
-                    person.media().send_keys("5", KeyTiming::default()).unwrap();
-                    tokio::time::sleep(TALK).await;
-                }
-            };
-            tokio::select! {
-                () = joined => {}
-                () = presses => {}
-                () = tokio::time::sleep(LONG) => panic!("they are not joined"),
-            }
-            tokio::time::sleep(TALK).await;
-            call.hang_up().await;
-            ended(&mut call).await;
-        })
-        .await;
-    assert!(matches!(came.end, Ok(TransferEnd::Talked(talk)) if talk >= TALK / 2));
-    // The time before the pick-up is the robot's.
-    assert!(came.phases.wait.0 >= 150 && came.phases.talk.0 >= 150, "{:?}", came.phases);
-    assert_eq!(came.result, Some(SystemResult::Connected));
-}
-
-#[tokio::test]
-async fn a_number_that_rings_out_is_given_up_in_time_and_a_caller_who_leaves_meanwhile_stops_it() {
-    let world = World::new(&[]).await;
-    let (came, ()) = world
-        .hand(number("+79161234567"), options(Duration::from_millis(500)), async |far, _, _| {
-            let mut call = far.recv().await.unwrap();
-            call.ring().await;
-            call.given_up().await;
-        })
-        .await;
-    assert_eq!(came.end, Ok(TransferEnd::NoAnswer));
-    let world = World::new(&[]).await;
-    let (came, ()) = world
-        .hand(number("+79161234567"), options(LONG), async |far, person, _| {
-            let mut call = far.recv().await.unwrap();
-            call.ring().await;
-            person.hang_up().await;
-            call.given_up().await;
-        })
-        .await;
-    assert_eq!((came.end, came.result), (Err(LineError::HungUp), Some(SystemResult::Lost)));
-}
-
-#[tokio::test]
-async fn no_number_is_called_that_must_not_be() {
-    for (to, why) in [
-        ("+12025550123", "only numbers of the Russian numbering plan"),
-        ("+78091234567", "only numbers of the Russian numbering plan"),
-        ("not-a-number", "this is no number"),
-        // The caller's own.
-        ("+79160000001", "in this call already"),
-        ("+79160000002", "on the blacklist"),
-    ] {
-        let world = World::new(&[]).await;
-        let blocked = PhoneNumber::parse("+79160000002").unwrap();
-        world.tables.block(&blocked, "просил не звонить", UnixMillis(0)).await.unwrap();
-        let (came, ()) = world
-            .hand(number(to), options(LONG), async |far, _, _| {
-                assert!(far.try_recv().is_err(), "nobody is called");
-            })
-            .await;
-        let Ok(TransferEnd::Failed(told)) = came.end else { panic!("{to}: {:?}", came.end) };
-        assert!(told.contains(why), "{to}: {told}");
-    }
-    let world = World::new(&[]).await;
-    let options = TransferOptions { call_back_project: Some("nowhere".into()), ..options(LONG) };
-    let (came, ()) = world.hand(operator(), options, async |_, _, _| ()).await;
-    let Err(LineError::Refused(why)) = came.end else { panic!("{:?}", came.end) };
-    assert!(why.contains("there is no project nowhere"), "{why}");
-    assert!(came.transfers.is_empty(), "nothing has begun");
 }

@@ -1,16 +1,22 @@
 //! Handing over to an external number: whether it may be called, and by which line.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use zvonar_campaign::NumberRefused;
-use zvonar_model::{PhoneNumber, SystemResult, TrunkId};
+use zvonar_model::{Outcome, PhoneNumber, SystemResult, TrunkId};
 use zvonar_scenario::ports::{LineError, TransferEnd, TransferOptions};
 use zvonar_switch::clock;
 
 use super::ringing::{Rang, Ringing};
 use super::{Handing, On, Pulse, Talked, With};
 use crate::desks::ExternalCall;
+use crate::purse::Hold;
+
+/// How long an external number may ring to which an operator hands a caller on.
+const OUTSIDE_RINGS: Duration = Duration::from_secs(60);
+/// What the desk says of a colleague who does not pick up comes a little later than that.
+const TO_BE_TOLD: Duration = Duration::from_secs(2);
 
 impl Handing {
     pub(super) async fn hand_to_number(
@@ -20,7 +26,7 @@ impl Handing {
         number: &str,
         options: &TransferOptions,
     ) -> Result<TransferEnd, LineError> {
-        let (number, trunk, external) = match self.permit(number).await {
+        let (number, trunk, mut external) = match self.permit(number).await {
             Ok(permitted) => permitted,
             Err(why) => return Ok(self.failed(part, why)),
         };
@@ -31,9 +37,15 @@ impl Handing {
         match ringing.ring(on, &mut None, until).await {
             Rang::CallerGone { at } => {
                 self.sheet.stop(on.at(at));
-                self.sheet.transfer(part).missed = Some(SystemResult::Lost.title().into());
-                self.result = Some(SystemResult::Lost);
-                Err(on.gone())
+                // It may be this side that has had enough of the call.
+                let gone = on.gone();
+                let lost = gone == LineError::HungUp;
+                let missed = if lost { SystemResult::Lost.title() } else { Outcome::NoAnswer.title() };
+                self.sheet.transfer(part).missed = Some(missed.into());
+                if lost {
+                    self.result = Some(SystemResult::Lost);
+                }
+                Err(gone)
             }
             Rang::Missed { end, missed, .. } => {
                 self.sheet.stop(on.now());
@@ -50,10 +62,11 @@ impl Handing {
                 self.found();
                 self.sheet.talk(on.at(at), part);
                 self.parties.push(number);
+                self.held.extend(external.held.take());
                 let (place, operator, external) = (None, None, Some(external));
                 let pulse = Pulse::new(at, leg.is_held(), false);
                 let with = With { leg, place, operator, _external: external, part, pulse };
-                match self.talk(on, with, options).await? {
+                match self.talk(on, with).await? {
                     Talked::Over => Ok(TransferEnd::Talked(self.sheet.talked_since(part))),
                     // An external number is at no desk that the caller could go back to.
                     Talked::Back { .. } => {
@@ -70,8 +83,8 @@ impl Handing {
         let switch = self.board.switch.clone();
         let (place, far) = (on.call.media().place(), format!("the external number by trunk {trunk}"));
         let line = {
-            let switch = switch.clone();
-            async move { switch.reserve_beside(&trunk, &place).await }.boxed()
+            let (switch, tenant) = (switch.clone(), self.tenant.clone());
+            async move { switch.reserve_beside(&trunk, &tenant, &place).await }.boxed()
         };
         Ringing::Line { line, switch, number, far }
     }
@@ -106,13 +119,27 @@ impl Handing {
                     .into(),
             ));
         };
-        let external = office.externals.take(office.now()).map_err(refused)?;
+        let mut external = office.externals.take(office.now()).map_err(refused)?;
+        if let Some(purse) = office.purse.get() {
+            let held = purse.hold_external(&office.tables, office.now()).await;
+            external.held = match held.map_err(|why| refused(format!("the balance cannot be read: {why}")))? {
+                Hold::Held(held) => Some(held),
+                Hold::Later => {
+                    return Err(refused("what is left of the balance is held for calls in progress".into()));
+                }
+                Hold::Spent(why) => return Err(refused(why.to_string())),
+            };
+        }
         Ok((parsed, trunk, external))
     }
 
-    /// Until when a telephone may ring for one who is handed on.
-    pub(super) fn rings_until(&self, options: &TransferOptions) -> Instant {
-        clock::now() + options.longest_wait
+    /// Until when a telephone may ring for one who is handed on. The scenario's patience was for the queue.
+    pub(super) fn rings_until(&self, ringing: &Ringing) -> Instant {
+        let ring = match (ringing, self.board.desks.of(&self.tenant)) {
+            (Ringing::Operator(_), Ok(handle)) => handle.office.settings.queue.ring.into(),
+            _ => OUTSIDE_RINGS,
+        };
+        clock::now() + ring + TO_BE_TOLD
     }
 }
 

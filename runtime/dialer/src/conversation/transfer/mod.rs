@@ -35,6 +35,7 @@ use super::observed::Observed;
 use crate::call_back::Waits;
 use crate::desks::{Desks, ExternalCall, Place, SilenceRules, Told, Wanted};
 use crate::operators::CallerView;
+use crate::purse::Held;
 
 pub use consultation::{Consultations, LONGEST_CONSULTATION};
 pub use pulse::Pulse;
@@ -78,6 +79,8 @@ pub struct Handing {
     note: Note,
     /// What the last transfer means for a call whose scenario says nothing.
     result: Option<SystemResult>,
+    /// The prices of talks with external numbers, until they are charged.
+    held: Vec<Held>,
 }
 
 /// A call that is being handed over, and what it hears meanwhile.
@@ -196,15 +199,16 @@ impl Handing {
         parties: Vec<PhoneNumber>,
     ) -> Self {
         let (sheet, note) = (TimeSheet::default(), Note::default());
-        let (hands, call_back, result) = (0, None, None);
-        Self { board, tenant, caller, trunk, parties, hands, sheet, call_back, note, result }
+        let (hands, call_back, result, held) = (0, None, None, Vec::new());
+        Self { board, tenant, caller, trunk, parties, hands, sheet, call_back, note, result, held }
     }
 
     /// What is left once the call is over: its parts, the project that the caller is added to, and what the transfers
-    /// mean for a call whose scenario says nothing.
-    pub async fn finish(self) -> (TimeSheet, Option<ProjectId>, Option<SystemResult>) {
+    /// mean for a call whose scenario says nothing. `is_machine`: a voicemail that waited for a person is called again as one,
+    /// by its own project's rules.
+    pub async fn finish(self, is_machine: bool) -> (TimeSheet, Option<ProjectId>, Option<SystemResult>) {
         self.note.finish().await;
-        (self.sheet, self.call_back, self.result)
+        (self.sheet, self.call_back.filter(|_| !is_machine), self.result)
     }
 
     /// Hands the caller over, and comes back when that is over.
@@ -221,6 +225,7 @@ impl Handing {
         let project = self.call_back_project(options).await?;
         self.waits(project.as_ref(), &on);
         let first = self.sheet.begin(on.now(), Transfer::default());
+        let parties = self.parties.len();
         let end = match to {
             Destination::Operator(group) => {
                 self.hand_to_operator(&mut on, first, group.as_deref(), options, project.as_ref()).await
@@ -229,6 +234,8 @@ impl Handing {
         };
         self.sheet.stop(on.now());
         on.silence();
+        // Whoever he was handed to has hung up, and may be called again.
+        self.parties.truncate(parties);
         if self.sheet.connected_since(first) {
             self.result = Some(SystemResult::Connected);
             self.call_back = None;
@@ -333,7 +340,7 @@ impl Handing {
             let (place, operator) = (Some(place), Some(operator));
             let pulse = Pulse::new(picked_up, leg.is_held(), true);
             let with = With { leg, place, operator, _external: None, part, pulse };
-            match self.talk(on, with, options).await? {
+            match self.talk(on, with).await? {
                 Talked::Over => return Ok(TransferEnd::Talked(self.sheet.talked_since(first))),
                 Talked::Back { part: again, anew } => {
                     part = again;
@@ -373,7 +380,8 @@ impl Handing {
                         let responsible = waiting.leave().await;
                         self.sheet.stop(on.at(at));
                         let transfer = self.sheet.transfer(part);
-                        transfer.operator = responsible;
+                        // Nobody is to blame for a voicemail.
+                        transfer.operator = responsible.filter(|_| on.heard.machine.is_none());
                         transfer.missed = Some(NOBODY_FREE.into());
                         // It may be this side that has had enough of the call.
                         let gone = on.gone();
@@ -397,8 +405,8 @@ impl Handing {
                 }
                 Told::GaveUp { why, responsible, last } => {
                     self.sheet.stop(on.now());
-                    // His telephone rang, and he has not taken it.
-                    let last = last.or(responsible.as_ref().map(|_| Miss::NoAnswer));
+                    // His telephone rang, and he has not taken it. What others did before is not his doing.
+                    let last = responsible.as_ref().map(|_| Miss::NoAnswer).or(last);
                     self.sheet.transfer(part).operator = responsible;
                     return Ok(Waited::Nobody(self.nobody(part, why, last)));
                 }
@@ -448,12 +456,7 @@ impl Handing {
     }
 
     /// Lets the caller talk until one of them hangs up.
-    async fn talk(
-        &mut self,
-        on: &mut On<'_>,
-        mut with: With,
-        options: &TransferOptions,
-    ) -> Result<Talked, LineError> {
+    async fn talk(&mut self, on: &mut On<'_>, mut with: With) -> Result<Talked, LineError> {
         let rules = match self.board.desks.of(&self.tenant) {
             Ok(handle) => handle.office.settings.transfers.silence,
             Err(_) => SilenceRules::default(),
@@ -489,7 +492,7 @@ impl Handing {
                     return Ok(Talked::Over);
                 }
                 CallEvent::Held { .. } => joined = join(on, &with),
-                CallEvent::Refer(request) => match self.hand_on(on, with, request, options).await? {
+                CallEvent::Refer(request) => match self.hand_on(on, with, request).await? {
                     refer::Next::Talk(next) => {
                         with = *next;
                         was_handed = true;
@@ -511,7 +514,7 @@ impl Handing {
             self.sheet.stop(on.now());
             return Talked::Over;
         }
-        self.sheet.wait_again(on.now(), part);
+        self.sheet.wait_again(on.now(), part, Some(Duration::ZERO));
         Talked::Back { part, anew }
     }
 
@@ -527,7 +530,7 @@ impl Handing {
         leg.hang_up().await;
         match place {
             Some(place) if pulse.is_no_talk(rules) => {
-                self.sheet.wait_again(on.now(), part);
+                self.sheet.wait_again(on.now(), part, pulse.silent_since().map(|since| on.at(since)));
                 place.silent().await;
                 Talked::Back { part, anew: false }
             }
@@ -550,6 +553,8 @@ fn join(on: &On<'_>, with: &With) -> bool {
         on.play_music();
         return true;
     }
+    // What he is being told of the queue would drown the first words of whoever picked up.
+    on.call.media().stop();
     let joined = on.call.bridge(&with.leg);
     if let Err(why) = &joined {
         tracing::error!(%why, "a caller and whom he was handed to cannot hear each other");

@@ -79,9 +79,14 @@ impl Pulse {
         Some(silence.since.max(self.due) + if is_short { rules.short } else { rules.long })
     }
 
+    /// Since when it says nothing; `None`: it holds the caller, which is a part of the talk.
+    pub fn silent_since(&self) -> Option<Instant> {
+        let silence = self.silence.filter(|_| self.held_since.is_none())?;
+        Some(silence.since.max(self.due))
+    }
+
     /// Whether it fell silent, or held the caller, so early that there was no talk.
     pub fn is_no_talk(&self, rules: &SilenceRules) -> bool {
-        let silent = self.silence.map(|silence| silence.since.max(self.due));
-        self.held_since.or(silent).is_some_and(|since| since < self.picked_up + rules.start)
+        self.held_since.or(self.silent_since()).is_some_and(|since| since < self.picked_up + rules.start)
     }
 }

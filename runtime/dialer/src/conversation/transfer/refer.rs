@@ -3,7 +3,7 @@
 use futures::FutureExt;
 use zvonar_desk::Miss;
 use zvonar_model::{Outcome, PhoneNumber, SystemResult, Transfer};
-use zvonar_scenario::ports::{LineError, TransferOptions};
+use zvonar_scenario::ports::LineError;
 use zvonar_switch::{ReferRequest, clock};
 
 use super::consultation::Joined;
@@ -31,18 +31,17 @@ impl Handing {
         on: &mut On<'_>,
         with: With,
         request: Box<ReferRequest>,
-        options: &TransferOptions,
     ) -> Result<Next, LineError> {
         let whom = match self.whom(on, &with, &request).await {
             Ok(whom) => whom,
             Err(why) => {
-                tracing::warn!(call = %self.caller.attempt, %why, "a caller was not handed on");
+                tracing::warn!(call = %self.caller.attempt, ?why, "a caller was not handed on");
                 with.leg.answer_refer(false).await;
                 return Ok(Next::Talk(Box::new(with)));
             }
         };
         with.leg.answer_refer(true).await;
-        let (ringing, transfer, external) = match whom {
+        let (ringing, transfer, mut external) = match whom {
             Whom::Rings(ringing, transfer, external) => (ringing, transfer, external),
             Whom::Joined(joined) => {
                 let Joined { leg, place, operator } = *joined;
@@ -60,8 +59,9 @@ impl Handing {
         let back_to = with.part;
         let part = self.sheet.begin(on.now(), transfer);
         on.play_music();
+        let until = self.rings_until(&ringing);
         let mut first = Some(with);
-        match ringing.ring(on, &mut first, self.rings_until(options)).await {
+        match ringing.ring(on, &mut first, until).await {
             Rang::CallerGone { at } => {
                 self.sheet.stop(on.at(at));
                 if let Some(first) = first {
@@ -81,6 +81,7 @@ impl Handing {
                 self.sheet.talk(on.at(at), part);
                 let operator = self.sheet.transfer(part).operator.clone();
                 self.parties.extend(self.sheet.transfer(part).number.clone());
+                self.held.extend(external.as_mut().and_then(|external| external.held.take()));
                 if let Some(first) = first {
                     part_with(first).await;
                 }

@@ -38,11 +38,15 @@ impl TimeSheet {
         self.open = Some((place, Part::Talk, moment(at)));
     }
 
-    /// The caller waits again for the far end of this transfer; the talk with it, if there was one, was none.
-    pub fn wait_again(&mut self, at: Duration, place: usize) {
+    /// The caller waits again for the far end of this transfer; the talk with it, if there was one, came to nothing. Since
+    /// `silent` he has waited already; what he heard before that was a person, and is not charged as time with the robot.
+    pub fn wait_again(&mut self, at: Duration, place: usize, silent: Option<Duration>) {
         self.stop(at);
         let transfer = &mut self.transfers[place];
-        transfer.wait.0 += std::mem::take(&mut transfer.talk.0);
+        let waited =
+            silent.map_or(0, |silent| moment(at).saturating_sub(moment(silent))).min(transfer.talk.0);
+        transfer.talk.0 -= waited;
+        transfer.wait.0 += waited;
         transfer.connected = false;
         self.open = Some((place, Part::Wait, moment(at)));
     }
@@ -121,7 +125,7 @@ mod tests {
                         sheet.begin(at, Transfer::default());
                     }
                     (1, Some(last)) => sheet.talk(at, last),
-                    (2, Some(last)) => sheet.wait_again(at, last),
+                    (2, Some(last)) => sheet.wait_again(at, last, (micros % 2 == 0).then_some(at / 2)),
                     _ => sheet.stop(at),
                 }
             }
