@@ -7,6 +7,7 @@ use zvonar_campaign::{LeadState, Progress};
 use zvonar_model::{AttemptId, AttemptRecord, LeadId, PhoneNumber, ProjectId, UnixMillis};
 use zvonar_store::{Commit, Write};
 
+use crate::alive::Alive;
 use crate::leads::fitted;
 use crate::recovery::Abandoned;
 use crate::tables::{Lead, Read, Row, Step, TRIES, Tables, encode};
@@ -81,10 +82,15 @@ impl Tables {
     }
 
     /// Adds those to their projects who waited when the program died. Gives how many.
-    pub(crate) async fn call_back_left(&self, abandoned: Abandoned, now: UnixMillis) -> Result<u64> {
+    pub(crate) async fn call_back_left(
+        &self,
+        abandoned: Abandoned,
+        alive: &Alive,
+        now: UnixMillis,
+    ) -> Result<u64> {
         let mut left = Vec::new();
         self.each(&self.keys.all_waits(), |read: Read<Waits>| match abandoned {
-            Abandoned::Expired if read.row.until >= now => {}
+            Abandoned::Expired if read.row.until >= now || alive.has(&read.row.attempt) => {}
             Abandoned::Expired | Abandoned::OfOtherRuns(_) => left.push(read.row),
         })
         .await?;

@@ -44,6 +44,12 @@ impl Day {
         self.begin().plus(Duration::from_millis(DAY_MS.unsigned_abs()))
     }
 
+    /// Ten in the morning of the next one, in Moscow: nine in Kaliningrad, and evening in Kamchatka. What waits for the next
+    /// day wakes nobody.
+    pub(crate) fn next_morning(self) -> UnixMillis {
+        self.end().plus(Duration::from_secs(10 * 3600))
+    }
+
     /// The month that it is in.
     pub fn month(self) -> Month {
         Month { year: self.0.year(), month: self.0.month() }

@@ -13,6 +13,7 @@ use zvonar_ledger::PriceList;
 use zvonar_model::{AttemptId, Kopecks, Outcome, ProjectId, TenantId, UnixMillis};
 use zvonar_store::SharedStore;
 
+use crate::alive::{Alive, AliveAttempt};
 use crate::purse::{Hold, Prepaid, Purse};
 use crate::recovery::{Abandoned, Recovered};
 use crate::tables::Epoch;
@@ -47,6 +48,7 @@ struct Inner {
     /// No other run of the program has the store open.
     alone: AtomicBool,
     turnstiles: Turnstiles,
+    alive: Alive,
 }
 
 impl Dialer {
@@ -61,8 +63,8 @@ impl Dialer {
         let mut chance = StdRng::seed_from_u64(seed);
         let epoch = Epoch(chance.next_u64());
         let (chance, alone) = (Mutex::new(chance), AtomicBool::new(false));
-        let turnstiles = Turnstiles::default();
-        let inner = Inner { store, prices, caller, clock, epoch, chance, alone, turnstiles };
+        let (turnstiles, alive) = (Turnstiles::default(), Alive::default());
+        let inner = Inner { store, prices, caller, clock, epoch, chance, alone, turnstiles, alive };
         let (policy, purses) = (Policy::default(), BTreeMap::new());
         Self { inner: Arc::new(inner), policy, purses, pressure: None }
     }
@@ -103,6 +105,11 @@ impl Dialer {
         self.caller().reserve(order).await
     }
 
+    /// Out of which a prepaid tenant pays.
+    pub(crate) fn purse(&self, tenant: &TenantId) -> Option<Arc<Purse>> {
+        self.purses.get(tenant).cloned()
+    }
+
     /// Holds what a call costs in the beginning, if the tenant pays beforehand.
     pub(crate) async fn hold(&self, tables: &Tables) -> Result<Option<Hold>> {
         match self.purses.get(tables.tenant()) {
@@ -114,7 +121,7 @@ impl Dialer {
     /// The same for a sum that is known: a text message's.
     pub(crate) async fn hold_sum(&self, tables: &Tables, need: Kopecks) -> Result<Option<Hold>> {
         match self.purses.get(tables.tenant()) {
-            Some(purse) => purse.hold_sum(tables, need, self.now()).await.map(Some),
+            Some(purse) => purse.hold_text(tables, need, self.now()).await.map(Some),
             None => Ok(None),
         }
     }
@@ -133,6 +140,17 @@ impl Dialer {
     /// The time.
     pub fn now(&self) -> UnixMillis {
         (self.inner.clock)()
+    }
+
+    /// The attempts that go on.
+    pub(crate) fn alive(&self) -> &Alive {
+        &self.inner.alive
+    }
+
+    /// An attempt goes on until what this gives is dropped: nobody takes it for abandoned, whatever the clock says. For
+    /// calls that came in; those that are placed see to it themselves.
+    pub fn alive_attempt(&self, attempt: &AttemptId) -> AliveAttempt {
+        self.inner.alive.begin(attempt.clone())
     }
 
     /// A fresh id for an attempt or an incoming call.
@@ -190,14 +208,26 @@ impl Dialer {
         self.tables(tenant).settle_inbound(inbound, report).await
     }
 
+    /// What is told of a call that a bug of ours stopped. What it had decided to send goes out, and its record says so.
+    pub async fn broken_off(&self, tenant: &TenantId, attempt: &AttemptId) -> CallReport {
+        let report = CallReport::failed(self.now(), "a bug of ours stopped the call; the log says more");
+        match self.tables(tenant).sent_in(attempt).await {
+            Ok(sms) => CallReport { sms, ..report },
+            Err(why) => {
+                tracing::error!(%attempt, %why, "which text messages a call had decided cannot be read");
+                report
+            }
+        }
+    }
+
     /// Places a call; a bug in it is a failed call, since its lead must be settled all the same.
     pub(crate) async fn place(&self, reserved: Box<dyn Reserved + '_>, order: Order) -> CallReport {
-        let attempt = order.attempt.clone();
+        let (tenant, attempt) = (order.tenant.clone(), order.attempt.clone());
         match AssertUnwindSafe(reserved.call(order)).catch_unwind().await {
             Ok(report) => report,
             Err(_) => {
                 tracing::error!(%attempt, "a bug stopped a call");
-                CallReport::failed(self.now(), "a bug of ours stopped the call; the log says more")
+                self.broken_off(&tenant, &attempt).await
             }
         }
     }

@@ -90,6 +90,7 @@ impl Errand {
             Some(Hold::Spent(why)) => return Err(why),
         };
         let (person, seen) = (read.row.clone(), read.revision);
+        let _alive = dialer.alive_attempt(&attempt);
         let claimed = tables.claim(&project, read, attempt, dialer.epoch(), dialer.now()).await?;
         let Some(mut claimed) = claimed else {
             let changed = tables.get::<Lead>(&key).await?;

@@ -161,6 +161,13 @@ pub enum DialerError {
     Bug(String),
 }
 
+impl DialerError {
+    /// Whether the store is well, and does not take what was to be stored.
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Refused(_) | StoreError::Key(_)))
+    }
+}
+
 /// What every call of this crate may come to.
 pub type Result<T> = std::result::Result<T, DialerError>;
 

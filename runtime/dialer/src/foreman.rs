@@ -23,6 +23,7 @@ use futures::{FutureExt, stream};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
+use zvonar_campaign::{ACTIVE_PROJECTS, Ending, LeadStatus, ProjectStatus};
 use zvonar_model::{LeadId, ProjectId, TenantId, UnixMillis};
 use zvonar_store::{Event, Item, NEWS, StoreError};
 
@@ -51,12 +52,20 @@ const MOST_NEWS: usize = 200_000;
 const PAGE: usize = 500;
 
 /// How a foreman works.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Keep {
     /// Where he tells what happens. What does not fit is not told.
     pub events: Option<mpsc::Sender<RunEvent>>,
     /// Come back once no active project has anything left to do, instead of waiting for more.
     pub once: bool,
+    /// How many projects may be active at once when one that had finished goes on by itself.
+    pub most_active: u32,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self { events: None, once: false, most_active: ACTIVE_PROJECTS }
+    }
 }
 
 /// A project that went over to «Ошибка».
@@ -154,6 +163,8 @@ struct Foreman {
     bell: Arc<Notify>,
     changes: Changes,
     recovered: Option<UnixMillis>,
+    /// Projects that finished by themselves and have new contacts, but may not go on yet: too many are active.
+    full: BTreeSet<ProjectId>,
     halted: Vec<Halted>,
 }
 
@@ -175,6 +186,7 @@ impl Dialer {
             bell: Arc::default(),
             changes: Changes { pending: true, all: true, ..Changes::default() },
             recovered: None,
+            full: BTreeSet::new(),
             halted: Vec::new(),
         };
         foreman.work(stop).await
@@ -267,10 +279,12 @@ impl Foreman {
     async fn look(&mut self) -> Result<()> {
         let now = self.dialer.now();
         if self.recovered.is_none_or(|at| at.plus(RECOVERY) <= now || now < at) {
-            self.tables.recover(Abandoned::Expired, now).await?;
+            self.tables.recover_but(Abandoned::Expired, self.dialer.alive(), now).await?;
             self.recovered = Some(now);
         }
         let changes = self.changes.take();
+        let renewed = self.read_steps(&changes).await?;
+        self.go_on(renewed, now).await?;
         let active: BTreeSet<ProjectId> = self.tables.active_projects().await?.into_iter().collect();
         for (project, run) in &self.runs {
             if !active.contains(project) {
@@ -279,7 +293,6 @@ impl Foreman {
                 run.desk.tell(|news| news.project = true);
             }
         }
-        self.read_steps(&changes).await?;
         self.later.retain(|_, until| now < *until && *until <= now.plus(2 * ROUND));
         for project in active {
             if !self.runs.contains_key(&project) && !self.later.contains_key(&project) {
@@ -289,13 +302,54 @@ impl Foreman {
         Ok(())
     }
 
-    /// Tells the runs whose lists have changed.
-    async fn read_steps(&mut self, changes: &Changes) -> Result<()> {
-        let Some(mut after) = changes.unread else { return Ok(()) };
+    /// Goes on with projects that finished by themselves and have contacts to call again (behaviour: «can be continued by
+    /// adding contacts»).
+    async fn go_on(&mut self, renewed: BTreeSet<ProjectId>, now: UnixMillis) -> Result<()> {
+        let was_full = std::mem::take(&mut self.full);
+        for project in renewed.union(&was_full) {
+            if self.runs.contains_key(project) {
+                continue;
+            }
+            match self.tables.go_on(project, self.keep.most_active, now).await {
+                Ok(true) => {
+                    tracing::info!(%project, "a finished project has new contacts, and goes on");
+                    self.changes.pending = true;
+                }
+                Ok(false) | Err(DialerError::NoProject(_)) => {}
+                Err(why @ DialerError::TooManyActive { .. }) => {
+                    if !was_full.contains(project) {
+                        tracing::warn!(%project, %why, "a finished project has new contacts, and waits for its turn");
+                    }
+                    self.full.insert(project.clone());
+                }
+                Err(why) => return Err(why),
+            }
+        }
+        Ok(())
+    }
+
+    /// The projects that finished because their lists were done, which they are not.
+    async fn undone(&self) -> Result<BTreeSet<ProjectId>> {
+        let mut undone = BTreeSet::new();
+        for row in self.tables.projects().await? {
+            if row.status == (ProjectStatus::Finished { by: Ending::Done }) {
+                let counts = self.tables.status_counts(&row.project).await?;
+                if counts.new + counts.again > 0 {
+                    undone.insert(row.project);
+                }
+            }
+        }
+        Ok(undone)
+    }
+
+    /// Tells the runs whose lists have changed. Gives the projects that have somebody to call by that.
+    async fn read_steps(&mut self, changes: &Changes) -> Result<BTreeSet<ProjectId>> {
+        let mut renewed = if changes.all { self.undone().await? } else { BTreeSet::new() };
+        let Some(mut after) = changes.unread else { return Ok(renewed) };
         if after == 0 {
             // Nobody knows since when.
             self.runs.values().for_each(|run| run.desk.tell(|news| news.list = true));
-            return Ok(());
+            return Ok(renewed);
         }
         let (shard, journal) = (self.tables.keys.shard(), self.tables.keys.steps());
         loop {
@@ -303,18 +357,26 @@ impl Foreman {
             let Some(last) = steps.last() else { break };
             after = last.revision;
             for item in steps.iter().filter(|item| is_of_lists(item.key.last())) {
-                self.tell_of(item)?;
+                renewed.extend(self.tell_of(item)?);
             }
         }
         // What is still on its way through the watch was read.
         self.changes.heard = self.changes.heard.max(Some(after));
-        Ok(())
+        Ok(renewed)
     }
 
-    fn tell_of(&self, item: &Item) -> Result<()> {
+    /// Gives the project that has somebody to call by it.
+    fn tell_of(&self, item: &Item) -> Result<Option<ProjectId>> {
+        let mut renews = false;
         let (project, leads) = match decode::<Step>(item)?.row {
-            Step::Added { project, leads } => (project, leads),
-            Step::Edited { project, lead, .. } => (project, vec![lead]),
+            Step::Added { project, leads } => {
+                renews = true;
+                (project, leads)
+            }
+            Step::Edited { project, lead, moved } => {
+                renews = matches!(moved.1, LeadStatus::New | LeadStatus::Again);
+                (project, vec![lead])
+            }
             // They are missed when their turn comes, and counted less.
             Step::Removed { project, .. } => (project, Vec::new()),
             // Nobody is called sooner or later for these.
@@ -323,7 +385,7 @@ impl Foreman {
             | Step::Found { .. }
             | Step::State(_)
             | Step::Text(_)
-            | Step::Judged(_) => return Ok(()),
+            | Step::Judged(_) => return Ok(None),
         };
         if let Some(run) = self.runs.get(&project) {
             run.desk.tell(|news| {
@@ -331,7 +393,7 @@ impl Foreman {
                 news.counts = true;
             });
         }
-        Ok(())
+        Ok(renews.then_some(project))
     }
 
     fn begin(&mut self, project: ProjectId) {
@@ -384,7 +446,8 @@ impl Foreman {
                 self.later.insert(project, now.plus(PAUSE));
                 return Ok(());
             }
-            Err(failure @ DialerError::Store(_)) => return Err(failure),
+            // What no store takes is this project's matter; all else is every project's.
+            Err(failure @ DialerError::Store(_)) if !failure.is_refused() => return Err(failure),
             // What must be mended first: trunk, scenario, hours, something that cannot be read, a bug of ours.
             Err(why) => {
                 let why = why.to_string();

@@ -11,6 +11,7 @@
 //! * No clock is read and no chance is drawn here: both are passed in.
 
 mod adding;
+mod alive;
 mod attempt;
 mod balance;
 mod blacklist;
@@ -53,6 +54,7 @@ mod verify;
 mod why;
 
 pub use adding::{Added, Adding, IfKnown, NewLead};
+pub use alive::AliveAttempt;
 pub use attempt::{Inbound, Settled, rate_report};
 pub use caller::{CallReport, Caller, Effects, NotPlaced, Order, Reserved};
 pub use consents::MAX_EVENT_NUMBERS;

@@ -159,6 +159,28 @@ impl Tables {
         .await
     }
 
+    /// Goes on with a project that finished by itself, since it has somebody to call. `false`: it did not finish so.
+    ///
+    /// # Errors
+    /// [`DialerError::TooManyActive`]: it stays finished.
+    pub(crate) async fn go_on(&self, project: &ProjectId, most: u32, now: UnixMillis) -> Result<bool> {
+        let rested = |row: &Project| {
+            matches!(row.status, ProjectStatus::Finished { by: Ending::Done | Ending::Idle })
+                && check(row).is_ok()
+        };
+        let sign = |row: &mut Project| {
+            if rested(row) {
+                row.active_at = row.active_at.max(now);
+            }
+        };
+        if !self.project(project).await?.is_some_and(|row| rested(&row)) {
+            return Ok(false);
+        }
+        let decide =
+            |row: &Project| Ok(if rested(row) { Turn::To(ProjectStatus::Active) } else { Turn::Stay });
+        Ok(self.turn(project, now, Some(most), sign, decide).await?.status.is_active())
+    }
+
     /// Stops a project for a while: no attempt begins any more, those in progress are finished. A finished one stays
     /// finished.
     pub async fn pause_project(&self, project: &ProjectId, now: UnixMillis) -> Result<Project> {

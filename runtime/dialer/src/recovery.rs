@@ -6,6 +6,7 @@
 
 use zvonar_model::UnixMillis;
 
+use crate::alive::Alive;
 use crate::attempt::Closed;
 use crate::tables::{Epoch, Intent, Read, Stage, Tables};
 use crate::{CallReport, Result};
@@ -36,6 +37,16 @@ pub struct Recovered {
 impl Tables {
     /// Settles what a dead run of the program left of this tenant's calls. Call it before the first call of this run.
     pub async fn recover(&self, abandoned: Abandoned, now: UnixMillis) -> Result<Recovered> {
+        self.recover_but(abandoned, &Alive::default(), now).await
+    }
+
+    /// The same, leaving alone the attempts that go on.
+    pub(crate) async fn recover_but(
+        &self,
+        abandoned: Abandoned,
+        alive: &Alive,
+        now: UnixMillis,
+    ) -> Result<Recovered> {
         // What is settled below moves leads, so those of before the journal must be in it.
         self.ensure_journal().await?;
         let mut intents: Vec<Read<Intent>> = Vec::new();
@@ -44,7 +55,7 @@ impl Tables {
                 Abandoned::OfOtherRuns(epoch) => read.row.epoch != epoch,
                 Abandoned::Expired => read.row.lease_until < now,
             };
-            if dead {
+            if dead && !alive.has(&read.row.attempt) {
                 intents.push(read);
             }
         })
@@ -70,7 +81,7 @@ impl Tables {
                 }
             }
         }
-        done.called_back = self.call_back_left(abandoned, now).await?;
+        done.called_back = self.call_back_left(abandoned, alive, now).await?;
         Ok(done)
     }
 }

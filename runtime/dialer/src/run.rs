@@ -123,7 +123,7 @@ impl Dialer {
         events: Option<mpsc::Sender<RunEvent>>,
         stop: Stop,
     ) -> Result<Finished> {
-        self.tables(tenant).recover(Abandoned::Expired, self.now()).await?;
+        self.tables(tenant).recover_but(Abandoned::Expired, self.alive(), self.now()).await?;
         let mut run = Run::new(self.clone(), tenant, project, events, None).await?;
         let ended = run.dial(stop).await?;
         let stopped = matches!(ended, Ended::Stopped);

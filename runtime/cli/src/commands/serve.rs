@@ -18,7 +18,7 @@ use zvonar_campaign::{ACTIVE_PROJECTS, ProjectStatus};
 use zvonar_dialer::conversation::{Brief, Conversations, Listening, machine_settings};
 use zvonar_dialer::deployments::RolloutEvent;
 use zvonar_dialer::operators::operator_of_user;
-use zvonar_dialer::{CallReport, Caller, Dialer, Halted, Inbound, Keep, RunEvent, RunStep, Settled};
+use zvonar_dialer::{Caller, Dialer, Halted, Inbound, Keep, RunEvent, RunStep, Settled};
 use zvonar_model::{PhoneNumber, TenantId};
 use zvonar_scenario::{Limits, Registry};
 use zvonar_store::SharedStore;
@@ -59,6 +59,12 @@ struct Host {
 }
 
 impl Host {
+    /// How many projects of a tenant may be active at once.
+    fn most_active(&self, tenant: &TenantId) -> u32 {
+        let found = self.config.tenants.iter().find(|one| one.id == *tenant);
+        found.map_or(ACTIVE_PROJECTS, |tenant| tenant.grant.active_projects)
+    }
+
     fn tokens(&self) -> Vec<(TenantId, TokenHash)> {
         let tenants = self.config.tenants.iter();
         let tokens =
@@ -124,6 +130,7 @@ async fn serve(config: Arc<Config>, once: bool) -> Result<(), Failure> {
             Some(prepaid) => dialer.with_prepaid(tenant.clone(), prepaid),
             None => dialer,
         };
+        desks.pay_by(&tenant, &dialer);
         let recovered = dialer.recover(&tenant).await?;
         if recovered.failed + recovered.freed > 0 {
             eprintln!(
@@ -254,12 +261,13 @@ async fn work(
         runs.spawn(dial(Arc::clone(host), tenant.clone(), once, progress.clone(), stop.subscribe()));
     }
     drop(progress);
-    let mut talks: JoinSet<()> = JoinSet::new();
+    let mut talks: JoinSet<Result<(), Failure>> = JoinSet::new();
     let mut failure = None;
     let mut asked = 0;
     let stop_signal = super::stop_signal();
     tokio::pin!(stop_signal);
-    while !(once && runs.is_empty()) {
+    // A host whose store has failed takes no calls that it cannot charge: whoever runs it starts it again.
+    while !(once && runs.is_empty()) && (once || failure.is_none()) {
         tokio::select! {
             signal = &mut stop_signal => {
                 signal?;
@@ -274,7 +282,7 @@ async fn work(
                     break;
                 }
             },
-            Some(ended) = talks.join_next(), if !talks.is_empty() => note(ended.map(Ok), &mut failure),
+            Some(ended) = talks.join_next(), if !talks.is_empty() => note(ended, &mut failure),
         }
     }
     // No new attempt begins; those in progress may end by themselves, and are then hung up and settled.
@@ -291,7 +299,7 @@ async fn work(
             }
             Some(call) = doorway.next() => call.reject(503, "Shutting Down").await,
             Some(ended) = runs.join_next(), if !runs.is_empty() => note(ended, &mut failure),
-            Some(ended) = talks.join_next(), if !talks.is_empty() => note(ended.map(Ok), &mut failure),
+            Some(ended) = talks.join_next(), if !talks.is_empty() => note(ended, &mut failure),
         }
     }
     if let Err(why) = doorway.shutdown().await {
@@ -302,7 +310,7 @@ async fn work(
         note(ended, &mut failure);
     }
     while let Some(ended) = talks.join_next().await {
-        note(ended.map(Ok), &mut failure);
+        note(ended, &mut failure);
     }
     failure.map_or(Ok(()), Err)
 }
@@ -324,7 +332,8 @@ async fn dial(
     events: mpsc::Sender<RunEvent>,
     stop: watch::Receiver<bool>,
 ) -> Result<(), Failure> {
-    let keep = Keep { events: Some(events), once };
+    let most_active = host.most_active(&tenant);
+    let keep = Keep { events: Some(events), once, most_active };
     let halted = host.dialers[&tenant].keep(&tenant, keep, stop).await;
     let halted = halted.map_err(|why| format!("the projects of tenant {tenant}: {why}"))?;
     match halted.first().filter(|_| once) {
@@ -334,7 +343,7 @@ async fn dial(
 }
 
 /// One call that came in: its route, its conversation, its settling.
-async fn take(host: Arc<Host>, call: IncomingCall) {
+async fn take(host: Arc<Host>, call: IncomingCall) -> Result<(), Failure> {
     if let Some(account) = call.about.account.clone() {
         // An operator who asks a colleague before he hands a caller on; all else that his telephone may dial is a code.
         let whose = operator_of_user(&account).map(|(tenant, _)| tenant);
@@ -342,20 +351,24 @@ async fn take(host: Arc<Host>, call: IncomingCall) {
             && board.desks.find(&tenant, &call.about.to_user).is_some()
         {
             let colleague = call.about.to_user.clone();
-            return board.consult(call, &tenant, &colleague).await;
+            board.consult(call, &tenant, &colleague).await;
+            return Ok(());
         }
-        return host.operators.take(call, &account).await;
+        host.operators.take(call, &account).await;
+        return Ok(());
     }
     let user = &call.about.to_user;
     let routes = &host.config.routes;
     let route = routes.iter().find(|route| route.user == *user);
     let Some(route) = route.or_else(|| routes.iter().find(|route| route.user == "*")) else {
         tracing::info!("a call to a user without a route was refused");
-        return call.reject(404, "Not Found").await;
+        call.reject(404, "Not Found").await;
+        return Ok(());
     };
     let dialer = &host.dialers[&route.tenant];
     let source = call.about.flow.remote.ip();
-    let trunk = host.config.trunks.iter().find(|trunk| trunk.address.ip() == source);
+    // Callers are handed on by the trunk that they came by, where the tenant may.
+    let trunk = host.config.trunks_of(&route.tenant).find(|trunk| trunk.address.ip() == source);
     let inbound = Inbound {
         attempt: dialer.attempt_id(),
         number: PhoneNumber::parse(&call.about.from_user).ok(),
@@ -376,18 +389,28 @@ async fn take(host: Arc<Host>, call: IncomingCall) {
     };
     let span = tracing::info_span!("attempt", attempt = %brief.attempt, tenant = %route.tenant);
     let talk = async {
-        let report = AssertUnwindSafe(host.conversations.inbound(call, brief)).catch_unwind().await;
-        let report = report.unwrap_or_else(|_| {
-            tracing::error!("a bug stopped a call that came in");
-            CallReport::failed(clock::wall(), "a bug of ours stopped the call; the log says more")
-        });
+        let _alive = dialer.alive_attempt(&inbound.attempt);
+        let report = match AssertUnwindSafe(host.conversations.inbound(call, brief)).catch_unwind().await {
+            Ok(report) => report,
+            Err(_) => {
+                tracing::error!("a bug stopped a call that came in");
+                dialer.broken_off(&route.tenant, &inbound.attempt).await
+            }
+        };
         match dialer.settle_inbound(&route.tenant, inbound, report).await {
-            Ok(Settled::Done { .. }) => {}
-            Ok(Settled::Orphan { .. }) => tracing::warn!("a call that came in was settled before"),
-            Err(why) => tracing::error!(%why, "a call that came in could not be settled"),
+            Ok(Settled::Done { .. }) => Ok(()),
+            Ok(Settled::Orphan { .. }) => {
+                tracing::warn!("a call that came in was settled before");
+                Ok(())
+            }
+            Err(why) if why.is_refused() => {
+                tracing::error!(%why, "a call that came in could not be settled");
+                Ok(())
+            }
+            Err(why) => Err(format!("a call that came in could not be settled: {why}").into()),
         }
     };
-    talk.instrument(span).await;
+    talk.instrument(span).await
 }
 
 /// The progress of the lists: bars on a terminal, lines elsewhere.

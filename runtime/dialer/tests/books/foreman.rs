@@ -21,10 +21,10 @@ use crate::dialling::{NoLine, Phone, answered, lead, memory};
 use crate::world::{Carrier, dialer, make_list, new_project, number, project, tenant, wall_clock};
 
 /// When, and whom by which trunk.
-type Rings = Arc<Mutex<Vec<(i64, Order)>>>;
+pub(crate) type Rings = Arc<Mutex<Vec<(i64, Order)>>>;
 
 /// Notes who is called when, in milliseconds of the pretend world, and talks for a second.
-fn noting(rings: &Rings, clock: WallClock) -> Arc<dyn zvonar_dialer::Caller> {
+pub(crate) fn noting(rings: &Rings, clock: WallClock) -> Arc<dyn zvonar_dialer::Caller> {
     talking(rings, clock, Duration::from_secs(1))
 }
 
@@ -56,25 +56,25 @@ pub(crate) async fn make(dialer: &Dialer, new: NewProject, list: Vec<NewLead>) {
     tables.add_leads(&id, list).await.unwrap();
 }
 
-fn id(name: &str) -> ProjectId {
+pub(crate) fn id(name: &str) -> ProjectId {
     ProjectId::new(name).unwrap()
 }
 
-async fn start(dialer: &Dialer, project: &ProjectId) {
+pub(crate) async fn start(dialer: &Dialer, project: &ProjectId) {
     dialer.tables(&tenant()).start_project(project, 5, dialer.now()).await.unwrap();
 }
 
-async fn status(dialer: &Dialer, project: &ProjectId) -> ProjectStatus {
+pub(crate) async fn status(dialer: &Dialer, project: &ProjectId) -> ProjectStatus {
     dialer.tables(&tenant()).project(project).await.unwrap().unwrap().status
 }
 
 /// A foreman at work, and how he is told to stop.
-struct Kept {
-    stop: watch::Sender<bool>,
-    work: JoinHandle<Result<Vec<Halted>, DialerError>>,
+pub(crate) struct Kept {
+    pub(crate) stop: watch::Sender<bool>,
+    pub(crate) work: JoinHandle<Result<Vec<Halted>, DialerError>>,
 }
 
-fn keep(dialer: &Dialer, once: bool) -> Kept {
+pub(crate) fn keep(dialer: &Dialer, once: bool) -> Kept {
     let (stop, stopped) = watch::channel(false);
     let dialer = dialer.clone();
     let work =
@@ -83,17 +83,17 @@ fn keep(dialer: &Dialer, once: bool) -> Kept {
 }
 
 impl Kept {
-    async fn end(self) -> Vec<Halted> {
+    pub(crate) async fn end(self) -> Vec<Halted> {
         self.stop.send_replace(true);
         self.work.await.unwrap().unwrap()
     }
 }
 
-async fn seconds(seconds: u64) {
+pub(crate) async fn seconds(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
 
-fn called(rings: &Rings) -> Vec<String> {
+pub(crate) fn called(rings: &Rings) -> Vec<String> {
     rings.lock().unwrap().iter().map(|(_, order)| order.lead.as_ref().unwrap().to_string()).collect()
 }
 
@@ -157,16 +157,30 @@ async fn leads_that_are_added_to_a_running_project_are_called_within_a_second() 
     assert_eq!(called(&rings).len(), 160);
     seconds(100).await;
     assert_eq!(status(&dialer, &project()).await, ProjectStatus::Finished { by: Ending::Done });
-    // It is over: who is added now waits until somebody starts it.
+    // It is over, and goes on with who is added now.
     tables.add_leads(&project(), leads(160, 170)).await.unwrap();
-    seconds(1_000).await;
-    assert_eq!((called(&rings).len(), status(&dialer, &project()).await.title()), (160, "Завершён"));
-    start(&dialer, &project()).await;
-    seconds(1).await;
+    seconds(2).await;
     assert_eq!(called(&rings).len(), 170);
+    seconds(100).await;
+    assert_eq!(status(&dialer, &project()).await, ProjectStatus::Finished { by: Ending::Done });
+    kept.end().await;
+    // Also when nobody was at work meanwhile.
+    tables.add_leads(&project(), leads(170, 175)).await.unwrap();
+    assert_eq!(keep(&dialer, true).work.await.unwrap().unwrap(), []);
+    assert_eq!(called(&rings).len(), 175);
+    // But not what a person has finished.
+    tables.add_leads(&project(), leads(175, 176)).await.unwrap();
+    start(&dialer, &project()).await;
+    tables.finish_project(&project(), dialer.now()).await.unwrap();
+    let kept = keep(&dialer, false);
+    seconds(10).await;
+    tables.add_leads(&project(), leads(176, 180)).await.unwrap();
+    seconds(1_000).await;
+    assert_eq!((called(&rings).len(), status(&dialer, &project()).await.title()), (175, "Завершён"));
     kept.end().await;
     let all: BTreeSet<_> = called(&rings).into_iter().collect();
-    assert_eq!(all.len(), 170, "nobody twice");
+    assert_eq!(all.len(), 175, "nobody twice");
+    assert!(tables.verify().await.unwrap().is_sound());
 }
 
 async fn edit(dialer: &Dialer, change: ProjectChange) {
@@ -237,7 +251,7 @@ async fn a_project_that_cannot_dial_says_why_and_the_others_go_on() {
     let halted = {
         let dialer = dialer.clone();
         tokio::spawn(async move {
-            dialer.keep(&tenant(), Keep { events: Some(events), once: false }, stopped).await.unwrap()
+            dialer.keep(&tenant(), Keep { events: Some(events), ..Keep::default() }, stopped).await.unwrap()
         })
     };
     seconds(10).await;

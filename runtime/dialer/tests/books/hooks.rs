@@ -170,7 +170,7 @@ fn runtime() -> tokio::runtime::Runtime {
 /// Dials a project to its end under a foreman, so that it is started, called and finished.
 async fn dial(dialer: &Dialer) {
     let (_stop, stopped) = watch::channel(false);
-    dialer.keep(&tenant(), Keep { events: None, once: true }, stopped).await.unwrap();
+    dialer.keep(&tenant(), Keep { once: true, ..Keep::default() }, stopped).await.unwrap();
 }
 
 /// A store with a list to be dialled, and hooks that know of nothing yet.

@@ -10,6 +10,7 @@ mod desks;
 mod dialling;
 mod fees;
 mod foreman;
+mod goes_on;
 mod handing;
 #[path = "../../../switch/tests/phones/handset.rs"]
 mod handset;
