@@ -287,10 +287,18 @@ impl Tables {
         if let Some(blocked) = self.blocked(&text.to).await? {
             return Ok(Some(format!("the number is on the blacklist ({})", blocked.why)));
         }
-        let Some(project) = &text.project else { return Ok(None) };
-        let Some(project) = self.project(project).await? else { return Ok(None) };
-        let purpose = project.rules.purpose;
         let said = self.consents(&text.to).await?;
+        let project = match &text.project {
+            Some(project) => self.project(project).await?,
+            None => None,
+        };
+        let Some(project) = project else {
+            // Nobody says what it is about: whoever has taken something back, and gave nothing, is left alone.
+            let mut any = said.said.values();
+            let refused = any.clone().any(|said| !said.given) && !any.any(|said| said.given);
+            return Ok(refused.then(|| "a consent was taken back, and none is left".into()));
+        };
+        let purpose = project.rules.purpose;
         if said.said.get(&purpose).is_some_and(|said| !said.given) {
             return Ok(Some(format!("the consent to «{}» was taken back", purpose.title())));
         }

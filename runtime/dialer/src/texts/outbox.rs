@@ -176,13 +176,14 @@ impl Outbox {
     }
 
     /// The state once a message that was never given before has left.
-    pub(crate) fn counted(&self, now: UnixMillis) -> OutboxRow {
+    pub(crate) fn counted(&self, now: UnixMillis, number: u32) -> OutboxRow {
         let (minute, day) = (minute(now), Day::of(now));
         let (in_minute, in_day) = self.left(now);
         OutboxRow {
             gate: self.state.gate.clone(),
             minute: (minute, in_minute + 1),
             day: Some((day, in_day + 1)),
+            highest: self.state.highest.max(number),
         }
     }
 
@@ -199,7 +200,7 @@ impl Outbox {
     pub(crate) fn allowed(&self, now: UnixMillis) -> Result<(), UnixMillis> {
         let (in_minute, in_day) = self.left(now);
         if in_day >= self.rules.per_day {
-            return Err(Day::of(now).end());
+            return Err(Day::of(now).next_morning());
         }
         if in_minute >= self.rules.per_minute {
             return Err(UnixMillis((minute(now) + 1) * MINUTE_MS));
@@ -317,7 +318,7 @@ mod tests {
         let mut fate = open.fate;
         assert_eq!(fate.life.begin(now), Begin::Give);
         if fate.number.replace(SmsId::new(which.ordinal).unwrap()).is_none() {
-            outbox.state = outbox.counted(now);
+            outbox.state = outbox.counted(now, 1);
         }
         fate.life.sent(now, &answer);
         let _ = outbox.state.gate.heard(now, &which.to_string(), &answer);

@@ -259,6 +259,10 @@ pub(crate) struct OutboxRow {
     pub(crate) minute: (i64, u32),
     /// The day, Moscow time, on which the last one left, and how many have left on it.
     pub(crate) day: Option<(Day, u32)>,
+    /// The highest number that a message of the tenant has. An account is known by its login or key: with another key it
+    /// would begin again at 1, and no two messages may have one number.
+    #[serde(default)]
+    pub(crate) highest: u32,
 }
 
 impl Row for OutboxRow {

@@ -51,7 +51,7 @@ impl Worker {
         let texted = self.texted(&open.text.to).await?;
         let day = Day::of(now);
         if texted.is_some_and(|read| read.row.day == day && read.row.texts >= self.rules.per_person) {
-            self.outbox.hold(id, day.end());
+            self.outbox.hold(id, day.next_morning());
             return Ok(false);
         }
         Ok(self.outbox.allowed(now).is_ok())
@@ -103,7 +103,7 @@ impl Worker {
                 Some(read) => Write::replace(key, read.revision, row),
                 None => Write::create(key, row),
             });
-            state = Some(self.outbox.counted(now));
+            state = Some(self.outbox.counted(now, number.get()));
         }
         if !self.change(id, now, fate, state, more).await? {
             return Ok(false);
@@ -118,7 +118,8 @@ impl Worker {
     async fn number(&mut self) -> Result<SmsId> {
         if self.numbers.0 >= self.numbers.1 {
             let TextRules { account, first_number, .. } = &self.rules;
-            let (first, count) = self.tables.take_numbers(account, *first_number, NUMBERS).await?;
+            let first = (*first_number).max(self.outbox.state.highest.saturating_add(1));
+            let (first, count) = self.tables.take_numbers(account, first, NUMBERS).await?;
             self.numbers = (first, first + count);
         }
         let number = SmsId::new(self.numbers.0).ok_or(DialerError::NoNumbers)?;

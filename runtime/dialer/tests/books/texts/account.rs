@@ -57,6 +57,24 @@ fn news_that_comes_to_another_tenant_of_the_account_is_heard() {
     });
 }
 
+/// A key of the account was changed for another one, and numbers began again at 1: the messages of old had them.
+#[test]
+fn numbers_go_on_when_the_account_is_called_otherwise() {
+    let mut world = World::new(32);
+    for (calls, account) in [("a", "login zvonar"), ("b", "key 5f4d")] {
+        world.rules.account = account.into();
+        world.process(Vec::new(), async |process| {
+            for call in 0..3 {
+                let attempt = AttemptId::new(&format!("{calls}{call}")).unwrap();
+                process.post.of_call(whose(&attempt), number(call).reveal()).send(None, "Ждём вас").unwrap();
+            }
+            process.settled().await;
+        });
+    }
+    let numbers: Vec<_> = world.taken().into_keys().collect();
+    assert_eq!(numbers.len(), 6, "{numbers:?}");
+}
+
 /// What could not be stored at once was dropped, and what was decided later was stored: nothing behind the gap was found.
 #[test]
 fn a_store_that_fails_for_minutes_leaves_no_gap_between_the_messages_of_a_call() {

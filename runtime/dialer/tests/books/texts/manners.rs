@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use zvonar_campaign::{ConsentEvent, ConsentRule, Purpose};
-use zvonar_dialer::{DialRules, NewProject, TextRules, TextStatus};
+use zvonar_dialer::{DialRules, NewProject, TextRules, TextStatus, Whose};
 use zvonar_gateways::stand::Manner;
-use zvonar_model::UnixMillis;
+use zvonar_model::{AttemptId, UnixMillis};
+use zvonar_scenario::ports::Sms as _;
 
 use super::{World, facts};
 use crate::world::{new_project, number, project};
@@ -61,6 +62,38 @@ fn a_tenant_sends_so_many_a_minute_and_what_is_of_no_use_any_more_is_not_sent() 
 
 pub(super) async fn world_count(process: &super::Process, status: TextStatus) -> usize {
     process.all().await.iter().filter(|info| info.status() == status).count()
+}
+
+/// Somebody who has taken his consent back called in, or was named to a call without a project.
+#[test]
+fn a_call_without_a_project_texts_nobody_who_took_his_consent_back() {
+    let mut world = World::new(4);
+    let whys = world.process(Vec::new(), async |process| {
+        let said = |given, to: u32, at| ConsentEvent {
+            given,
+            numbers: vec![number(to)],
+            purposes: vec![Purpose::Survey],
+            at: UnixMillis(at),
+            text: None,
+            channel: "form".into(),
+            ip: None,
+            proof: None,
+            attempt: None,
+        };
+        let all = [said(true, 31, 1), said(false, 31, 2), said(true, 32, 1)];
+        process.tables.add_consents(&all).await.unwrap();
+        let attempt = AttemptId::new("in1").unwrap();
+        let whose = Whose { attempt, project: None, lead: None };
+        let mut call = process.post.of_call(whose, number(31).reveal());
+        for to in [31, 32, 33] {
+            call.send(Some(number(to).reveal()), "Ждём вас").unwrap();
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        process.settled().await;
+        process.all().await.iter().map(|info| info.reason().unwrap_or_default()).collect::<Vec<_>>()
+    });
+    assert_eq!(whys.unwrap(), ["a consent was taken back, and none is left", "", ""]);
+    assert_eq!(world.taken().len(), 2);
 }
 
 #[test]
