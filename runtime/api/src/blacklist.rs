@@ -19,6 +19,9 @@ type Answer<T> = Result<Json<T>, ApiError>;
 /// The most numbers or consents of one request.
 const MOST: usize = 5_000;
 
+/// The longest reason, in bytes.
+const LONGEST_WHY: usize = zvonar_dialer::MAX_TEXT;
+
 /// The blacklist.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Blacklist {
@@ -161,6 +164,9 @@ pub(crate) async fn change(
 ) -> Answer<ChangedEntries> {
     let Json(NumbersToBlock { numbers, why, remove }) = body?;
     too_many(numbers.len())?;
+    if why.len() > LONGEST_WHY {
+        return Err(ApiError::TooMuch(format!("`why` has at most {} KiB", LONGEST_WHY >> 10)));
+    }
     let numbers = numbers.iter().map(|text| number(text)).collect::<Result<Vec<_>, _>>()?;
     let (tables, all) = (desk.tables(&caller)?, numbers.len() as u64);
     let mut changed = 0;

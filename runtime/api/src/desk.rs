@@ -5,15 +5,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Request, StatusCode, header};
+use axum::middleware::map_request;
 use axum::routing::{get, post};
 use bytes::Bytes;
+use futures::{StreamExt, stream};
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
+use tokio::time::sleep;
 use zvonar_dialer::deployments::{Deployments, TalkScript};
 use zvonar_dialer::operators::Staff;
 use zvonar_dialer::{Tables, WallClock};
@@ -26,6 +30,8 @@ use crate::{balance, blacklist, card, duty, leads, operators, projects, reports,
 
 /// The largest body that the desk takes: a thousand leads of a few kilobytes each.
 pub(crate) const MAX_BODY: usize = 8 << 20;
+/// How long a body may be on its way.
+const BODY_PATIENCE: Duration = Duration::from_secs(60);
 /// The largest answer that is taken without a socket.
 const MAX_ANSWER: usize = 256 << 20;
 
@@ -119,6 +125,7 @@ impl Desk {
             .route("/v1/sms/try", post(sms::try_now))
             .route("/v1/sms/{id}", get(sms::one))
             .layer(DefaultBodyLimit::max(MAX_BODY))
+            .layer(map_request(in_time))
             .with_state(self)
     }
 
@@ -161,7 +168,43 @@ impl LocalDesk {
     }
 }
 
+/// A body that must be whole in time: whoever sends a byte now and then keeps no connection.
+async fn in_time(request: Request<Body>) -> Request<Body> {
+    request.map(|body| {
+        let begun = (body.into_data_stream(), Box::pin(sleep(BODY_PATIENCE)));
+        let pieces = stream::unfold(Some(begun), |going| async move {
+            let (mut pieces, mut late) = going?;
+            tokio::select! {
+                biased;
+                piece = pieces.next() => Some((piece?, Some((pieces, late)))),
+                () = &mut late => Some((Err(axum::Error::new(TooSlow)), None)),
+            }
+        });
+        Body::from_stream(pieces)
+    })
+}
+
+/// Why a body was not read to its end.
+#[derive(Debug, thiserror::Error)]
+#[error("the body came too slowly: it has {} seconds", BODY_PATIENCE.as_secs())]
+struct TooSlow;
+
 /// The id that a path names. What can be no id is nobody's.
 pub(crate) fn project_id(text: &str) -> Result<ProjectId, ApiError> {
     ProjectId::new(text).map_err(|_| ApiError::NoProject(text.chars().take(64).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_ends_is_given_up() {
+        let first = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"{"))]);
+        let slow = Request::new(Body::from_stream(first.chain(stream::pending())));
+        let read = to_bytes(in_time(slow).await.into_body(), MAX_BODY).await;
+        assert!(read.expect_err("it is not whole").to_string().contains("too slowly"));
+        let whole = in_time(Request::new(Body::from("{}"))).await.into_body();
+        assert_eq!(to_bytes(whole, MAX_BODY).await.expect("it is whole"), "{}");
+    }
 }

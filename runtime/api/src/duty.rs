@@ -57,8 +57,11 @@ pub struct OnDuty {
 /// A caller at the desk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AtDesk {
-    /// The attempt.
-    pub id: String,
+    /// The attempt; absent: he talks with a colleague, which is no call of its own.
+    pub id: Option<String>,
+    /// Whether it is a colleague of his.
+    #[serde(default)]
+    pub colleague: bool,
     /// His number.
     pub phone: Option<String>,
     /// What he is called.
@@ -104,7 +107,8 @@ pub struct PhoneInfo {
 impl From<&CallerView> for AtDesk {
     fn from(caller: &CallerView) -> Self {
         Self {
-            id: caller.attempt.to_string(),
+            id: (!caller.colleague).then(|| caller.attempt.to_string()),
+            colleague: caller.colleague,
             phone: caller.number.as_ref().map(|number| number.reveal().to_owned()),
             name: caller.name.clone(),
             lead_id: caller.lead.as_ref().map(ToString::to_string),

@@ -12,10 +12,11 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio_io_timeout::TimeoutWriter;
 
 /// Connections at once; more wait in the kernel's queue. A flood of them must not eat the descriptors that calls need.
 const CONNECTIONS: usize = 256;
-/// How long a connection may take to say what it wants, and sit idle between two requests.
+/// How long a connection may take to say what it wants, sit idle between two requests, and take nothing of its answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long requests in progress may take once the host stops.
 const LAST_WORDS: Duration = Duration::from_secs(10);
@@ -104,6 +105,9 @@ async fn accept(
 }
 
 async fn serve_one(stream: TcpStream, router: Router, mut stop: watch::Receiver<bool>) {
+    let mut stream = TimeoutWriter::new(stream);
+    stream.set_timeout(Some(PATIENCE));
+    let stream = Box::pin(stream);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
@@ -118,5 +122,33 @@ async fn serve_one(stream: TcpStream, router: Router, mut stop: watch::Receiver<
     };
     if let Err(why) = served {
         tracing::debug!(%why, "a connection broke off");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_does_not_read_his_answers_is_let_go() {
+        const ANSWER: usize = 1 << 20;
+        let server = Server::listen("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
+        let address = server.address();
+        let router = Router::new().route("/big", get(|| async { vec![b'x'; ANSWER] }));
+        let (_stop, stopped) = watch::channel(false);
+        let served = tokio::spawn(server.serve(router, stopped));
+        let mut client = TcpStream::connect(address).await.expect("it listens");
+        let asked = 64;
+        let request = "GET /big HTTP/1.1\r\nHost: here\r\n\r\n".repeat(asked);
+        client.write_all(request.as_bytes()).await.expect("it takes what is asked");
+        tokio::time::sleep(3 * PATIENCE).await;
+        // What the kernel holds is still there; the rest never comes.
+        let mut read = Vec::new();
+        let _ = client.read_to_end(&mut read).await;
+        assert!(read.len() < asked * ANSWER, "the connection was kept: {} bytes came", read.len());
+        served.abort();
     }
 }

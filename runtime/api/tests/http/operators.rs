@@ -132,7 +132,10 @@ async fn the_desk_tells_who_does_what_and_who_waits_and_only_to_its_own_tenant()
     assert_eq!((&anna["status"], &anna["doing"]), (&json!("available"), &json!("talking")));
     assert_eq!(
         anna["call"],
-        json!({"id": "c1", "phone": "+79161234567", "name": "Анна", "lead_id": null, "call_project_id": null})
+        json!({
+            "id": "c1", "colleague": false, "phone": "+79161234567", "name": "Анна", "lead_id": null,
+            "call_project_id": null
+        })
     );
     assert_eq!(anna["connected_at"], "2026-03-02T09:59:55Z");
     assert_eq!(
