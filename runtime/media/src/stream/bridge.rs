@@ -272,7 +272,8 @@ impl Stream {
             return None;
         }
         if step >= 0 {
-            let goes_on = ahead(timestamp, until) >= 0 && ahead(timestamp, self.clock(now)).abs() <= FAR_OFF;
+            let goes_on = ahead(timestamp, until) >= 0
+                && ahead(timestamp, self.clock(now)).unsigned_abs() <= FAR_OFF.unsigned_abs();
             return goes_on.then_some(Some(Slot {
                 sequence,
                 timestamp,
@@ -295,7 +296,7 @@ impl Stream {
         let until = self.sent_until;
         let bridge = self.bridge.as_mut()?;
         let theirs = bridge.shift.map(|shift| passing.timestamp.wrapping_add(shift));
-        let near = theirs.filter(|theirs| ahead(*theirs, clock).abs() <= FAR_OFF);
+        let near = theirs.filter(|theirs| ahead(*theirs, clock).unsigned_abs() <= FAR_OFF.unsigned_abs());
         let timestamp = match near {
             Some(theirs) if until.is_none_or(|until| ahead(theirs, until) >= 0) => theirs,
             Some(theirs) if !passing.marker && until.is_some_and(|until| ahead(theirs, until) < -LATE) => {
@@ -356,7 +357,7 @@ impl Stream {
             (true, _) => {
                 let theirs = bridge.shift.map(|shift| passing.timestamp.wrapping_add(shift));
                 let free = |ours: &u32| {
-                    ahead(*ours, clock).abs() <= FAR_OFF
+                    ahead(*ours, clock).unsigned_abs() <= FAR_OFF.unsigned_abs()
                         && bridge.last_sound.or(self.sent_until).is_none_or(|last| ahead(*ours, last) >= 0)
                 };
                 let ours = match theirs.filter(free) {
