@@ -78,7 +78,8 @@ const SECOND_CHANCES: usize = 3;
 fn judged(command: &mut Command) -> Result<(Verdict, Result<(), String>), String> {
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| format!("cargo: {error}"))?;
     let printed = child.stdout.take().ok_or("cargo has no output")?;
-    let (tell, told) = mpsc::channel();
+    // One message is all that ever comes.
+    let (tell, told) = mpsc::sync_channel(1);
     std::thread::spawn(move || tell.send(Verdict::read(printed, std::io::stdout())));
     let status = child.wait().map_err(|error| format!("cargo: {error}"))?;
     // Whoever was started by a test and outlives it keeps the output open; nobody waits for it.
