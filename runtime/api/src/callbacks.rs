@@ -94,7 +94,7 @@ pub(crate) async fn smsc(
         Err(why) => return Err(ApiError::Malformed(why.to_string())),
     };
     if callbacks.news.news(&tenant, &news).await? == Heard::Unknown {
-        tracing::info!(%tenant, sms = %news.id, "SMSC tells of a message that nobody knows");
+        tracing::info!(%tenant, sms = ?news.id, "SMSC tells of a message that nobody knows");
     }
     Ok(StatusCode::OK)
 }

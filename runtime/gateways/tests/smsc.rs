@@ -275,7 +275,7 @@ async fn news_is_told_signed_to_the_address_of_the_account() {
     assert!(request.starts_with("POST /smsc HTTP/1.1\r\n"), "{request}");
     let form = request.split("\r\n\r\n").nth(1).unwrap();
     let news = Callback::read(form.as_bytes(), &secret).unwrap();
-    assert_eq!((news.id.get(), news.delivery), (7, Some(Delivery::Delivered)));
+    assert_eq!((news.id, news.delivery), (SmsId::new(7), Some(Delivery::Delivered)));
 }
 
 #[tokio::test]

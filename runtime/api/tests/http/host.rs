@@ -92,8 +92,9 @@ impl TextNews for Texts {
         if self.broken.load(Ordering::Relaxed) {
             return Err(DialerError::Bug("the disk is full".into()));
         }
-        self.told.lock().unwrap().push(news.key());
-        Ok(if news.id.get() == 7 { Heard::Taken } else { Heard::Unknown })
+        let id = news.id.map_or(0, zvonar_gateways::SmsId::get);
+        self.told.lock().unwrap().push(format!("{id}:{}:{}", news.phone, news.status));
+        Ok(if id == 7 { Heard::Taken } else { Heard::Unknown })
     }
 }
 

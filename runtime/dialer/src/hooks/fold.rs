@@ -130,7 +130,7 @@ impl Tables {
                     for event in events {
                         let key = self.keys.hook_queue(&hook.name).then(&event.id);
                         // Whatever is there was made from the same step.
-                        letters.push(Write::set(key, letter(event, now)));
+                        letters.push(Write::set(key, letter(event, now, false)));
                     }
                     cursor.cursor = item.revision;
                 }
@@ -234,8 +234,8 @@ impl Tables {
 }
 
 /// A letter as it is stored; what is too long for the store is left out of it, and it says so.
-pub(super) fn letter(event: Event, queued: UnixMillis) -> zvonar_store::Bytes {
-    let mut row = LetterRow { event, queued };
+pub(super) fn letter(event: Event, queued: UnixMillis, by_hand: bool) -> zvonar_store::Bytes {
+    let mut row = LetterRow { event, queued, by_hand };
     let text = encode(&row);
     if text.len() <= ROOM {
         return text;

@@ -187,6 +187,9 @@ pub(crate) struct LetterRow {
     pub(crate) event: Event,
     /// When it came into the queue.
     pub(crate) queued: UnixMillis,
+    /// Somebody has laid it there by a command, and wants to see what comes of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) by_hand: bool,
 }
 
 impl Row for LetterRow {
@@ -201,6 +204,9 @@ pub(crate) struct TryRow {
     pub(crate) due: UnixMillis,
     /// The last failure.
     pub(crate) at: UnixMillis,
+    /// The first failure; absent in rows of earlier versions.
+    #[serde(default)]
+    pub(crate) first: Option<UnixMillis>,
     #[serde(default)]
     pub(crate) status: Option<u16>,
     pub(crate) why: String,

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use zvonar_gateways::webhook::{Back, Letter, Line, NotTaken, RETRIES, Turn, Verdict};
 use zvonar_model::{TenantId, UnixMillis};
-use zvonar_store::{Commit, Event as Change, NEWS, StoreError, Write};
+use zvonar_store::{Commit, Event as Change, Item, NEWS, StoreError, Write};
 
 use super::{HookSetup, LetterRow, OverRow, TryRow};
 use crate::tables::{Read, TRIES, Tables, decode, encode};
@@ -224,6 +224,14 @@ impl Post {
             self.steps = true;
         } else {
             self.more |= change.value.is_some();
+            let letter = change.value.clone().map(|value| {
+                let (key, revision) = (change.key.clone(), change.revision);
+                decode::<LetterRow>(&Item { key, revision, value })
+            });
+            // What cannot be read is told when its turn comes.
+            if letter.and_then(Result::ok).is_some_and(|read| read.row.by_hand) {
+                self.line.knock((self.clock)());
+            }
         }
     }
 
@@ -257,9 +265,10 @@ impl Post {
         if self.line.holds(place) {
             return;
         }
-        let (failures, due) =
-            tries.as_ref().map_or((0, row.queued), |read| (read.row.failures, read.row.due));
-        self.line.take(place, row.queued, failures, due);
+        let (failures, since, due) = tries.as_ref().map_or((0, row.queued, row.queued), |read| {
+            (read.row.failures, read.row.first.unwrap_or(row.queued), read.row.due)
+        });
+        self.line.take(place, since, failures, due);
         let tries = tries.map(|read| read.revision);
         self.held.insert(place, Held { event: row.event.id, failures, tries });
         self.put_aside();
@@ -365,9 +374,10 @@ impl Post {
             held.failures = held.failures.saturating_add(u32::from(answer.is_err()));
         }
         match (verdict, answer) {
-            (Verdict::Again { failures, due }, Err(why)) => {
+            (Verdict::Again { failures, due, since }, Err(why)) => {
                 tracing::debug!(%hook, event = %held.event, why = why.brief(), "a webhook did not take a letter");
-                let row = TryRow { failures, due, at: now, status: why.status(), why: why.to_string() };
+                let (status, first) = (why.status(), Some(since));
+                let row = TryRow { failures, due, at: now, first, status, why: why.to_string() };
                 self.failed(place, &held, &row).await?;
                 self.put_aside();
                 Ok(())

@@ -195,7 +195,7 @@ impl Tables {
             let mut writes = Vec::new();
             if let Some(read) = self.get::<LetterRow>(&queue).await? {
                 // With another revision it is another letter to whoever has it in the line.
-                writes.push(Write::replace(queue.clone(), read.revision, letter(read.row.event, now)));
+                writes.push(Write::replace(queue.clone(), read.revision, letter(read.row.event, now, true)));
                 let tries = keys.hook_tries(hook).then(event);
                 if let Some(read) = self.get::<TryRow>(&tries).await? {
                     writes.push(Write::delete(tries, read.revision));
@@ -203,7 +203,7 @@ impl Tables {
             } else {
                 for key in [keys.hook_lost(hook).then(event), keys.hook_done(hook).then(event)] {
                     if let Some(read) = self.get::<OverRow>(&key).await?.filter(|_| writes.is_empty()) {
-                        writes.push(Write::create(queue.clone(), letter(read.row.letter.event, now)));
+                        writes.push(Write::create(queue.clone(), letter(read.row.letter.event, now, true)));
                         writes.push(Write::delete(key, read.revision));
                     }
                 }
@@ -232,7 +232,9 @@ impl Tables {
         for n in 0..TRIES as i64 {
             let event = Event::bare(EventKind::Test, &self.tenant, &(now.0 + n).to_string(), now);
             let (id, key) = (event.id.clone(), self.keys.hook_queue(hook).then(&event.id));
-            if let Commit::Done(_) = self.commit(vec![Write::create(key, letter(event, now))], 0).await? {
+            if let Commit::Done(_) =
+                self.commit(vec![Write::create(key, letter(event, now, true))], 0).await?
+            {
                 return Ok(id);
             }
         }

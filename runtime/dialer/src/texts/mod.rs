@@ -198,7 +198,7 @@ impl Texts {
 impl Office {
     async fn tell(&self, news: &Callback) -> Result<bool> {
         let (known, told) = oneshot::channel();
-        let number: SmsId = news.id;
+        let Some(number): Option<SmsId> = news.id else { return Ok(false) };
         let (phone, delivery) = (news.phone.clone(), news.delivery);
         let closed = |()| DialerError::TextsClosed;
         self.wanted.send(Wanted::News { number, phone, delivery, known }).await.map_err(|_| closed(()))?;

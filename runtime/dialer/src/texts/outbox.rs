@@ -135,6 +135,7 @@ impl Outbox {
             return Some(Job::End(id));
         }
         if self.asking.len() < self.asks_at_once()
+            && self.state.gate.questions_wait(now).is_none()
             && let Some((_, id)) = self.asks.first().filter(|(due, _)| *due <= now).cloned()
         {
             self.begin(&id, false);
@@ -163,6 +164,7 @@ impl Outbox {
     pub(crate) fn wake(&self, now: UnixMillis) -> Option<UnixMillis> {
         let ends = self.ends.first().map(|(until, _)| *until);
         let asks = self.asks.first().map(|(due, _)| *due).filter(|_| self.asking.len() < self.asks_at_once());
+        let asks = asks.map(|due| self.state.gate.questions_wait(now).map_or(due, |until| due.max(until)));
         let gate = match self.state.gate.passage(now) {
             Passage::Closed(until) => Some(until),
             Passage::One if !self.sending.is_empty() => None,

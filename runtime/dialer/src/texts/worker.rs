@@ -361,7 +361,12 @@ impl Worker {
         if let Some(open) = self.outbox.get(id) {
             let mut fate = open.fate.clone();
             fate.life.asked(now, answer);
-            self.change(id, now, fate, None, Vec::new()).await?;
+            let mut state = self.outbox.state.clone();
+            let alarm = state.gate.asked(now, answer);
+            let state = Some(state).filter(|state| *state != self.outbox.state);
+            if self.change(id, now, fate, state, Vec::new()).await? {
+                self.alarm(alarm);
+            }
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use zvonar_model::UnixMillis;
 
 use super::after;
-use crate::gateway::{Accepted, GatewayError};
+use crate::gateway::{Accepted, GatewayError, Tracked};
 use crate::smsc::Class;
 
 /// What keeps a tenant's messages.
@@ -155,6 +155,39 @@ impl Gate {
             (Some(_), None) => Some(Alarm::Opened),
             _ => None,
         }
+    }
+
+    /// A question about a message was answered so. It is asked by the same login from the same address: when that is
+    /// refused, the gate closes for all, and opens once a question is understood again.
+    pub fn asked(
+        &mut self,
+        now: UnixMillis,
+        answer: &Result<Option<Tracked>, GatewayError>,
+    ) -> Option<Alarm> {
+        match answer {
+            Err(GatewayError::Refused { code, .. })
+                if matches!(code.class(), Class::Account | Class::Wait) =>
+            {
+                self.heard(now, "", &Err(GatewayError::Refused { code: *code, text: String::new() }))
+            }
+            Ok(_) if self.keeps_questions() => {
+                self.closed = None;
+                Some(Alarm::Opened)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether nothing may be asked at this moment: whoever goes on asking is locked out for longer.
+    pub fn questions_wait(&self, now: UnixMillis) -> Option<UnixMillis> {
+        match self.passage(now) {
+            Passage::Closed(until) if self.keeps_questions() => Some(until),
+            _ => None,
+        }
+    }
+
+    fn keeps_questions(&self) -> bool {
+        matches!(self.trouble(), Some(Trouble::Account | Trouble::LockedOut))
     }
 
     /// Somebody says that the trouble is over: one message is let through at once.

@@ -171,6 +171,23 @@ fn late_news_neither_reopens_nor_charges_what_is_closed() {
     ));
 }
 
+/// Three thousand questions with a password that was changed: that alone gets an address locked out.
+#[test]
+fn questions_stop_when_nobody_listens_and_go_on_when_one_is_understood() {
+    let mut gate = Gate::default();
+    let not_let_in = Err(GatewayError::Refused { code: Code(2), text: String::new() });
+    assert_eq!(gate.asked(at(0), &not_let_in), Some(Alarm::Closed(Trouble::Account)));
+    assert_eq!((gate.questions_wait(at(59)), gate.passage(at(59))), (Some(at(60)), Passage::Closed(at(60))));
+    assert_eq!((gate.asked(at(60), &not_let_in), gate.questions_wait(at(61))), (None, Some(at(360))));
+    assert_eq!(gate.questions_wait(at(360)), None, "one asks");
+    assert_eq!(gate.asked(at(360), &Ok(None)), Some(Alarm::Opened));
+    assert_eq!((gate.questions_wait(at(361)), gate.passage(at(361))), (None, Passage::Open));
+    // That the account is empty keeps messages and no questions; nor does an answer to one fill it.
+    let _ = gate.heard(at(400), "a", &refused(3));
+    assert_eq!((gate.questions_wait(at(401)), gate.asked(at(401), &Ok(None))), (None, None));
+    assert_eq!(gate.trouble(), Some(Trouble::NoMoney));
+}
+
 /// The callback of a message came before the answer that takes it, and that alone named the price.
 #[test]
 fn the_price_of_an_answer_that_comes_after_the_news_counts() {

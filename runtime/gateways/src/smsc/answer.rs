@@ -54,12 +54,18 @@ pub(crate) fn tracked(body: &[u8]) -> Result<Option<Tracked>, GatewayError> {
         status: Loose,
         cost: Option<Loose>,
     }
-    let answer: Answer = read(body)?;
+    let answer: Answer = match read(body) {
+        // Whoever asks for one message is told so by an error: a status of -3 answers questions about several. This
+        // question costs nothing, so it does not mean money here.
+        Err(GatewayError::Refused { code: Code(NO_MESSAGE), .. }) => return Ok(None),
+        answer => answer?,
+    };
     let status: i32 = answer.status.0.parse().map_err(|_| unreadable(body))?;
     if status == NOT_FOUND {
         return Ok(None);
     }
-    let delivery = delivery(status).ok_or_else(|| unreadable(body))?;
+    // A status that is new to us is none of a message that SMSC does not have.
+    let delivery = delivery(status).unwrap_or(Delivery::Queued);
     Ok(Some(Tracked { delivery, cost: answer.cost.and_then(|sum| cost(&sum.0)) }))
 }
 
@@ -73,8 +79,9 @@ pub(crate) fn balance(body: &[u8]) -> Result<Kopecks, GatewayError> {
     kopecks(&answer.balance.0).ok_or_else(|| unreadable(body))
 }
 
-/// SMSC has no message of this number.
+/// SMSC has no message of this number: the status, and the error in answer to a question about one message.
 const NOT_FOUND: i32 = -3;
+const NO_MESSAGE: u32 = 3;
 
 /// What a status means; `None`: it is none of SMSC's, or says that there is no message.
 pub(crate) fn delivery(status: i32) -> Option<Delivery> {
@@ -121,7 +128,8 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, GatewayError> {
         error_code: Option<Loose>,
     }
     let json = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let answer = match serde_json::from_slice(json) {
+    // Words may come in windows-1251 whatever was asked for; names and numbers are plain in it.
+    let answer = match serde_json::from_str(&String::from_utf8_lossy(json)) {
         Ok(answer @ Value::Object(_)) => answer,
         // One message may come as a list of one.
         Ok(Value::Array(mut list)) if list.len() == 1 && list[0].is_object() => list.remove(0),

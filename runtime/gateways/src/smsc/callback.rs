@@ -1,8 +1,7 @@
 //! What SMSC tells by itself: it calls an address of ours when a message's status changes.
 //!
 //! Anybody can call that address, so nothing is believed that is not signed. Whoever keeps messages stores the news
-//! first, once by its [`Callback::key`], and answers 200 even to a message that nobody knows: otherwise it is told again
-//! and again. [`Delivery::after`] says what late news changes. Its price is not signed, and is therefore not read.
+//! first, and answers 200 even to a message that nobody knows: otherwise it is told again and again. [`Delivery::after`] says what late news changes. Its price is not signed, and is therefore not read.
 
 use md5::{Digest, Md5};
 use sha1::Sha1;
@@ -16,16 +15,14 @@ use crate::gateway::{Delivery, SmsId};
 /// News of a message, signed by SMSC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Callback {
-    /// Our number of it.
-    pub id: SmsId,
+    /// Our number of it; `None`: it is none that we give, so the message is somebody else's.
+    pub id: Option<SmsId>,
     /// To whom it went, in digits.
     pub phone: String,
     /// Where it is; `None`: SMSC has no message of this number any more.
     pub delivery: Option<Delivery>,
     /// SMSC's own number of that.
     pub status: i32,
-    err: String,
-    stamp: String,
 }
 
 /// Why news is not believed.
@@ -74,23 +71,9 @@ impl Callback {
             }
             _ => {}
         }
-        let strange = |name| move |_| CallbackFault::Strange(name);
-        let id: u32 = id.parse().map_err(strange("id"))?;
         let status: i32 = status.parse().map_err(|_| CallbackFault::Strange("status"))?;
         let phone: String = phone.chars().filter(char::is_ascii_digit).collect();
-        Ok(Self {
-            id: SmsId::new(id).ok_or(CallbackFault::Strange("id"))?,
-            phone,
-            delivery: delivery(status),
-            status,
-            err: field("err").unwrap_or_default(),
-            stamp: field("ts").or_else(|| field("time")).unwrap_or_default(),
-        })
-    }
-
-    /// The same for the same news, which SMSC may tell more than once.
-    pub fn key(&self) -> String {
-        format!("{}:{}:{}:{}:{}", self.id, self.phone, self.status, self.err, self.stamp)
+        Ok(Self { id: id.parse().ok().and_then(SmsId::new), phone, delivery: delivery(status), status })
     }
 }
 
@@ -131,9 +114,8 @@ mod tests {
             format!("&crc32=1&md5={MD5}&sha1={SHA1}"),
         ] {
             let news = read(&format!("{base}{signed}")).unwrap();
-            assert_eq!((news.id.get(), &news.phone[..], news.status), (7, "79001234567", 1));
+            assert_eq!((news.id, &news.phone[..], news.status), (SmsId::new(7), "79001234567", 1));
             assert_eq!(news.delivery, Some(Delivery::Delivered));
-            assert_eq!(news.key(), "7:79001234567:1:0:1772355600");
         }
         let wrong = "0".repeat(32);
         for (form, fault) in [
@@ -156,8 +138,12 @@ mod tests {
         let [(_, md5), _] = signatures("7", "+7 900 123-45-67", -3, &secret);
         let news = read(&format!("id=7&phone=%2B7+900+123-45-67&status=-3&md5={md5}")).unwrap();
         assert_eq!((&news.phone[..], news.delivery), ("79001234567", None));
-        let [(_, md5), _] = signatures("0", "7", 1, &secret);
-        assert_eq!(read(&format!("id=0&phone=7&status=1&md5={md5}")), Err(CallbackFault::Strange("id")));
+        // It is signed, so it is told until somebody takes it.
+        for foreign in ["0", "2147483648", "7a"] {
+            let [(_, md5), _] = signatures(foreign, "7", 1, &secret);
+            let news = read(&format!("id={foreign}&phone=7&status=1&md5={md5}")).unwrap();
+            assert_eq!((news.id, news.delivery), (None, Some(Delivery::Delivered)));
+        }
     }
 
     proptest! {

@@ -395,7 +395,8 @@ impl Stand {
             return refusal(1, form.number("id"));
         };
         let Some(message) = self.taken.get(&id).filter(|message| message.phone == phone) else {
-            return json!({ "status": -3 });
+            // As SMSC answers a question about one message; a status of -3 is for questions about several.
+            return json!({ "error": "message not found", "error_code": 3 });
         };
         let mut answer = json!({
             "status": message.status,

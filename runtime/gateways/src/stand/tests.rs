@@ -32,7 +32,10 @@ fn a_message_is_taken_paid_and_moves_on_with_the_clock() {
         serde_json::from_str::<Value>(&answer).unwrap()["status"].as_i64().unwrap()
     };
     assert_eq!([0, 1, 3, 4, 9].map(|second| status(&mut stand, second)), [-1, 0, 0, 1, 1]);
-    assert_eq!(ask(&mut stand, 9, "/sys/status.php", "id=8&phone=79001234567"), r#"{"status":-3}"#);
+    assert_eq!(
+        ask(&mut stand, 9, "/sys/status.php", "id=8&phone=79001234567"),
+        r#"{"error":"message not found","error_code":3}"#
+    );
     let all = ask(&mut stand, 9, "/sys/status.php", "id=7&phone=79001234567&all=1");
     assert!(all.contains(r#""cost":"1.80""#) && all.contains(r#""message":"Да""#), "{all}");
     let taken: Vec<&Taken> = stand.taken().collect();
@@ -125,7 +128,7 @@ fn news_of_what_is_final_is_signed() {
         .advance(at(100))
         .iter()
         .map(|News(form)| Callback::read(form.as_bytes(), &secret).unwrap())
-        .map(|news| (news.id.get(), news.status))
+        .map(|news| (news.id.expect("ours").get(), news.status))
         .collect();
     assert_eq!(news, [(1, 1), (2, 3), (3, 20)]);
     assert_eq!(stand.due(), None);

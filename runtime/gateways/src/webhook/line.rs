@@ -9,7 +9,7 @@
 //! * A letter goes for the first time only after all before it have gone at least once. One that was not taken lets later
 //!   ones pass.
 //! * After the nth failure the pause is 1, 5, 15, 60 minutes, and 60 from then on; a letter that would go again later than
-//!   a day after it came is given up.
+//!   a day after it was first not taken is given up.
 //! * Letters that were not taken have a part of the line, [`RETRIES`], and never the rest of it. Those that are due last
 //!   stay in the store when there are more, and come back in time ([`Line::wants_aside`]).
 //! * An address that took none of five different letters, one after the other, that went for the first time, is asked with
@@ -38,7 +38,7 @@ pub const ROOM: usize = 200;
 /// Of those, the ones that were not taken at least once. The others have the rest to themselves.
 pub const RETRIES: usize = ROOM / 2;
 
-/// For how long a letter is tried.
+/// For how long a letter is tried, from the first time that it was not taken.
 pub const PATIENCE_OF_A_LETTER: Duration = Duration::from_secs(24 * 3600);
 
 /// For how long a letter waits at a door that is shut, if it never went: others have shown that it is.
@@ -47,7 +47,7 @@ pub const PATIENCE_OF_AN_UNTRIED: Duration = Duration::from_secs(7 * 24 * 3600);
 /// So many different letters that are not taken when they go for the first time, one after the other, shut the door.
 const SHUT_AFTER: usize = 5;
 
-/// When a letter goes again that came at `since` and was not taken for the nth time now; `None`: it is given up.
+/// When a letter goes again that was first not taken at `since`, and was not taken for the nth time now; `None`: it is given up.
 pub fn again(since: UnixMillis, failures: u32, now: UnixMillis) -> Option<UnixMillis> {
     let due = now.plus(pause(failures.saturating_sub(1)));
     (due <= since.plus(PATIENCE_OF_A_LETTER)).then_some(due)
@@ -56,6 +56,7 @@ pub fn again(since: UnixMillis, failures: u32, now: UnixMillis) -> Option<UnixMi
 /// A letter in the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Waiting {
+    /// When it came; of one that was not taken, when that was first.
     since: UnixMillis,
     failures: u32,
     due: UnixMillis,
@@ -126,6 +127,8 @@ pub enum Verdict {
         failures: u32,
         /// When it goes.
         due: UnixMillis,
+        /// When it was first not taken: as `since` for [`Line::take`].
+        since: UnixMillis,
     },
     /// It was not taken for too long, and is out of the line.
     GivenUp,
@@ -167,7 +170,7 @@ impl Line {
         (ROOM - RETRIES).saturating_sub(self.waiting.len() - self.retries)
     }
 
-    /// Takes a letter in, which came at `since`, was not taken so often, and goes from `due` on. Whoever has no
+    /// Takes a letter in, which came at `since` (or was first not taken then), was not taken so often, and goes from `due` on. Whoever has no
     /// [`Line::room`] keeps one that never went where it is; for others see [`Line::put_aside`].
     pub fn take(&mut self, place: u64, since: UnixMillis, failures: u32, due: UnixMillis) {
         if self.waiting.contains_key(&place) {
@@ -237,6 +240,13 @@ impl Line {
         }
     }
 
+    /// Somebody says that the address takes letters again: if it is shut, one knocks now.
+    pub fn knock(&mut self, now: UnixMillis) {
+        if let Some(shut) = &mut self.shut {
+            shut.until = shut.until.min(now);
+        }
+    }
+
     /// Since when the address takes nothing.
     pub fn shut_since(&self) -> Option<UnixMillis> {
         self.shut.map(|shut| shut.since)
@@ -301,10 +311,11 @@ impl Line {
             Back::Unwanted => {}
         }
         let failures = letter.failures.saturating_add(1);
-        match again(letter.since, failures, now) {
+        let since = if letter.is_retry() { letter.since } else { now };
+        match again(since, failures, now) {
             Some(due) => {
-                self.take(place, letter.since, failures, due);
-                Verdict::Again { failures, due }
+                self.take(place, since, failures, due);
+                Verdict::Again { failures, due, since }
             }
             None => Verdict::GivenUp,
         }

@@ -32,7 +32,7 @@ fn a_letter_that_nobody_takes_goes_by_the_table_and_is_given_up_after_a_day() {
         assert_eq!(line.next(now), None, "it is out");
         tries.push(since_start(now) / MINUTE);
         match line.ended(7, Back::Failed, now) {
-            Verdict::Again { failures, due } => {
+            Verdict::Again { failures, due, .. } => {
                 assert_eq!(failures as usize, tries.len());
                 assert_eq!((line.poll_timeout(), line.next(UnixMillis(due.0 - 1))), (Some(due), None));
                 now = due;
@@ -56,7 +56,10 @@ fn letters_go_in_order_a_few_at_once_and_pass_one_that_is_not_taken() {
         [Some(Turn::Bring(1, 1)), Some(Turn::Bring(2, 1)), None]
     );
     assert_eq!(line.poll_timeout(), None, "somebody has to come back first");
-    assert_eq!(line.ended(1, Back::Failed, at(5)), Verdict::Again { failures: 1, due: at(5 + MINUTE) });
+    assert_eq!(
+        line.ended(1, Back::Failed, at(5)),
+        Verdict::Again { failures: 1, due: at(5 + MINUTE), since: at(5) }
+    );
     assert_eq!(line.next(at(5)), Some(Turn::Bring(3, 1)));
     assert_eq!(line.ended(2, Back::Taken, at(6)), Verdict::Taken);
     assert_eq!(line.next(at(6)), Some(Turn::Bring(4, 1)));
@@ -205,9 +208,8 @@ impl Stored {
                             self.letters.remove(&place);
                             self.given_up.insert(place, tries);
                         }
-                        Verdict::Again { failures, due } => {
-                            let letter = self.letters.get_mut(&place).unwrap();
-                            (letter.1, letter.2) = (failures, due);
+                        Verdict::Again { failures, due, since } => {
+                            self.letters.insert(place, (since, failures, due));
                         }
                     }
                     while self.line.put_aside().is_some() {}
@@ -319,6 +321,42 @@ fn a_refused_letter_neither_shuts_the_door_nor_shows_that_it_is_shut() {
     assert_eq!((line.next(at(MINUTE)), line.poll_timeout()), (None, Some(at(6 * MINUTE))));
 }
 
+/// A receiver that was away for more than a day and is slow when it comes back: what waited for it was given up at the
+/// first failure.
+#[test]
+fn a_letter_is_tried_for_a_day_however_long_it_has_waited() {
+    let mut line = Line::new(AT_ONCE);
+    line.take(7, at(0), 0, at(0));
+    let (mut now, mut tries) = (at(30 * HOUR), 0);
+    while line.next(now).is_some() {
+        tries += 1;
+        let Verdict::Again { due, since, .. } = line.ended(7, Back::Failed, now) else { break };
+        assert_eq!(since, at(30 * HOUR));
+        now = due;
+    }
+    assert!(tries > 20 && now >= at(52 * HOUR), "{tries} tries until {}", since_start(now) / HOUR);
+}
+
+/// Whoever has mended the receiver need not wait for the next hour.
+#[test]
+fn somebody_who_says_that_it_is_open_again_is_believed_once() {
+    let mut line = Line::new(1);
+    (1..=9).for_each(|place| line.take(place, at(0), 0, at(0)));
+    for _ in 1..=5 {
+        let Some(Turn::Bring(place, 1)) = line.next(at(0)) else { panic!("one is brought") };
+        let _ = line.ended(place, Back::Failed, at(0));
+    }
+    assert_eq!((line.shut_since(), line.next(at(1))), (Some(at(0)), None));
+    line.knock(at(1));
+    let Some(Turn::Bring(place, _)) = line.next(at(1)) else { panic!("it knocks") };
+    let _ = line.ended(place, Back::Failed, at(2));
+    assert_eq!(line.next(at(2)), None, "it is still shut");
+    line.knock(at(3));
+    let Some(Turn::Bring(place, _)) = line.next(at(3)) else { panic!("it knocks again") };
+    let _ = line.ended(place, Back::Taken, at(4));
+    assert!(line.shut_since().is_none() && line.next(at(4)).is_some(), "all others follow");
+}
+
 /// Nobody is there for ten days: what never went waits for a week.
 #[test]
 fn what_never_went_is_given_up_after_a_week_and_what_failed_after_a_day() {
@@ -393,10 +431,10 @@ proptest! {
                             let since: UnixMillis = inside.remove(&one).unwrap();
                             prop_assert!(!taken && since.plus(PATIENCE_OF_A_LETTER) < now.plus(Duration::from_secs(3600)));
                         }
-                        Verdict::Again { failures, due } => {
+                        Verdict::Again { failures, due, since } => {
                             prop_assert!(!taken && due > now);
-                            let letter = letters.get_mut(&one).unwrap();
-                            (letter.1, letter.2) = (failures, due);
+                            letters.insert(one, (since, failures, due));
+                            inside.insert(one, since);
                         }
                     }
                     while let Some(aside) = line.put_aside() {
