@@ -16,7 +16,7 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -151,11 +151,15 @@ impl Doorman {
 
     /// Whether nothing is heard from an address for now.
     pub(crate) fn is_shut_out(&self, now: Instant, source: IpAddr) -> bool {
-        self.failures.get(&source).and_then(|failures| failures.shut_until).is_some_and(|until| now < until)
+        self.failures
+            .get(&subscriber(source))
+            .and_then(|failures| failures.shut_until)
+            .is_some_and(|until| now < until)
     }
 
     /// Counts a wrong password; `true`: that was one too many.
     fn failed(&mut self, now: Instant, source: IpAddr) -> bool {
+        let source = subscriber(source);
         let (limit, window) = (self.book.settings().failures.max(1), self.book.settings().shut_out);
         if self.failures.len() >= self.capacity && !self.failures.contains_key(&source) {
             self.failures.retain(|_, failures| match failures.shut_until {
@@ -184,6 +188,14 @@ impl Doorman {
             failures.shut_until = Some(now + window);
         }
         shuts_out
+    }
+}
+
+/// Whom an address belongs to: by IPv6 one subscriber has a network of 2⁶⁴ of them.
+pub fn subscriber(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from((u128::from(address) >> 64) << 64).into(),
+        address => address,
     }
 }
 

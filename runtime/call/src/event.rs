@@ -22,9 +22,9 @@ impl fmt::Display for CallId {
 pub enum Event {
     /// Somebody calls us: the first event of an inbound call. Answer with `Ring`, `Answer`, `Reject`.
     Incoming(Box<Incoming>),
-    /// Outbound: a provisional response (101–199). Inbound: our own 183 with sound left.
+    /// Outbound: a provisional response (100–199). Inbound: our own 183 with sound left.
     Progress {
-        /// 180, 183, …
+        /// 100, 180, 183, …
         code: u16,
         /// Sound that flows before the answer, from now on.
         media: Option<MediaPlan>,

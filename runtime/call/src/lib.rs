@@ -18,6 +18,7 @@ mod registrar;
 pub use calls::{Calls, Output};
 pub use command::{Command, Dial, Identity};
 pub use config::{CallsConfig, LEGS_PER_CALLER, PhonesConfig};
+pub use doorman::subscriber;
 pub use event::{CallId, Ended, Event, Incoming, Side};
 pub use phone_book::{PhoneAccount, PhoneBook, PhoneSecret, PhoneSettings};
 pub use refer::{ReferRequest, Replaces};

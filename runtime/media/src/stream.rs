@@ -178,14 +178,14 @@ impl Stream {
         }
     }
 
-    /// Begins, or follows a re-INVITE. A plan with the same address keeps the lock on it.
+    /// Begins, or follows a re-INVITE. A plan with the same address keeps the lock on it, if anything came from there.
     pub fn start(&mut self, now: Instant, plan: MediaPlan) {
         let first = self.plan.is_none();
         if self.plan.as_ref().is_none_or(|before| before.remote != plan.remote) {
             self.source.open(plan.remote, now + self.settings.latch_window);
             self.wire.new_far_end();
         } else {
-            self.source.free_ssrc();
+            self.source.confirm(plan.remote, now + self.settings.latch_window);
         }
         if self.plan.as_ref().is_none_or(|before| before.codec != plan.codec) {
             self.buffer.reset(plan.codec);

@@ -15,7 +15,7 @@ use crate::{Shared, clock};
 /// What an owner hears from his call.
 #[derive(Debug)]
 pub enum CallEvent {
-    /// A provisional answer: 180 it rings, 183 there is sound before the answer.
+    /// A provisional answer: 100 somebody has it, 180 it rings, 183 there is sound before the answer.
     Progress {
         /// The SIP status.
         code: u16,

@@ -141,8 +141,8 @@ impl RingEnd {
     }
 }
 
-/// A phone that is there says that it rings at once. One that has not said a word after so long is not rung any more: four
-/// INVITEs went unanswered, and a caller waits.
+/// A phone that is there says at once that it rings, or that it has our INVITE (100) when it has yet to be woken. One that
+/// has not said a word after so long is not rung any more: four INVITEs went unanswered, and a caller waits.
 const REACHED_WITHIN: Duration = Duration::from_secs(6);
 /// How long phones may take to confirm that they stopped ringing, before they count as stopped anyway.
 const STOPPED_WITHIN: Duration = Duration::from_secs(2);

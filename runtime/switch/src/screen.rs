@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
+use zvonar_call::subscriber;
+
 /// A network: an address and how many of its leading bits count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
@@ -62,6 +64,9 @@ const STRANGERS: u32 = 20;
 /// telephones that come back at once, each with two requests, are all there within a minute or so: they try again.
 const ALL_STRANGERS: u32 = 200;
 
+/// Datagrams a second of an address at which phones are registered: a whole office may be behind it.
+const GUESTS: u32 = 200;
+
 /// The gate before the parser.
 #[derive(Debug)]
 pub struct Screen {
@@ -98,7 +103,7 @@ impl Screen {
         Self {
             allowed,
             sources: Buckets::new(per_second),
-            guests: Buckets::new(per_second),
+            guests: Buckets::new(per_second.min(GUESTS)),
             strangers: Buckets::new(per_second.min(STRANGERS)),
             all_strangers: None,
             refused: 0,
@@ -120,6 +125,7 @@ impl Screen {
     /// The same for somebody whom the configuration does not let in: a phone that is registered (`is_known`), or one that
     /// wants to be.
     pub fn admits_guest(&mut self, now: Instant, source: IpAddr, is_known: bool) -> bool {
+        let source = subscriber(source);
         let admitted = if is_known {
             self.guests.take_token(now, source)
         } else {
@@ -240,6 +246,18 @@ mod tests {
             screen.admits(start + Duration::from_secs(3), "9.9.9.9".parse().unwrap()),
             "the idle ones make room"
         );
+    }
+
+    /// One subscriber has a network of 2⁶⁴ addresses by IPv6, and had as many buckets.
+    #[test]
+    fn the_addresses_of_one_network_are_one_stranger() {
+        let (start, mut screen) = (crate::clock::now(), Screen::new(Vec::new(), 10));
+        let admitted = (0..1_000u128).filter(|i| {
+            let source = Ipv6Addr::from((0x2001_0db8_0000_0001_u128 << 64) + i);
+            screen.admits_guest(start, source.into(), false)
+        });
+        assert_eq!(admitted.count(), 10);
+        assert!(screen.admits_guest(start, "2001:db8:0:2::1".parse().unwrap(), false), "the neighbour");
     }
 
     /// Each datagram of a flood looked through the whole table, so that a few thousand a second took all of the task.

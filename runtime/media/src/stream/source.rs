@@ -27,6 +27,8 @@ enum State {
 pub(super) struct Source {
     /// `None` before the plan.
     state: Option<(SocketAddr, State)>,
+    /// Whether anything was taken from it.
+    is_heard: bool,
     ssrc: Option<(u32, Instant)>,
 }
 
@@ -40,18 +42,25 @@ pub(super) enum Verdict {
 
 impl Source {
     pub(super) fn new() -> Self {
-        Self { state: None, ssrc: None }
+        Self { state: None, is_heard: false, ssrc: None }
     }
 
     /// A plan names this address.
     pub(super) fn open(&mut self, planned: SocketAddr, until: Instant) {
         self.state = Some((planned, State::Open { until }));
+        self.is_heard = false;
         self.ssrc = None;
     }
 
-    /// A plan confirmed the address: the SSRC may change with it.
-    pub(super) fn free_ssrc(&mut self) {
-        self.ssrc = None;
+    /// A plan confirmed the address: the SSRC may change with it. If nothing ever came from there, it may be one that only
+    /// the far end's own network knows, as a telephone names it that rings behind NAT and is silent until it is picked up:
+    /// then others may take its place again until then.
+    pub(super) fn confirm(&mut self, planned: SocketAddr, until: Instant) {
+        if self.is_heard {
+            self.ssrc = None;
+        } else {
+            self.open(planned, until);
+        }
     }
 
     /// Who is listened to now, if somebody is.
@@ -99,6 +108,7 @@ impl Source {
             State::Locked { from: locked } if from == *locked => {}
             State::Latched { .. } | State::Locked { .. } => return Verdict::Refused,
         }
+        self.is_heard = true;
         match &mut self.ssrc {
             Some((known, last)) if *known == ssrc => {
                 *last = now;

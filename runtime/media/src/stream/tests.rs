@@ -425,6 +425,27 @@ fn after_the_window_only_the_planned_address_is_heard() {
     assert!(bench.hear(THEM, 1, 1, 8, &[0xd5; 160]));
 }
 
+/// A telephone behind NAT said 180 with its own address and was silent until it was picked up: then it was mute.
+#[test]
+fn an_address_that_nothing_came_from_is_open_again_with_the_next_plan() {
+    const NAT: &str = "203.0.113.7:61000";
+    let sound = [0xd5; 160];
+    let mut bench = Bench::started(quiet(), plan());
+    bench.now_ms = 5_000;
+    bench.tick();
+    assert_eq!(bench.stream.locked(), Some(address(THEM)));
+    bench.stream.start(bench.now(), plan());
+    assert_eq!(bench.stream.locked(), None);
+    bench.now_ms = 5_100;
+    assert!(bench.hear(NAT, 1, 1, 8, &sound));
+    bench.now_ms = 6_100;
+    bench.tick();
+    assert_eq!((bench.stream.target(), bench.stream.locked()), (Some(address(NAT)), Some(address(NAT))));
+    // It was heard, so a re-INVITE opens nothing.
+    bench.stream.start(bench.now(), plan());
+    assert!(!bench.hear("198.51.100.1:9", 99, 1000, 8, &sound) && bench.hear(NAT, 1, 2, 8, &sound));
+}
+
 #[test]
 fn a_plan_with_another_address_moves_the_lock_and_one_with_the_same_does_not() {
     let sound = [0xd5; 160];

@@ -245,7 +245,7 @@ impl Agent {
             self.send_cancel(now, id, ClientKey { branch, is_cancel: false });
         }
         // A repetition of a reliable response tells nothing new.
-        if response.code() > 100 && (number.is_none() || acknowledge.is_some()) {
+        if number.is_none() || acknowledge.is_some() {
             let sdp = response.sdp();
             self.tell(id, AgentEvent::Progress { code: response.code(), sdp });
         }

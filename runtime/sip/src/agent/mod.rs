@@ -122,9 +122,9 @@ pub enum AgentOutput {
 /// Something happened to a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AgentEvent {
-    /// A provisional response to our INVITE came, other than 100.
+    /// A provisional response to our INVITE came.
     Progress {
-        /// 101–199.
+        /// 100–199; 100: somebody has it, and says no more as yet.
         code: u16,
         /// Its session description.
         sdp: Option<Bytes>,

@@ -40,7 +40,7 @@ impl Agent {
         code: u16,
         headers: &[(Name, String)],
     ) {
-        if !self.has_room_for(request.method()) {
+        if !self.has_room_for(request.method()) || !self.servers.has_room_for_guest(flow.remote.ip()) {
             self.answer_and_forget(flow, request, code, headers);
             return;
         }

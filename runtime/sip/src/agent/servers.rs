@@ -1,6 +1,10 @@
 //! The server transactions, found by what RFC 3261 §17.2.3 says a repetition has in common with its first copy.
 
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    net::IpAddr,
+    time::Instant,
+};
 
 use bytes::Bytes;
 
@@ -28,12 +32,22 @@ pub(super) struct Servers {
     entries: HashMap<u64, ServerEntry>,
     ids: HashMap<Box<str>, u64>,
     merged: HashMap<Box<str>, u64>,
+    /// How many of no call are remembered of each address.
+    of_nobody: HashMap<IpAddr, usize>,
     next: u64,
 }
+
+/// So many requests of no call are remembered of one address: a telephone that floods takes nobody else's place.
+const OF_ONE_ADDRESS: usize = 100;
 
 impl Servers {
     pub(super) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Whether one more request of no call may be remembered of this address.
+    pub(super) fn has_room_for_guest(&self, address: IpAddr) -> bool {
+        self.of_nobody.get(&address).is_none_or(|count| *count < OF_ONE_ADDRESS)
     }
 
     /// Refusals of ours that nobody acknowledged yet.
@@ -56,6 +70,14 @@ impl Servers {
 
     fn remove(&mut self, server: u64) {
         let Some(entry) = self.entries.remove(&server) else { return };
+        if entry.session == SessionId::NOBODY
+            && let Entry::Occupied(mut count) = self.of_nobody.entry(entry.flow.remote.ip())
+        {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
         self.ids.remove(&entry.key);
         if let Some(merge_key) = entry.merge_key {
             self.merged.remove(&merge_key);
@@ -110,6 +132,9 @@ impl Agent {
         let is_invite = *request.method() == Method::Invite;
         let machine = Server::new(now, is_invite, flow.transport.is_reliable(), self.config.timing);
         let merge_key = (is_invite && request.to_tag().is_none()).then(|| merge_key(request));
+        if session == SessionId::NOBODY {
+            *self.servers.of_nobody.entry(flow.remote.ip()).or_default() += 1;
+        }
         self.servers.next += 1;
         let server = self.servers.next;
         self.servers.ids.insert(key.clone(), server);

@@ -331,6 +331,22 @@ async fn a_phone_that_says_nothing_at_all_holds_nobody_for_long() {
     drop(handset);
 }
 
+/// A softphone that has to be woken says 100 at once, and rings when it is awake.
+#[tokio::test]
+async fn a_phone_that_has_the_call_and_rings_late_is_waited_for() {
+    let house = house().await;
+    let handset = house.registered(ANNA).await;
+    let mut ringing = house.ring(Duration::from_secs(60));
+    let invite = handset.hear("INVITE").await;
+    handset.reply(&invite, 100, "").await;
+    assert!(
+        timeout(Duration::from_secs(7), ringing.next()).await.is_err(),
+        "it neither rings nor is given up"
+    );
+    handset.reply(&invite, 180, "").await;
+    assert!(matches!(next(&mut ringing).await, RingEvent::Rings));
+}
+
 /// The phone on the desk was busy, and the caller waited half a minute, until SIP gave up, for one without power.
 #[tokio::test]
 async fn a_phone_that_says_nothing_is_not_waited_for_because_another_did() {

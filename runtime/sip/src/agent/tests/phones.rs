@@ -125,6 +125,24 @@ fn an_answer_that_is_remembered_is_given_again_and_another_is_worked_out_again()
     bench.is_empty_at_last();
 }
 
+/// One telephone registered two thousand times a second, and nobody could call any more.
+#[test]
+fn a_telephone_that_floods_has_its_own_places_alone() {
+    let mut bench = bench();
+    for i in 0..1_000 {
+        bench.take(&request("REGISTER", &format!("x{i}"), ""));
+        let register = brought(&mut bench);
+        bench.agent.answer_and_remember(bench.now, bench.flow, &register, 200, &[]);
+        assert_eq!(bench.message().code(), 200, "it is answered all the same");
+    }
+    assert_eq!(bench.agent.transactions(), 100);
+    bench.is_empty_at_last();
+    bench.take(&request("REGISTER", "y", ""));
+    let register = brought(&mut bench);
+    bench.agent.answer_and_remember(bench.now, bench.flow, &register, 200, &[]);
+    assert_eq!(bench.agent.transactions(), 1, "what is forgotten makes room");
+}
+
 #[test]
 fn a_phone_is_there_whatever_it_answers_and_gone_after_half_a_minute_of_silence() {
     let mut bench = bench();
