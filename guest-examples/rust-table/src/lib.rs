@@ -128,8 +128,11 @@ impl<'a> Talk<'a> {
 
 /// Sets the row's result and does what it says, in order.
 fn follow(row: &Row) -> Result<(), Stop> {
-    if !row.result.is_empty() {
-        outcome::set_result(&row.result).map_err(Stop::Words)?;
+    // Whoever is handed on has the row's result once somebody has talked with him. Until then the host knows better what it
+    // is: lost, not answered, busy.
+    let is_handed = row.actions.iter().any(|action| matches!(action, Action::Transfer(_)));
+    if !is_handed {
+        set_result(row)?;
     }
     for action in &row.actions {
         match action {
@@ -143,7 +146,11 @@ fn follow(row: &Row) -> Result<(), Stop> {
                 };
                 lead::note(&format!("СМС не отправлено: {why}"));
             }
-            Action::Transfer(to) => transfer(to)?,
+            Action::Transfer(to) => {
+                if transfer(to)? {
+                    set_result(row)?;
+                }
+            }
             Action::Field(name, value) => lead::set_field(name, &fill(value)).map_err(Stop::Words)?,
             Action::Note(text) => lead::note(&fill(text)),
             Action::Block => lead::block("Попросил больше не звонить"),
@@ -152,7 +159,15 @@ fn follow(row: &Row) -> Result<(), Stop> {
     bye()
 }
 
-fn transfer(to: &str) -> Result<(), Stop> {
+fn set_result(row: &Row) -> Result<(), Stop> {
+    match row.result.as_str() {
+        "" => Ok(()),
+        result => outcome::set_result(result).map_err(Stop::Words),
+    }
+}
+
+/// Hands the caller on. `false`: nobody took him.
+fn transfer(to: &str) -> Result<bool, Stop> {
     let to = match to {
         number if number.starts_with('+') => Destination::Number(number.into()),
         "" => Destination::Operator(None),
@@ -165,7 +180,7 @@ fn transfer(to: &str) -> Result<(), Stop> {
         call_back_project: given("call-back-project"),
     };
     let why = match line::transfer(&to, &options) {
-        Ok(TransferEnd::Talked(_)) => return Ok(()),
+        Ok(TransferEnd::Talked(_)) => return Ok(true),
         Ok(TransferEnd::Failed(why)) | Err(LineError::Refused(why)) => why,
         Ok(TransferEnd::Busy) => "занято".into(),
         Ok(TransferEnd::NoAnswer) => "не ответил".into(),
@@ -174,7 +189,7 @@ fn transfer(to: &str) -> Result<(), Stop> {
         Err(over) => return Err(over.into()),
     };
     lead::note(&format!("Перевод не состоялся: {why}"));
-    Ok(())
+    Ok(false)
 }
 
 /// The last words, if the settings have some.
