@@ -74,8 +74,10 @@ pub enum Output {
     },
     /// Too many wrong passwords came from an address.
     Guessing {
-        /// Whose.
+        /// Which.
         address: IpAddr,
+        /// The last of the names that they came with.
+        user: String,
         /// Nothing more is heard from there for a while, but for the phones that are registered there. Whom the
         /// configuration lets in is heard whatever he says.
         is_shut_out: bool,

@@ -73,8 +73,10 @@ pub(crate) enum Judged {
     /// Who it is, and the revision of his secret.
     Proved { user: String, revision: u64 },
     /// Ask for a proof with these headers (401).
-    /// `is_guessing`: too many wrong passwords came from there by now; told once until they are forgotten.
-    Ask { headers: Vec<(Name, String)>, is_guessing: bool },
+    Ask { headers: Vec<(Name, String)> },
+    /// The proof was wrong (403): some phones answer another question with the same password until they are shut out.
+    /// `guessing`: by this name; too many wrong passwords came from there by now; told once until they are forgotten.
+    Wrong { guessing: Option<String> },
 }
 
 impl Doorman {
@@ -112,12 +114,15 @@ impl Doorman {
         {
             return Judged::Proved { user: claim.user().to_owned(), revision };
         }
-        let is_guessing = verdict == Some(Verdict::Wrong) && self.failed(now, source);
+        if let (Some(claim), Some(Verdict::Wrong)) = (&claim, verdict) {
+            let is_guessing = self.failed(now, source);
+            return Judged::Wrong { guessing: is_guessing.then(|| claim.user().to_owned()) };
+        }
         let md5_alone = self.knows_md5_alone(now, flow.remote, request, claim.is_none());
         let [sha256, md5] = self.verifier.challenge(now, source, verdict == Some(Verdict::Stale));
         let asked = if md5_alone { vec![md5] } else { vec![sha256, md5] };
         let headers = asked.into_iter().map(|value| (Name::WwwAuthenticate, value)).collect();
-        Judged::Ask { headers, is_guessing }
+        Judged::Ask { headers }
     }
 
     /// A phone answered our question by this algorithm.
@@ -245,7 +250,7 @@ mod tests {
         /// Which algorithms somebody is asked by.
         fn ask(&mut self, from: u32, cseq: u32, agent: &str) -> Vec<String> {
             match self.doorman.judge(self.now, flow(from), &request(cseq, agent, None), |_| true) {
-                Judged::Ask { headers, .. } => headers.into_iter().map(|(_, value)| value).collect(),
+                Judged::Ask { headers } => headers.into_iter().map(|(_, value)| value).collect(),
                 proved => panic!("{proved:?}"),
             }
         }
@@ -269,7 +274,7 @@ mod tests {
     fn who_guesses_is_shut_out_once_and_for_a_while() {
         let mut door = Door::new();
         let guess = |door: &mut Door| match door.try_password(1, "wrong") {
-            Judged::Ask { is_guessing, .. } => is_guessing,
+            Judged::Wrong { guessing } => guessing.is_some(),
             proved => panic!("{proved:?}"),
         };
         assert_eq!([guess(&mut door), guess(&mut door)], [false, false]);

@@ -234,12 +234,14 @@ impl Endpoint {
                     }
                     self.roster.write(user, contacts, came_or_went);
                 }
-                Output::Guessing { address, is_shut_out: true } => tracing::warn!(
+                Output::Guessing { address, user, is_shut_out: true } => tracing::warn!(
                     %address,
+                    ?user,
                     "too many wrong passwords of telephones: nothing is heard from there for a while"
                 ),
-                Output::Guessing { address, is_shut_out: false } => tracing::warn!(
+                Output::Guessing { address, user, is_shut_out: false } => tracing::warn!(
                     %address,
+                    ?user,
                     "too many wrong passwords of telephones from a network of [sip] allow, which is heard all the same: \
                      see who guesses there"
                 ),

@@ -10,7 +10,7 @@ use std::{
 use zvonar_sip::{
     Flow,
     agent::{ProbeId, SessionId},
-    message::{Message, Name},
+    message::Message,
     uri::Uri,
 };
 
@@ -158,9 +158,8 @@ impl Calls {
     pub(super) fn register(&mut self, now: Instant, flow: Flow, request: &Message) {
         let Some(phones) = &mut self.phones else { return };
         match phones.judge(now, self.sender, flow, request) {
-            Judged::Ask { headers, is_guessing } => {
-                self.ask(flow, request, &headers, is_guessing);
-            }
+            Judged::Ask { headers } => self.agent.answer_and_forget(flow, request, 401, &headers),
+            Judged::Wrong { guessing } => self.refuse_proof(flow, request, guessing),
             Judged::Proved { user, revision } => {
                 let reply = phones.registrar.register(now, (&user, revision), flow, request);
                 self.agent.answer_and_remember(now, flow, request, reply.code, &reply.headers);
@@ -172,12 +171,12 @@ impl Calls {
         }
     }
 
-    /// Asks for a proof, and remembers nothing of it.
-    fn ask(&mut self, flow: Flow, request: &Message, headers: &[(Name, String)], is_guessing: bool) {
-        self.agent.answer_and_forget(flow, request, 401, headers);
-        if is_guessing {
+    /// A proof was wrong. Nothing is remembered of it.
+    fn refuse_proof(&mut self, flow: Flow, request: &Message, guessing: Option<String>) {
+        self.agent.answer_and_forget(flow, request, 403, &[]);
+        if let Some(user) = guessing {
             let (address, is_shut_out) = (flow.remote.ip(), self.sender != Sender::LetIn);
-            self.outputs.push_back(Output::Guessing { address, is_shut_out });
+            self.outputs.push_back(Output::Guessing { address, user, is_shut_out });
         }
     }
 
@@ -199,8 +198,12 @@ impl Calls {
         }
         match phones.judge(now, sender, flow, invite) {
             Judged::Proved { user, .. } => Caller::Phone(user),
-            Judged::Ask { headers, is_guessing } => {
-                self.ask(flow, invite, &headers, is_guessing);
+            Judged::Ask { headers } => {
+                self.agent.answer_and_forget(flow, invite, 401, &headers);
+                Caller::Asked
+            }
+            Judged::Wrong { guessing } => {
+                self.refuse_proof(flow, invite, guessing);
                 Caller::Asked
             }
         }
