@@ -33,14 +33,14 @@ impl<S: Tokens + Send + Sync> FromRequestParts<S> for Caller {
             return Err(ApiError::NoToken);
         }
         // All of them are looked at, so that the time tells nothing about which one it was.
-        let given = TokenHash::digest(token.trim()).ok_or(ApiError::NoToken)?;
+        let given = TokenHash::digest(token.trim()).ok_or(ApiError::UnknownToken)?;
         let mut found = None;
         for (tenant, hash) in api.tokens() {
             if hash.is_of(&given) {
                 found = Some(Self { tenant: tenant.clone(), token: hash.name().to_owned() });
             }
         }
-        found.ok_or(ApiError::NoToken)
+        found.ok_or(ApiError::UnknownToken)
     }
 }
 

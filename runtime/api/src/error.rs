@@ -37,6 +37,11 @@ pub enum ApiError {
         "send a token of your tenant: `Authorization: Bearer zvt_…`; whoever runs this host makes one with `zvonar token`"
     )]
     NoToken,
+    /// A token that nobody knows.
+    #[error(
+        "this token is not known here: it was taken out of the configuration, or is another host's; whoever runs this host makes one with `zvonar token`"
+    )]
+    UnknownToken,
     /// Whoever sent it is not who he says.
     #[error("{0}")]
     Forbidden(String),
@@ -114,7 +119,7 @@ impl ApiError {
     /// Status and word.
     fn kind(&self) -> (StatusCode, &'static str) {
         match self {
-            Self::NoToken => (StatusCode::UNAUTHORIZED, "no-token"),
+            Self::NoToken | Self::UnknownToken => (StatusCode::UNAUTHORIZED, "no-token"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
             Self::NoPlace(_) => (StatusCode::NOT_FOUND, "no-such-place"),
             Self::NoMethod { .. } => (StatusCode::METHOD_NOT_ALLOWED, "no-such-method"),

@@ -10,7 +10,7 @@ use zvonar_api::{LocalDesk, Office, Token};
 use zvonar_dialer::Tables;
 use zvonar_dialer::operators::{Staff, StoredDesk};
 use zvonar_model::TenantId;
-use zvonar_store::StoreError;
+use zvonar_store::{SharedStore, StoreError};
 use zvonar_switch::clock;
 
 use crate::client::{Client, Refusal, Whom, encoded};
@@ -52,6 +52,10 @@ impl Desk {
     /// Finds the host, or opens the data folder.
     pub(crate) fn open(at: &Where) -> Result<Self, Failure> {
         match (&at.host, &at.config) {
+            (Some(_), None) if at.tenant.is_some() => Err(
+                "--tenant is for a data folder: of a running host the token says whose it is; leave it out"
+                    .into(),
+            ),
             (Some(host), None) => {
                 Ok(Self::Remote(Client::new(&Whom { host: host.clone(), token: at.token.clone() })?))
             }
@@ -71,10 +75,7 @@ impl Desk {
         let tenant = chosen(&config, tenant)?;
         let (prices, policies) = (host::price_lists(&config)?, host::policies(&config)?);
         let runtime = crate::commands::runtime(config.node.workers.max(1))?;
-        let store = host::open_store(&config.node.data).map_err(|why| match why.downcast_ref() {
-            Some(StoreError::Locked { .. }) => running(&config, path),
-            _ => why,
-        })?;
+        let store = open_alone(&config, path)?;
         let office = |one: &crate::config::Tenant| {
             let tables = Tables::new(Arc::clone(&store), prices[&one.id].clone(), one.id.clone())
                 .with_policy(policies[&one.id].clone());
@@ -154,6 +155,14 @@ fn chosen(config: &Config, wanted: Option<&TenantId>) -> Result<TenantId, Failur
         (None, [one]) => Ok(one.id.clone()),
         (None, _) => Err(format!("which tenant? Say --tenant; the configuration has: {}", all()).into()),
     }
+}
+
+/// Opens the data of a host that does not run.
+pub(crate) fn open_alone(config: &Config, path: &Path) -> Result<SharedStore, Failure> {
+    host::open_store(&config.node.data).map_err(|why| match why.downcast_ref() {
+        Some(StoreError::Locked { .. }) => running(config, path),
+        _ => why,
+    })
 }
 
 fn running(config: &Config, path: &Path) -> Failure {

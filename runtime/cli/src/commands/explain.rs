@@ -187,11 +187,12 @@ fn with_projects<T>(
     wanted: Option<&ProjectId>,
     ask: impl AsyncFn(&Tables, &StoredProject) -> Result<Option<T>, DialerError>,
 ) -> Result<Vec<(StoredProject, T)>, Failure> {
-    let config = Config::load(config)?;
+    let path = config;
+    let config = Config::load(path)?;
     let prices = host::price_lists(&config)?;
     let policies = host::policies(&config)?;
     super::runtime(1)?.block_on(async {
-        let store = host::open_store(&config.node.data)?;
+        let store = crate::desk::open_alone(&config, path)?;
         let (mut found, mut known) = (Vec::new(), Vec::new());
         for tenant in &config.tenants {
             let tables = Tables::new(store.clone(), prices[&tenant.id].clone(), tenant.id.clone());

@@ -13,6 +13,7 @@ use super::{Failure, say};
 use crate::client::encoded;
 use crate::desk::{Desk, Where};
 use crate::rows;
+use crate::rows::told;
 
 /// What `zvonar operator` takes.
 #[derive(Debug, clap::Subcommand)]
@@ -303,8 +304,8 @@ fn status(choose: &Choose) -> Result<(), Failure> {
     if choose.all.json {
         return say(serde_json::to_string(&status)?);
     }
-    let until = status.until.map_or_else(String::new, |until| format!(", until {until}"));
-    say(format_args!("{}: {} since {}{until}", choose.id, status.status_title, status.since))
+    let until = status.until.map_or_else(String::new, |until| format!(", до {}", told(&until)));
+    say(format_args!("{}: {} с {}{until} (МСК)", choose.id, status.status_title, told(&status.since)))
 }
 
 fn password(wanted: &Password) -> Result<(), Failure> {

@@ -29,7 +29,10 @@ pub(super) fn media_report(report: &zvonar_media::Report) -> MediaReport {
 /// How long the whole call took: the leg's own measure from answer to BYE. Its parts are charged.
 pub(super) fn whole_time(finished: &Finished, answered: Instant) -> Millis {
     match finished.heard.over.as_ref() {
-        Some(Ended::HungUp { talk, .. } | Ended::Lost { talk }) => (*talk).into(),
+        // Whole milliseconds, as its parts are told: a call of seven seconds and a few packets' delay is no eight seconds.
+        Some(Ended::HungUp { talk, .. } | Ended::Lost { talk }) => {
+            Millis(u64::try_from(talk.as_millis()).unwrap_or(u64::MAX))
+        }
         _ => since(answered),
     }
 }

@@ -118,9 +118,9 @@ fn print_table(rows: &[ReportRow]) -> Result<(), Failure> {
     table.add_row([
         format!("Всего: {}", rows.len()),
         String::new(),
-        totals.kopecks.to_string(),
+        String::new(),
         format!("ответов: {}", rows.iter().map(|row| row.answers.len()).sum::<usize>()),
-        rows.iter().map(|row| row.texts.len()).sum::<usize>().to_string(),
+        format!("SMS: {}", rows.iter().map(|row| row.texts.len()).sum::<usize>()),
         totals.robot_seconds.to_string(),
         rows.iter().map(|row| row.recognition.0).sum::<i64>().to_string(),
         totals.kopecks.0.to_string(),

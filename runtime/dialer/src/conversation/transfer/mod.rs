@@ -425,7 +425,10 @@ impl Handing {
             (GivenUp::NoSuchOperator, _) => {
                 let why =
                     "the tenant has no operator who takes such callers: make one, or name another group";
-                return self.failed(part, why.into());
+                tracing::warn!(tenant = %self.tenant, call = %self.caller.attempt, why, "a caller was not handed over");
+                let end = self.failed(part, why.into());
+                self.sheet.transfer(part).missed = Some("Нет таких операторов".into());
+                return end;
             }
             (GivenUp::QueueFull, _) => (TransferEnd::Nobody, "Очередь заполнена", None),
             (GivenUp::WaitedLongEnough, None) => (TransferEnd::Nobody, NOBODY_FREE, None),
