@@ -20,7 +20,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::time::sleep;
 use zvonar_dialer::deployments::{Deployments, TalkScript};
 use zvonar_dialer::operators::Staff;
-use zvonar_dialer::{DialerError, Project, Tables, WallClock};
+use zvonar_dialer::{Tables, WallClock};
 use zvonar_model::{ProjectId, TenantId};
 
 use crate::auth::{Caller, Tokens};
@@ -68,26 +68,6 @@ impl Desk {
     pub(crate) fn with_scenarios(mut self, scenarios: Deployments) -> Self {
         self.scenarios = Some(scenarios);
         self
-    }
-
-    /// That the scenario of a project which is to dial is there, as far as this host can know.
-    pub(crate) async fn needs_scenario(&self, tenant: &TenantId, row: &Project) -> Result<(), ApiError> {
-        let Some(scenarios) = &self.scenarios else { return Ok(()) };
-        let there = scenarios.scenarios(tenant).await?;
-        let names: Vec<_> = there.iter().map(|one| one.deployment.scenario.to_string()).collect();
-        if names.iter().any(|name| *name == row.scenario.as_str()) {
-            return Ok(());
-        }
-        let names = if names.is_empty() {
-            "there is none yet".to_owned()
-        } else {
-            format!("there are: {}", names.join(", "))
-        };
-        let what = format!(
-            "there is no scenario {}; {names}. Deploy it (`zvonar deploy`), or name another one",
-            row.scenario
-        );
-        Err(DialerError::BadProject { project: row.project.clone(), what }.into())
     }
 
     /// What a scenario has for operators.

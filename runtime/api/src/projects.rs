@@ -474,11 +474,8 @@ pub(crate) async fn start(
     Path(project): Path<String>,
 ) -> Answer<ProjectInfo> {
     let office = desk.office(&caller)?;
-    let project = project_id(&project)?;
-    if let Some(row) = office.tables.project(&project).await? {
-        desk.needs_scenario(&caller.tenant, &row).await?;
-    }
-    let started = office.tables.start_project(&project, office.active_projects, (desk.clock)()).await?;
+    let started =
+        office.tables.start_project(&project_id(&project)?, office.active_projects, (desk.clock)()).await?;
     Ok(Json(info(&office.tables, started).await?))
 }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use zvonar_model::{PhoneNumber, RecognisedAnswer, Transfer};
+use zvonar_model::{PhoneNumber, RecognisedAnswer, SystemResult, Transfer};
 use zvonar_scenario::asking::Asking;
 use zvonar_scenario::ports::{
     About, Destination, Line, LineError, Part, Question, TransferEnd, TransferOptions,
@@ -95,6 +95,8 @@ pub(crate) struct Talk {
     pub(crate) answers: Vec<RecognisedAnswer>,
     /// What came of each transfer.
     pub(crate) handed: Vec<Transfer>,
+    /// What the last transfer means for a call whose scenario says nothing, as on a real call.
+    pub(crate) meaning: Option<SystemResult>,
     pub(crate) transfers: Vec<Destination>,
     /// Spent waiting for transfers' far ends, and talking to them.
     pub(crate) waited: Duration,
@@ -128,6 +130,7 @@ impl PretendLine {
             over: None,
             answers: Vec::new(),
             handed: Vec::new(),
+            meaning: None,
             transfers: Vec::new(),
             waited: Duration::ZERO,
             talked: Duration::ZERO,
@@ -360,7 +363,17 @@ impl Talk {
             _ => Ok(()),
         });
         self.caller.end(self.now(), None);
+        if talked.is_err() && matches!(end, TransferEnd::Talked(_)) && self.over != Some(Over::Waiting) {
+            self.meaning = Some(SystemResult::Connected);
+        }
         talked?;
+        self.meaning = match &end {
+            TransferEnd::Talked(_) => Some(SystemResult::Connected),
+            TransferEnd::NoAnswer => Some(SystemResult::OperatorNoAnswer),
+            TransferEnd::Busy => Some(SystemResult::OperatorBusy),
+            TransferEnd::Rejected => Some(SystemResult::OperatorDeclined),
+            TransferEnd::Nobody | TransferEnd::Failed(_) => self.meaning.or(Some(SystemResult::NoResult)),
+        };
         self.note(What::TransferEnded { end: timeline::transfer_end(&end) });
         Ok(end)
     }

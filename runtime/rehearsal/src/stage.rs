@@ -207,7 +207,7 @@ impl Stage {
             ended_at: clock.unix(),
             post_dial_delay: None,
             phases: Phases { robot: robot.into(), wait: talk.waited.into(), talk: talk.talked.into() },
-            outcome: Outcome::Answered { result: verdict(&end, talk.over, talk.played) },
+            outcome: Outcome::Answered { result: verdict(&end, talk.over, talk.played, talk.meaning) },
             machine: talk.over == Some(Over::Machine),
             sip_code: Some(200),
             keys: std::mem::take(&mut talk.keys),
@@ -277,11 +277,15 @@ impl Rehearsed {
 }
 
 /// What the line knows better than the session, as on a real call.
-fn verdict(end: &SessionEnd, over: Option<Over>, played: bool) -> TalkEnd {
+fn verdict(end: &SessionEnd, over: Option<Over>, played: bool, transfer: Option<SystemResult>) -> TalkEnd {
+    let unnamed = [SystemResult::NoResult, SystemResult::Connected, SystemResult::NotHeardOut];
     match (end.talk_end(), over) {
         (TalkEnd::Scenario(name), _) => TalkEnd::Scenario(name),
         (TalkEnd::System(_), Some(Over::Machine)) => TalkEnd::System(SystemResult::Machine),
         (TalkEnd::System(_), Some(Over::Waiting)) => TalkEnd::System(SystemResult::Lost),
+        (TalkEnd::System(result), _) if transfer.is_some() && unnamed.contains(&result) => {
+            TalkEnd::System(transfer.unwrap_or(result))
+        }
         (TalkEnd::System(_), Some(Over::Caller)) if !played => TalkEnd::System(SystemResult::NothingPlayed),
         (other, _) => other,
     }

@@ -222,7 +222,7 @@ fn a_phone_that_is_registered_may_not_guess_the_passwords_of_others() {
     let mut house = House::new();
     assert_eq!(house.register_as("anna", "right"), Some(200));
     for n in 1..=30 {
-        assert_eq!(house.register_as("boris", "wrong"), Some(401));
+        assert_eq!(house.register_as("boris", "wrong"), Some(403));
         assert_eq!(house.guessing.len(), usize::from(n == 30));
     }
     assert_eq!(house.guessing, [true]);
@@ -246,7 +246,7 @@ fn who_is_let_in_and_guesses_is_told_of_and_heard() {
     let mut house = House::new();
     house.is_let_in = true;
     for _ in 0..40 {
-        assert_eq!(house.register_as("boris", "wrong"), Some(401));
+        assert_eq!(house.register_as("boris", "wrong"), Some(403));
     }
     assert_eq!(house.guessing, [false], "once for all of them");
     assert_eq!(house.register_as("boris", "right"), Some(200));

@@ -152,8 +152,8 @@ async fn wrong_passwords_and_names_that_do_not_exist_are_refused_alike_and_then_
         (message.code(), message.reason().to_owned(), names)
     };
     assert_eq!(shape(&refused), shape(&unknown));
-    assert_eq!(refused.code(), 401);
-    assert_eq!(wrong.register(300).await.code(), 401, "the third failure");
+    assert_eq!(refused.code(), 403);
+    assert_eq!(wrong.register(300).await.code(), 403, "the third failure");
     wrong.send(b"REGISTER sip:zvonar SIP/2.0\r\n\r\n").await;
     assert!(wrong.hear_within(Duration::from_millis(300)).await.is_none(), "shut out");
     assert_eq!(house.switch.contacts(ANNA), []);
@@ -399,7 +399,7 @@ async fn with_another_password_the_phones_of_the_old_one_are_not_rung() {
         beside: None,
     };
     assert!(matches!(house.switch.ring(ring), Err(RingError::NotRegistered(_))));
-    assert_eq!(old.register(300).await.code(), 401);
+    assert_eq!(old.register(300).await.code(), 403);
     let mut new = Handset::new(house.switch.local_addr(), ANNA, "new").await;
     assert_eq!(new.register(300).await.code(), 200);
     let contacts = house.switch.contacts(ANNA);
@@ -448,7 +448,7 @@ async fn who_calls_is_who_knows_the_password_and_never_who_says_so() {
     anna.hear("BYE").await;
     // The same address, another name, and no password for it.
     anna.credentials.password = "wrong".into();
-    assert_eq!(anna.call("sip:*21@zvonar", &[]).await.err(), Some(401));
+    assert_eq!(anna.call("sip:*21@zvonar", &[]).await.err(), Some(403));
 }
 
 /// Both of a phone's calls say that we carry out `Replaces`, or it does not offer its owner to hand the caller on into
