@@ -96,7 +96,7 @@ impl Desk {
         let mut callers = found.callers;
         callers.sort_by_key(|caller| caller.since);
         for caller in callers {
-            desk.enter(now, caller);
+            desk.enter(now, caller, true);
         }
         desk.settle(now);
         desk
@@ -185,9 +185,11 @@ impl Desk {
         }
     }
 
-    /// A caller wants an operator.
+    /// A caller wants an operator. One who waits since earlier was given back by a telephone that stayed silent, and keeps his
+    /// place however many came meanwhile.
     pub fn handle_caller(&mut self, now: UnixMillis, caller: Caller) {
-        self.enter(now, caller);
+        let comes_back = caller.since < self.now.max(now);
+        self.enter(now, caller, comes_back);
         self.settle(now);
     }
 
@@ -328,7 +330,7 @@ impl Desk {
         }
     }
 
-    fn enter(&mut self, now: UnixMillis, mut caller: Caller) {
+    fn enter(&mut self, now: UnixMillis, mut caller: Caller, comes_back: bool) {
         let now = self.at(now);
         caller.since = caller.since.min(now);
         if self.queue.contains(&caller.call) || self.talks.contains_key(&caller.call) {
@@ -337,10 +339,14 @@ impl Desk {
         let group = caller.group.as_ref();
         let why = if !self.seats.values().any(|seat| !seat.leaving && seat.operator.serves(group)) {
             GivenUp::NoSuchOperator
-        } else if self.queue.len() >= self.settings.most_callers.max(1) as usize {
-            GivenUp::QueueFull
         } else {
-            return self.queue.enter(now, caller);
+            let is_full = self.queue.len() >= self.settings.most_callers.max(1) as usize;
+            // Others wait for others: whoever is taken at once takes nobody's place.
+            let waits = || !self.seats.values().any(|seat| seat.is_free(now) && seat.operator.serves(group));
+            if !is_full || comes_back || !waits() {
+                return self.queue.enter(now, caller);
+            }
+            GivenUp::QueueFull
         };
         let waited = Millis(u64::try_from(now.0.saturating_sub(caller.since.0)).unwrap_or(0));
         let call = caller.call;

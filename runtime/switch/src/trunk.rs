@@ -108,6 +108,23 @@ mod tests {
         assert_eq!(pacer.turn(at(5_001)), at(5_250));
     }
 
+    #[test]
+    fn a_trunk_serves_whom_it_names_and_else_everybody() {
+        let [acme, beta] = ["acme", "beta"].map(|id| TenantId::new(id).unwrap());
+        let mut trunk = TrunkConfig {
+            id: TrunkId::new("t").unwrap(),
+            address: "127.0.0.1:5060".parse().unwrap(),
+            lines: 1,
+            calls_per_second: 1,
+            caller: "100".into(),
+            login: None,
+            tenants: None,
+        };
+        assert!(trunk.serves(&acme) && trunk.serves(&beta));
+        trunk.tenants = Some([acme.clone()].into());
+        assert!(trunk.serves(&acme) && !trunk.serves(&beta));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_call_waits_for_a_line_until_another_ends() {
         let trunk = Trunk::new(TrunkConfig {

@@ -13,8 +13,8 @@ use zvonar_media::{Clip, Codec, Prompt, g711, tones};
 use zvonar_model::{TenantId, TrunkId};
 use zvonar_switch::media_io::MediaPlace;
 use zvonar_switch::{
-    Call, CallEvent, Doorway, MediaConfig, MediaError, MediaEvent, Network, Switch, SwitchConfig, Target,
-    TrunkConfig, clock,
+    Call, CallEvent, DialError, Doorway, MediaConfig, MediaError, MediaEvent, Network, Switch, SwitchConfig,
+    Target, TrunkConfig, clock,
 };
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -201,6 +201,36 @@ async fn a_call_that_was_not_opened_beside_the_other_is_not_joined() {
     let [caller, _his_phone] = world.call(None).await;
     let [operator, _her_phone] = world.call(None).await;
     assert!(matches!(caller.bridge(&operator), Err(MediaError::Apart)));
+}
+
+/// Anyone could call by any carrier's login.
+#[tokio::test]
+async fn a_trunk_of_somebody_else_is_none() {
+    let id = trunk("carrier");
+    let carrier = TrunkConfig {
+        id: id.clone(),
+        address: SocketAddr::new(HERE, 9),
+        lines: 1,
+        calls_per_second: 10,
+        caller: "100".into(),
+        login: None,
+        tenants: Some([tenant()].into()),
+    };
+    let config = SwitchConfig {
+        listen: SocketAddr::new(HERE, 0),
+        advertise: None,
+        allow: Vec::new(),
+        per_source: 10,
+        trunks: vec![carrier],
+        media: MediaConfig { ports: 24_600..=24_699, threads: 1, ..MediaConfig::new(HERE) },
+        calls: 2,
+        phones: None,
+        seed: 1,
+    };
+    let (host, _door) = Switch::start(config).await.expect("the switch starts");
+    let other = TenantId::new("other").expect("an id");
+    assert!(matches!(host.reserve(&id, &other).await, Err(DialError::NoTrunk(named)) if named == id));
+    assert!(host.reserve(&id, &tenant()).await.is_ok());
 }
 
 /// A carrier played by hand, with a tone of its own in µ-law.

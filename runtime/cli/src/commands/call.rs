@@ -226,6 +226,9 @@ fn print(told: &Told, json: bool) -> Result<(), Failure> {
         let phrase = answer.phrase.as_deref().unwrap_or("—");
         println!("Сказано: «{}» [{phrase} {:.2}]", answer.text, answer.score);
     }
+    if let Some(delay) = told.post_dial_delay_ms {
+        println!("До гудка: {delay} мс");
+    }
     println!("Робот: {} с, {} коп.", told.robot_s, told.kopecks);
     println!(
         "Пакетов отправлено {}, услышано {}, потеряно {}",

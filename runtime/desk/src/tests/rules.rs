@@ -551,7 +551,22 @@ fn a_clock_that_was_set_back_between_two_runs_holds_nobody_up() {
 }
 
 #[test]
-fn the_latest_are_turned_away_when_fewer_may_wait_than_before() {
+fn a_full_queue_of_others_turns_nobody_away_who_is_taken_at_once_or_comes_back() {
+    let mut desk = Desk::new(Settings { most_callers: 1, ..settings() });
+    for line in ["operator ivan sales", "operator olga debts", "olga available", "a wants sales"] {
+        step(&mut desk, at(0), line);
+    }
+    let done = play(&mut desk, &[(1, "b wants debts"), (2, "c wants debts")], 3);
+    assert_eq!(done, "1s ring olga for b | 2s c gets nobody QueueFull after 0s");
+    // A silent telephone had him since the beginning.
+    let back =
+        Caller { call: call("d"), project: None, group: None, since: at(1), longest_wait: Millis(60_000) };
+    desk.handle_caller(at(4), back);
+    assert!(desk.callers().any(|caller| caller.call == call("d")));
+}
+
+#[test]
+fn whoever_waited_before_a_restart_keeps_his_place_though_fewer_may_wait() {
     let olga = Presence { status: Status::Break, ..Presence::default() };
     let mut found = found(&[("olga", olga)]);
     for (name, since) in [("c", -10), ("a", -30), ("b", -20)] {
@@ -560,7 +575,8 @@ fn the_latest_are_turned_away_when_fewer_may_wait_than_before() {
     }
     let mut desk = Desk::restored(at(0), Settings { most_callers: 2, ..settings() }, found);
     let done = play(&mut desk, &[(1, "olga available")], 0);
-    assert_eq!(done, "1s c gets nobody QueueFull after 10s | 1s ring olga for a");
+    assert_eq!(done, "1s ring olga for a");
+    assert_eq!(desk.callers().count(), 3);
 }
 
 #[test]

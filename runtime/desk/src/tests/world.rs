@@ -173,7 +173,8 @@ impl World {
                         let mut people = self.people.values();
                         let served = people.any(|one| !one.fired && Self::serves(one, caller.group.as_ref()));
                         assert_eq!(served, *why == GivenUp::QueueFull);
-                        assert!(!served || self.waiting.len() == self.settings.most_callers as usize);
+                        // Some more may be there: who was taken at once, and came back.
+                        assert!(!served || self.waiting.len() >= self.settings.most_callers as usize);
                     }
                 }
                 self.silenced(rang);
