@@ -100,7 +100,7 @@ fn operators_are_made_shown_changed_and_removed_by_commands() {
 
     assert_eq!(json(folder, &["operator", "status", "anna", "available", "--json"])["status"], "available");
     let said = zvonar(folder, &["operator", "status", "anna"], "").unwrap();
-    assert!(said.starts_with("anna: Доступен since "), "{said}");
+    assert!(said.starts_with("anna: Доступен с ") && said.trim_end().ends_with("(МСК)"), "{said}");
     let desk = json(folder, &["operator", "desk", "--json"]);
     assert_eq!(
         (&desk["operators"][0]["status"], &desk["operators"][0]["doing"]),
