@@ -86,6 +86,9 @@ impl Caps {
     /// What 230-ФЗ allows for debts: a call a day, two a week, eight a month.
     pub const FZ230: Self = Self { day: Some(1), week: Some(2), month: Some(8) };
 
+    /// What 230-ФЗ allows for messages about debts: two a day, four a week, sixteen a month.
+    pub const FZ230_TEXTS: Self = Self { day: Some(2), week: Some(4), month: Some(16) };
+
     /// The stricter of both, period by period.
     #[must_use]
     pub fn and(self, other: Self) -> Self {

@@ -71,6 +71,11 @@ impl Purpose {
         if self == Self::Collection { Caps::FZ230 } else { Caps::default() }
     }
 
+    /// The caps that the law sets for text messages.
+    pub fn text_caps(self) -> Caps {
+        if self == Self::Collection { Caps::FZ230_TEXTS } else { Caps::default() }
+    }
+
     /// The hours that the law sets, whatever the project's own are: both must allow a call.
     pub fn hours(self) -> Option<Schedule> {
         (self == Self::Collection).then(Schedule::fz230)

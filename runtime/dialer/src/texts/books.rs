@@ -1,6 +1,7 @@
 //! Messages in the store: decided, looked up, charged, checked.
 
-use zvonar_campaign::ConsentRule;
+use jiff::tz::TimeZone;
+use zvonar_campaign::{Calling, ConsentRule};
 use zvonar_gateways::SmsId;
 use zvonar_gateways::outbox::{Passage, Trouble};
 use zvonar_ledger::{Charge, charge_text};
@@ -9,6 +10,7 @@ use zvonar_store::{Commit, Key, Write, commit_surely};
 
 use super::decision::{TextDecision, Whose};
 use super::rows::{Fate, NumberRow, NumbersRow, OutboxRow, Text, TextId, TextStatus, reason};
+use crate::hours::Hours;
 use crate::tables::{Read, TRIES, Tables, TenantKeys, decode, encode};
 use crate::verify::{BookFault, Verified};
 use crate::{Day, DialerError, Result};
@@ -306,6 +308,32 @@ impl Tables {
             return Ok(Some(format!("there is no consent to «{}»", purpose.title())));
         }
         Ok(None)
+    }
+
+    /// Until when the law lets nobody write to this number about what the message's project is for (230-ФЗ: its hours where the
+    /// person lives, and so many a day, week and month); `None`: it may go. `moments`: when messages left to it.
+    pub(super) async fn text_held(
+        &self,
+        text: &Text,
+        moments: &[UnixMillis],
+        now: UnixMillis,
+    ) -> Result<Option<UnixMillis>> {
+        let Some(id) = &text.project else { return Ok(None) };
+        let Some(project) = self.project(id).await? else { return Ok(None) };
+        let purpose = project.rules.purpose;
+        let Some(law) = purpose.hours() else { return Ok(None) };
+        let lead = match &text.lead {
+            Some(lead) => self.lead(id, lead).await?,
+            None => None,
+        };
+        let zones = match &lead {
+            Some(lead) => Hours::new(&project.rules, &self.policy.register)?.zones(lead),
+            None => TimeZone::get(&project.rules.zone).into_iter().collect(),
+        };
+        if let Calling::Closed { opens } = law.calling(now, &zones) {
+            return Ok(Some(opens.unwrap_or(text.until)));
+        }
+        Ok(purpose.text_caps().hold(moments, &zones, now).map(|capped| capped.until))
     }
 
     /// Takes the next numbers of an account, never to be given again: the first and how many. They are the account's, so

@@ -269,11 +269,14 @@ impl Row for OutboxRow {
     const VERSION: u16 = 1;
 }
 
-/// How many messages somebody got on a day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// How many messages somebody got on a day, and when those of the last month left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TextedRow {
     pub(crate) day: Day,
     pub(crate) texts: u32,
+    /// Oldest first, as [`zvonar_campaign::with_start`] keeps them.
+    #[serde(default)]
+    pub(crate) moments: Vec<UnixMillis>,
 }
 
 impl Row for TextedRow {

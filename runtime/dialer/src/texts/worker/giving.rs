@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use zvonar_campaign::with_start;
 use zvonar_gateways::outbox::{Begin, Passage};
 use zvonar_gateways::smsc::Class;
 use zvonar_gateways::{GatewayError, Price, Sms, SmsId};
@@ -50,8 +51,14 @@ impl Worker {
         }
         let texted = self.texted(&open.text.to).await?;
         let day = Day::of(now);
-        if texted.is_some_and(|read| read.row.day == day && read.row.texts >= self.rules.per_person) {
+        let texted = texted.map(|read| read.row);
+        if texted.as_ref().is_some_and(|row| row.day == day && row.texts >= self.rules.per_person) {
             self.outbox.hold(id, day.next_morning());
+            return Ok(false);
+        }
+        let moments = texted.map(|row| row.moments).unwrap_or_default();
+        if let Some(until) = self.tables.text_held(&open.text, &moments, now).await? {
+            self.outbox.hold(id, until);
             return Ok(false);
         }
         Ok(self.outbox.allowed(now).is_ok())
@@ -98,7 +105,8 @@ impl Worker {
             let before = self.texted(&open.text.to).await?;
             let texts =
                 before.as_ref().filter(|read| read.row.day == day).map_or(0, |read| read.row.texts) + 1;
-            let row = encode(&TextedRow { day, texts });
+            let moments = before.as_ref().map_or(&[][..], |read| &read.row.moments);
+            let row = encode(&TextedRow { day, texts, moments: with_start(moments, now) });
             more.push(match before {
                 Some(read) => Write::replace(key, read.revision, row),
                 None => Write::create(key, row),

@@ -64,6 +64,27 @@ pub(super) async fn world_count(process: &super::Process, status: TextStatus) ->
     process.all().await.iter().filter(|info| info.status() == status).count()
 }
 
+/// 230-ФЗ: two messages a day about a debt, and none at night. What was too many left at midnight.
+#[test]
+fn about_debts_two_messages_a_day_go_and_the_third_in_the_next_days_hours() {
+    let mut world = World::new(5);
+    world.list(1, 1);
+    world.process(Vec::new(), async |process| {
+        let rules = DialRules { purpose: Purpose::Collection, ..DialRules::once() };
+        let wanted = NewProject { rules, ..new_project(project()) };
+        process.tables.put_project(wanted, process.dialer.now()).await.unwrap();
+    });
+    let begun = world.now.load(std::sync::atomic::Ordering::Relaxed);
+    world.script = Arc::new(|_| ["раз", "два", "три"].map(|text| (10, None, text.to_owned())).into());
+    world.process(Vec::new(), async |process| {
+        process.dial().await;
+        process.settled().await;
+    });
+    let hours: Vec<_> = world.taken().values().map(|taken| (taken.taken_at.0 - begun) / 3_600_000).collect();
+    // It was noon on a Monday in Moscow.
+    assert_eq!(hours, [0, 0, 20]);
+}
+
 /// Somebody who has taken his consent back called in, or was named to a call without a project.
 #[test]
 fn a_call_without_a_project_texts_nobody_who_took_his_consent_back() {
