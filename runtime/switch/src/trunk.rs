@@ -1,6 +1,7 @@
 //! A trunk: where calls leave to, how many at once and how quickly one after another.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zvonar_model::{TenantId, TrunkId};
 
 /// What a carrier gave us.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct TrunkConfig {
     /// Its name in the configuration.
     pub id: TrunkId,
@@ -25,6 +26,16 @@ pub struct TrunkConfig {
     pub login: Option<(String, String)>,
     /// Who may call by it; `None`: everybody.
     pub tenants: Option<BTreeSet<TenantId>>,
+}
+
+impl fmt::Debug for TrunkConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Whatever is logged one day, the password is not in it.
+        f.debug_struct("TrunkConfig")
+            .field("id", &self.id)
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
 }
 
 impl TrunkConfig {

@@ -146,7 +146,6 @@ pub(crate) struct Tenant {
 }
 
 /// Where calls leave to.
-#[derive(Debug)]
 pub(crate) struct Trunk {
     pub(crate) id: TrunkId,
     pub(crate) address: SocketAddr,
@@ -156,6 +155,12 @@ pub(crate) struct Trunk {
     pub(crate) login: Option<(String, String)>,
     /// Who may call by it; `None`: everybody.
     pub(crate) tenants: Option<BTreeSet<TenantId>>,
+}
+
+impl std::fmt::Debug for Trunk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Trunk").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 impl Trunk {
