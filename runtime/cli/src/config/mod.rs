@@ -6,6 +6,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod trunk;
 mod webhooks;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,7 @@ use zvonar_scenario::Limits;
 pub(crate) use desk::{Phones, TenantDesk};
 use reader::{Faults, Section};
 pub(crate) use texts::Sms;
+pub(crate) use trunk::Trunk;
 pub(crate) use webhooks::Webhook;
 
 /// Why there is no configuration.
@@ -145,31 +147,6 @@ pub(crate) struct Tenant {
     pub(crate) webhooks: Vec<Webhook>,
 }
 
-/// Where calls leave to.
-pub(crate) struct Trunk {
-    pub(crate) id: TrunkId,
-    pub(crate) address: SocketAddr,
-    pub(crate) lines: u32,
-    pub(crate) calls_per_second: u32,
-    pub(crate) caller: String,
-    pub(crate) login: Option<(String, String)>,
-    /// Who may call by it; `None`: everybody.
-    pub(crate) tenants: Option<BTreeSet<TenantId>>,
-}
-
-impl std::fmt::Debug for Trunk {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Trunk").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-impl Trunk {
-    /// Whether this tenant may call by it.
-    fn serves(&self, tenant: &TenantId) -> bool {
-        self.tenants.as_ref().is_none_or(|tenants| tenants.contains(tenant))
-    }
-}
-
 impl Config {
     /// The trunks by which a tenant may call.
     pub(crate) fn trunks_of<'a>(&'a self, tenant: &'a TenantId) -> impl Iterator<Item = &'a Trunk> {
@@ -284,7 +261,7 @@ fn read(mut root: Section<'_>, faults: &Faults, folder: &Path) -> Option<Config>
     let tenants = tenants(root.sections("tenant"), faults, folder);
     // Whoever sets up a desk wants the telephones of those who sit at it.
     let phones = phones.or_else(|| tenants.iter().any(|tenant| tenant.desk.given).then(Phones::default));
-    let trunks = named(root.sections("trunk"), faults, |section| trunk(section, &tenants));
+    let trunks = named(root.sections("trunk"), faults, |section| trunk::read(section, &tenants));
     let scenarios = named(root.sections("scenario"), faults, |section| {
         let tenant = known(section, "tenant", &tenants, |tenant| &tenant.id);
         let name: Option<ScenarioName> = section.needed_text("name", NAME);
@@ -528,38 +505,6 @@ fn grant(section: Section<'_>) -> Grant {
     };
     section.finish();
     read
-}
-
-fn trunk(section: &Section<'_>, all: &[Tenant]) -> Option<(String, Trunk)> {
-    let id: Option<TrunkId> = section.needed_text("id", NAME);
-    let address = section.needed_text("address", ADDRESS);
-    let lines = section.number("lines", 1..=100_000, 10) as u32;
-    let calls_per_second = section.number("calls_per_second", 1..=10_000, 5) as u32;
-    let caller: Option<String> =
-        section.needed_text("caller", "the number that far ends see, as +74950000000");
-    if let Some(Err(why)) = caller.as_deref().map(PhoneNumber::parse) {
-        section.fault("caller", why);
-    }
-    let username: Option<String> = section.text("username", "the login the carrier gave");
-    let password: Option<String> = section.text("password", "the password the carrier gave");
-    if username.is_some() != password.is_some() {
-        let missing = if username.is_some() { "password" } else { "username" };
-        section.fault(missing, "username and password go together; one of them is missing");
-    }
-    let tenants = section.has("tenants").then(|| section.texts::<TenantId>("tenants", "ids of [[tenant]]s"));
-    for unknown in tenants.iter().flatten().filter(|id| all.iter().all(|tenant| tenant.id != **id)) {
-        section.fault("tenants", format_args!("there is no [[tenant]] `{unknown}`"));
-    }
-    if tenants.as_ref().is_some_and(Vec::is_empty) {
-        section.fault(
-            "tenants",
-            "nobody could call by it: name a tenant, or leave `tenants` out for all of them",
-        );
-    }
-    let (id, address, caller) = (id?, address?, caller?);
-    let tenants = tenants.map(BTreeSet::from_iter);
-    let login = username.zip(password);
-    Some((id.to_string(), Trunk { id, address, lines, calls_per_second, caller, login, tenants }))
 }
 
 /// Reads a list of tables and refuses the same name twice.
