@@ -22,7 +22,7 @@ use zvonar_campaign::Caps;
 use zvonar_campaign::USUAL_PRIORITY;
 use zvonar_dialer::operators::MOST_OPERATORS;
 use zvonar_dialer::{DialRules, Grant, Prepaid};
-use zvonar_model::{Kopecks, PhoneNumber, ProjectId, ScenarioName, TenantId, TrunkId};
+use zvonar_model::{Kopecks, ProjectId, ScenarioName, TenantId, TrunkId};
 use zvonar_scenario::Limits;
 
 pub(crate) use desk::{Phones, TenantDesk};
