@@ -162,9 +162,9 @@ pub enum DialerError {
 }
 
 impl DialerError {
-    /// Whether the store is well, and does not take what was to be stored.
-    pub fn is_refused(&self) -> bool {
-        matches!(self, Self::Store(StoreError::Refused(_) | StoreError::Key(_)))
+    /// Whether the store itself has failed, and not only what was to be stored.
+    pub fn is_broken_store(&self) -> bool {
+        matches!(self, Self::Store(why) if !matches!(why, StoreError::Refused(_) | StoreError::Key(_)))
     }
 }
 

@@ -447,7 +447,7 @@ impl Foreman {
                 return Ok(());
             }
             // What no store takes is this project's matter; all else is every project's.
-            Err(failure @ DialerError::Store(_)) if !failure.is_refused() => return Err(failure),
+            Err(failure) if failure.is_broken_store() => return Err(failure),
             // What must be mended first: trunk, scenario, hours, something that cannot be read, a bug of ours.
             Err(why) => {
                 let why = why.to_string();

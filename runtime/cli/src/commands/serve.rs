@@ -267,14 +267,15 @@ async fn work(
     let stop_signal = super::stop_signal();
     tokio::pin!(stop_signal);
     // A host whose store has failed takes no calls that it cannot charge: whoever runs it starts it again.
-    while !(once && runs.is_empty()) && (once || failure.is_none()) {
+    let mut is_broken = false;
+    while !(once && runs.is_empty()) && (once || !is_broken) {
         tokio::select! {
             signal = &mut stop_signal => {
                 signal?;
                 asked = 1;
                 break;
             }
-            Some(ended) = runs.join_next(), if !runs.is_empty() => note(ended, &mut failure),
+            Some(ended) = runs.join_next(), if !runs.is_empty() => is_broken |= note(ended, &mut failure),
             call = doorway.next() => match call {
                 Some(call) => drop(talks.spawn(take(Arc::clone(host), call))),
                 None => {
@@ -282,7 +283,7 @@ async fn work(
                     break;
                 }
             },
-            Some(ended) = talks.join_next(), if !talks.is_empty() => note(ended, &mut failure),
+            Some(ended) = talks.join_next(), if !talks.is_empty() => is_broken |= note(ended, &mut failure),
         }
     }
     // No new attempt begins; those in progress may end by themselves, and are then hung up and settled.
@@ -298,8 +299,8 @@ async fn work(
                 break;
             }
             Some(call) = doorway.next() => call.reject(503, "Shutting Down").await,
-            Some(ended) = runs.join_next(), if !runs.is_empty() => note(ended, &mut failure),
-            Some(ended) = talks.join_next(), if !talks.is_empty() => note(ended, &mut failure),
+            Some(ended) = runs.join_next(), if !runs.is_empty() => drop(note(ended, &mut failure)),
+            Some(ended) = talks.join_next(), if !talks.is_empty() => drop(note(ended, &mut failure)),
         }
     }
     if let Err(why) = doorway.shutdown().await {
@@ -316,11 +317,17 @@ async fn work(
 }
 
 /// Tells a failure of a task at once; the first one is what the process ends with.
-fn note(ended: Result<Result<(), Failure>, tokio::task::JoinError>, failure: &mut Option<Failure>) {
-    if let Err(why) = ended.unwrap_or_else(|bug| Err(bug.into())) {
-        tracing::error!(%why, "a task of the host failed");
-        failure.get_or_insert(why);
-    }
+/// Notes how a task ended. `true`: it says that it cannot go on.
+fn note(ended: Result<Result<(), Failure>, tokio::task::JoinError>, failure: &mut Option<Failure>) -> bool {
+    // A bug of ours in one call says nothing of the others.
+    let (why, is_told) = match ended {
+        Ok(Ok(())) => return false,
+        Ok(Err(why)) => (why, true),
+        Err(bug) => (bug.into(), false),
+    };
+    tracing::error!(%why, "a task of the host failed");
+    failure.get_or_insert(why);
+    is_told
 }
 
 /// Dials the projects of a tenant, those of the configuration and others. `once`: until none has anything left to do; a
@@ -403,11 +410,13 @@ async fn take(host: Arc<Host>, call: IncomingCall) -> Result<(), Failure> {
                 tracing::warn!("a call that came in was settled before");
                 Ok(())
             }
-            Err(why) if why.is_refused() => {
+            Err(why) if why.is_broken_store() => {
+                Err(format!("a call that came in could not be settled: {why}").into())
+            }
+            Err(why) => {
                 tracing::error!(%why, "a call that came in could not be settled");
                 Ok(())
             }
-            Err(why) => Err(format!("a call that came in could not be settled: {why}").into()),
         }
     };
     talk.instrument(span).await
