@@ -316,8 +316,8 @@ async fn work(
     failure.map_or(Ok(()), Err)
 }
 
-/// Tells a failure of a task at once; the first one is what the process ends with.
-/// Notes how a task ended. `true`: it says that it cannot go on.
+/// Tells a failure of a task at once; the first one is what the process ends with. `true`: the task says that it cannot go
+/// on.
 fn note(ended: Result<Result<(), Failure>, tokio::task::JoinError>, failure: &mut Option<Failure>) -> bool {
     // A bug of ours in one call says nothing of the others.
     let (why, is_told) = match ended {
