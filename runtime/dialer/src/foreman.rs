@@ -163,8 +163,9 @@ struct Foreman {
     bell: Arc<Notify>,
     changes: Changes,
     recovered: Option<UnixMillis>,
-    /// Projects that finished by themselves and have new contacts, but may not go on yet: too many are active.
-    full: BTreeSet<ProjectId>,
+    /// Projects that finished by themselves and may have contacts to call: they are looked at. `true`: also those that had
+    /// been idle, since something is new in them.
+    finished: BTreeMap<ProjectId, bool>,
     halted: Vec<Halted>,
 }
 
@@ -186,7 +187,7 @@ impl Dialer {
             bell: Arc::default(),
             changes: Changes { pending: true, all: true, ..Changes::default() },
             recovered: None,
-            full: BTreeSet::new(),
+            finished: BTreeMap::new(),
             halted: Vec::new(),
         };
         foreman.work(stop).await
@@ -305,22 +306,29 @@ impl Foreman {
     /// Goes on with projects that finished by themselves and have contacts to call again (behaviour: «can be continued by
     /// adding contacts»).
     async fn go_on(&mut self, renewed: BTreeSet<ProjectId>, now: UnixMillis) -> Result<()> {
-        let was_full = std::mem::take(&mut self.full);
-        for project in renewed.union(&was_full) {
-            if self.runs.contains_key(project) {
+        let known = std::mem::take(&mut self.finished);
+        let mut candidates = known.clone();
+        candidates.extend(renewed.into_iter().map(|project| (project, true)));
+        for (project, was_idle) in candidates {
+            if self.runs.contains_key(&project) {
+                // When it ends it is looked at.
                 continue;
             }
-            match self.tables.go_on(project, self.keep.most_active, now).await {
+            let counts = self.tables.status_counts(&project).await?;
+            if counts.new + counts.again == 0 {
+                continue;
+            }
+            match self.tables.go_on(&project, was_idle, self.keep.most_active, now).await {
                 Ok(true) => {
                     tracing::info!(%project, "a finished project has new contacts, and goes on");
                     self.changes.pending = true;
                 }
                 Ok(false) | Err(DialerError::NoProject(_)) => {}
                 Err(why @ DialerError::TooManyActive { .. }) => {
-                    if !was_full.contains(project) {
+                    if !known.contains_key(&project) {
                         tracing::warn!(%project, %why, "a finished project has new contacts, and waits for its turn");
                     }
-                    self.full.insert(project.clone());
+                    self.finished.insert(project, was_idle);
                 }
                 Err(why) => return Err(why),
             }
@@ -328,23 +336,19 @@ impl Foreman {
         Ok(())
     }
 
-    /// The projects that finished because their lists were done, which they are not.
-    async fn undone(&self) -> Result<BTreeSet<ProjectId>> {
-        let mut undone = BTreeSet::new();
-        for row in self.tables.projects().await? {
-            if row.status == (ProjectStatus::Finished { by: Ending::Done }) {
-                let counts = self.tables.status_counts(&row.project).await?;
-                if counts.new + counts.again > 0 {
-                    undone.insert(row.project);
-                }
-            }
-        }
-        Ok(undone)
+    /// The projects that finished because their lists were done: something may have come since that nobody has heard of.
+    async fn done(&self) -> Result<Vec<ProjectId>> {
+        let all = self.tables.projects().await?.into_iter();
+        let done = all.filter(|row| row.status == ProjectStatus::Finished { by: Ending::Done });
+        Ok(done.map(|row| row.project).collect())
     }
 
     /// Tells the runs whose lists have changed. Gives the projects that have somebody to call by that.
     async fn read_steps(&mut self, changes: &Changes) -> Result<BTreeSet<ProjectId>> {
-        let mut renewed = if changes.all { self.undone().await? } else { BTreeSet::new() };
+        let mut renewed = BTreeSet::new();
+        if changes.all {
+            self.finished.extend(self.done().await?.into_iter().map(|project| (project, false)));
+        }
         let Some(mut after) = changes.unread else { return Ok(renewed) };
         if after == 0 {
             // Nobody knows since when.
@@ -437,6 +441,10 @@ impl Foreman {
             Ok(Ended::Over { by, read }) => {
                 if !self.tables.finish_if(*read, by, now).await? {
                     return Ok(());
+                }
+                // Somebody may have come to be called again while it ended.
+                if by == Ending::Done {
+                    self.finished.insert(project.clone(), false);
                 }
                 self.tables.project(&project).await?
             }

@@ -159,14 +159,22 @@ impl Tables {
         .await
     }
 
-    /// Goes on with a project that finished by itself, since it has somebody to call. `false`: it did not finish so.
+    /// Goes on with a project that finished by itself, since it has somebody to call; `was_idle`: also with one that had
+    /// nothing to do for too long. `false`: it did not finish so.
     ///
     /// # Errors
     /// [`DialerError::TooManyActive`]: it stays finished.
-    pub(crate) async fn go_on(&self, project: &ProjectId, most: u32, now: UnixMillis) -> Result<bool> {
-        let rested = |row: &Project| {
-            matches!(row.status, ProjectStatus::Finished { by: Ending::Done | Ending::Idle })
-                && check(row).is_ok()
+    pub(crate) async fn go_on(
+        &self,
+        project: &ProjectId,
+        was_idle: bool,
+        most: u32,
+        now: UnixMillis,
+    ) -> Result<bool> {
+        let rested = |row: &Project| match row.status {
+            ProjectStatus::Finished { by: Ending::Done } => check(row).is_ok(),
+            ProjectStatus::Finished { by: Ending::Idle } => was_idle && check(row).is_ok(),
+            _ => false,
         };
         let sign = |row: &mut Project| {
             if rested(row) {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use zvonar_campaign::{Ending, ProjectStatus};
 use zvonar_dialer::{Dialer, Keep};
 use zvonar_ledger::PriceList;
 use zvonar_model::UnixMillis;
@@ -34,8 +35,29 @@ async fn a_finished_project_goes_on_once_there_is_room_for_it() {
     tables.pause_project(&id("busy"), dialer.now()).await.unwrap();
     seconds(60).await;
     assert_eq!((called(&rings).len(), status(&dialer, &id("done")).await.title()), (3, "Завершён"));
+    // It is over, and stays so by itself.
+    let since = tables.project(&id("done")).await.unwrap().unwrap().since;
+    seconds(3_600).await;
+    assert_eq!(tables.project(&id("done")).await.unwrap().unwrap().since, since);
     stop.send_replace(true);
     assert_eq!(work.await.unwrap(), []);
+}
+
+/// Nobody had come for two weeks.
+#[tokio::test(start_paused = true)]
+async fn a_project_that_was_idle_goes_on_with_what_is_new_alone() {
+    let rings: Rings = Arc::default();
+    let dialer = dialer(memory(), noting(&rings, wall_clock()), 1);
+    make(&dialer, new_project(id("idle")), vec![]).await;
+    start(&dialer, &id("idle")).await;
+    let kept = keep(&dialer, false);
+    seconds(15 * 86_400).await;
+    assert_eq!(status(&dialer, &id("idle")).await, ProjectStatus::Finished { by: Ending::Idle });
+    dialer.tables(&tenant()).add_leads(&id("idle"), leads(0, 2)).await.unwrap();
+    seconds(60).await;
+    assert_eq!(called(&rings).len(), 2);
+    assert_eq!(status(&dialer, &id("idle")).await, ProjectStatus::Finished { by: Ending::Done });
+    kept.end().await;
 }
 
 /// A machine whose clock was wrong by a day: its calls were taken for abandoned while they went on, and cost nothing.
